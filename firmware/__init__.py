@@ -1,0 +1,1 @@
+"""What runs on the terminal. Rooms and import arrows: docs/architecture.md."""

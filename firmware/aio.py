@@ -1,0 +1,232 @@
+"""The only module that imports asyncio: waiting, deadlines, races, sections.
+
+Time is the running loop's clock. A test that installs a virtual loop
+(tests/support/virtual_time.py) therefore drives every wait of the firmware;
+on MicroPython the same is had by replacing ``asyncio.core.ticks``. Times are
+integer milliseconds because some boards have 32-bit floats.
+
+Rule for sources that can be raced with ``first``: a cancelled read must not
+consume anything, so that what arrives late is found by the next read.
+"""
+
+import asyncio
+import sys
+
+from firmware.errors import TillError, Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+Event = asyncio.Event
+Lock = asyncio.Lock
+CancelledError = asyncio.CancelledError
+
+_CPYTHON = sys.implementation.name == "cpython"
+
+
+def run(main: "Coroutine[Any, Any, T]") -> "T":
+    """Run ``main`` on a fresh loop until it returns."""
+    return asyncio.run(main)
+
+
+def ticks_ms() -> int:
+    """Monotonic milliseconds of the running loop (origin unspecified)."""
+    if _CPYTHON:
+        return int(asyncio.get_running_loop().time() * 1000)
+    core: Any = asyncio.core  # type: ignore[attr-defined]
+    return int(core.ticks())
+
+
+def elapsed_ms(since: int) -> int:
+    """Milliseconds since ``since``, a value of ``ticks_ms`` (wraps with the port)."""
+    if _CPYTHON:
+        return ticks_ms() - since
+    core: Any = asyncio.core  # type: ignore[attr-defined]
+    return int(core.ticks_diff(core.ticks(), since))
+
+
+async def sleep_ms(ms: int) -> None:
+    """Wait ``ms`` milliseconds of the loop's clock; 0 yields once."""
+    if _CPYTHON:
+        await asyncio.sleep(ms / 1000)
+    else:
+        await asyncio.sleep_ms(ms)  # type: ignore[attr-defined]
+
+
+class Task:
+    """A running coroutine with a name, whose death somebody hears of."""
+
+    def __init__(self, name: str, coro: "Coroutine[Any, Any, Any]") -> None:
+        self.name = name
+        self.error: "Exception | None" = None
+        self.result: "Any" = None
+        self.done = Event()
+        self._cancelled = False
+        self._task = asyncio.create_task(self._run(coro))
+
+    async def _run(self, coro: "Coroutine[Any, Any, Any]") -> None:
+        try:
+            self.result = await coro
+        except CancelledError:
+            self._cancelled = True
+            raise
+        except Exception as error:  # kept for whoever joins; never swallowed
+            self.error = error
+        finally:
+            self.done.set()
+
+    def cancel(self) -> None:
+        """Ask the coroutine to stop at its next wait. Harmless once it ended."""
+        if not self.done.is_set():
+            self._task.cancel()
+
+    async def join(self) -> "Any":
+        """Wait for the end; give the result or raise what ended it."""
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+        if self._cancelled:
+            raise TillError("task " + self.name + " was cancelled")
+        return self.result
+
+
+def spawn(name: str, coro: "Coroutine[Any, Any, Any]") -> Task:
+    """Start ``coro`` beside the caller. Keep the Task: it owns the error."""
+    return Task(name, coro)
+
+
+async def _stop(tasks: "list[Task]") -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        if not task.done.is_set():
+            await task.done.wait()
+
+
+async def first(
+    *named: "tuple[str, Coroutine[Any, Any, Any]]", timeout_ms: "int | None" = None
+) -> "tuple[str, Any]":
+    """Race coroutines; give ``(name, result)`` of the first that ends.
+
+    On a tie the earlier argument wins. The losers are cancelled and waited
+    for. The winner's error is raised. With ``timeout_ms`` the result is
+    ``("timeout", None)`` when nothing ended in time.
+    """
+    ended = Event()
+
+    async def watch(coro: "Coroutine[Any, Any, Any]") -> "Any":
+        try:
+            return await coro
+        finally:
+            ended.set()
+
+    tasks = [Task(name, watch(coro)) for name, coro in named]
+    if timeout_ms is not None:
+        tasks.append(Task("timeout", watch(sleep_ms(timeout_ms))))
+    try:
+        winner = None
+        while winner is None:
+            await ended.wait()
+            ended.clear()
+            await sleep_ms(0)  # let a task that ended in this same turn set its result
+            for task in tasks:
+                if task.done.is_set():
+                    winner = task
+                    break
+    finally:
+        await _stop(tasks)
+    return winner.name, await winner.join()
+
+
+async def deadline(ms: int, coro: "Coroutine[Any, Any, T]", what: str = "operation") -> "T":
+    """Give the result of ``coro`` or raise Timeout after ``ms`` milliseconds."""
+    name, value = await first(("value", coro), timeout_ms=ms)
+    if name == "timeout":
+        raise Timeout(what + " took longer than " + str(ms) + " ms")
+    result: "T" = value
+    return result
+
+
+async def protected(coro: "Coroutine[Any, Any, T]") -> "T":
+    """Run ``coro`` to its end even if the caller is cancelled meanwhile.
+
+    The section between a journalled request and its committed result runs
+    here (docs: rules of money, 3). A cancellation that arrives is delivered
+    after the section, never inside it.
+    """
+    task = Task("protected", coro)
+    cancelled = False
+    while not task.done.is_set():
+        try:
+            await task.done.wait()
+        except CancelledError:
+            cancelled = True
+    if cancelled:
+        if task.error is not None:
+            raise task.error
+        raise CancelledError
+    result: "T" = await task.join()
+    return result
+
+
+class Queue:
+    """A bounded queue. ``put`` drops nothing: it says False when full."""
+
+    def __init__(self, size: int = 32) -> None:
+        self._items: "list[Any]" = []
+        self._size = size
+        self._filled = Event()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: "Any") -> bool:
+        """Append ``item``; False, and nothing changed, when the queue is full."""
+        if len(self._items) >= self._size:
+            return False
+        self._items.append(item)
+        self._filled.set()
+        return True
+
+    async def get(self) -> "Any":
+        """Wait for and take the oldest item. A cancelled get takes nothing."""
+        while not self._items:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._items.pop(0)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._items = []
+
+
+class Worker:
+    """One thread for one blocking device (CPython only: pyscard, pyserial, fsync).
+
+    Calls run one after another. A call cannot be cancelled: if its awaiter
+    goes away the call still ends in its thread, and the next call waits for
+    it, so a late result is drained and never mixed up with another's.
+    """
+
+    def __init__(self, name: str) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def call(self, function: "Callable[..., T]", *args: "Any") -> "T":
+        """Run ``function(*args)`` in the device's thread and wait for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, function, *args)
+
+    def close(self) -> None:
+        """Let the running call end, then stop the thread."""
+        self._pool.shutdown(wait=True)
+
+
+async def gather(*waits: "Awaitable[Any]") -> "list[Any]":
+    """Wait for all; their results in order; the first error is raised."""
+    return list(await asyncio.gather(*waits))

@@ -1,0 +1,1 @@
+"""What the merchant does: one straight-line coroutine a flow."""

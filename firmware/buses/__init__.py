@@ -1,0 +1,1 @@
+"""What drivers stand on: serial port, I2C, pins, display bus, card channel, raw network."""

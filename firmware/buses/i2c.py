@@ -1,0 +1,9 @@
+"""Bus: I2C master."""
+
+
+class I2c:
+    """One I2C bus. Raises BusError when the chip does not acknowledge."""
+
+    def transfer(self, address: int, write: bytes, read: int) -> bytes:
+        """Write, then (repeated start) read ``read`` bytes; either part may be empty."""
+        raise NotImplementedError

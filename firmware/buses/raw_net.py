@@ -1,0 +1,29 @@
+"""Bus: unprotected TCP, below TLS."""
+
+
+class RawConnection:
+    """An open TCP connection. Raises BusError when it broke."""
+
+    async def write(self, data: bytes) -> None:
+        """Hand over all of ``data`` for sending."""
+        raise NotImplementedError
+
+    async def read(self, most: int) -> bytes:
+        """Wait for bytes; b"" at the end of the stream."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close at once. Never raises, may be called twice."""
+        raise NotImplementedError
+
+
+class RawNet:
+    """A network interface. Addresses are host names or literals."""
+
+    async def link(self) -> "tuple[bool, int]":
+        """(up, bars 0 to 4)."""
+        raise NotImplementedError
+
+    async def connect(self, host: str, port: int) -> RawConnection:
+        """TCP connect, no TLS. BusError: refused, no route, name unknown."""
+        raise NotImplementedError

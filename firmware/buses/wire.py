@@ -1,0 +1,52 @@
+"""The wire: one lock-step protocol to chips that are software.
+
+A Wire carries transfers on named buses. In-process, the emulator's rack is
+itself a Wire; across processes ``StreamWire`` speaks the same transfers over
+a byte stream (docs/emulator.md has the frame). Nothing above the buses knows
+the difference between a wire and real pins.
+
+Bus operations, all payloads in bytes:
+
+=========  ====  ==========================================  =========================
+kind       op    payload                                     answer
+=========  ====  ==========================================  =========================
+display    1     command bytes                               empty
+display    2     data bytes                                  empty
+i2c        1     address, count to read, bytes to write      bytes read (error: no ACK)
+serial     1     bytes to send                               bytes accepted (2, big endian)
+serial     2     most to read (2)                            bytes received so far
+serial     3     baud rate (4)                               empty
+pins       1     pin, level                                  empty
+pins       2     pin                                         level
+pins       3     pin, mode (0 in, 1 in pull-up, 2 out)       empty
+pins       4     pin, frequency in Hz (2), duty percent      empty
+card       1     empty                                       1 if a card is in, else 0
+card       2     empty                                       ATR (error: mute)
+card       3     T=0 or T=1 command as an APDU or TPDU       response with SW1 SW2
+card       4     empty                                       empty
+net        1     empty                                       up (0/1), bars
+net        2     port (2), host name                         connection id
+net        3     id, bytes                                   bytes accepted (2)
+net        4     id, most to read (2)                        state (0 connecting, 1 open,
+                                                             2 closed, 3 refused), bytes
+net        5     id                                          empty
+trng       1     count                                       random bytes, genuine flag first
+=========  ====  ==========================================  =========================
+"""
+
+from firmware.errors import TillError
+
+
+class BusError(TillError):
+    """A transfer failed: no such bus, no acknowledge, broken wire."""
+
+    text_key = "error.bus"
+
+
+class Wire:
+    """Synchronous transfers; a software chip answers at once and says how long
+    the real one would have been busy."""
+
+    def transfer(self, bus: str, op: int, payload: bytes) -> "tuple[bytes, int]":
+        """Returns (answer, busy_us). Raises BusError."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Ciphers by backend, PIN blocks, MACs, key blocks. No I/O."""

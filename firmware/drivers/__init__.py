@@ -1,0 +1,1 @@
+"""One file for each chip or protocol."""

@@ -1,0 +1,1 @@
+"""Contracts: one small file for each kind of device."""

@@ -1,0 +1,50 @@
+"""Contract: keypad of the terminal."""
+
+from firmware.errors import TillError
+
+#: Every key name that a board may map. Digits stand for themselves.
+KEYS = (
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "00", ".",
+    "cancel", "clear", "enter", "menu", "up", "down", "feed", "func",
+)  # fmt: skip
+
+
+class KeypadError(TillError):
+    """The keypad does not answer, or a key is stuck."""
+
+    text_key = "error.keypad"
+
+
+class KeypadBusy(KeypadError):
+    """An ordinary read while PIN entry owns the keypad (rules of money, 12)."""
+
+
+class Keypad:
+    """Debounced key presses. Each press is reported once, by name."""
+
+    async def read(self) -> str:
+        """Wait for the next press; one of KEYS. Cancelling it loses no press.
+
+        While ``claim`` holds the keypad every read without its token raises
+        KeypadBusy at once, also one that was already waiting.
+        """
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Forget presses not yet read."""
+        raise NotImplementedError
+
+    def claim(self) -> object:
+        """Take the keypad for PIN entry: returns the token for ``read_claimed``.
+
+        Waiting presses are flushed. Raises KeypadBusy if it is claimed.
+        """
+        raise NotImplementedError
+
+    async def read_claimed(self, token: object) -> str:
+        """As ``read``, for the holder of the claim. KeypadBusy for a wrong token."""
+        raise NotImplementedError
+
+    def release(self, token: object) -> None:
+        """End the claim; presses made meanwhile are flushed."""
+        raise NotImplementedError

@@ -1,0 +1,27 @@
+"""Contract: battery and mains."""
+
+from firmware.errors import TillError
+
+
+class PowerError(TillError):
+    """The gauge does not answer."""
+
+    text_key = "error.power"
+
+
+class PowerStatus:
+    """``percent``: 0 to 100, None without a battery. ``mains``: external power
+    is there. ``millivolts``: battery voltage, None if unknown."""
+
+    def __init__(self, percent: "int | None", mains: bool, millivolts: "int | None") -> None:
+        self.percent = percent
+        self.mains = mains
+        self.millivolts = millivolts
+
+
+class Power:
+    """The terminal's supply."""
+
+    async def status(self) -> PowerStatus:
+        """Raises PowerError when the gauge does not answer."""
+        raise NotImplementedError

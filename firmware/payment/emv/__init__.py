@@ -1,0 +1,1 @@
+"""TLV, APDU and the contact kernel (EMV 4.4)."""

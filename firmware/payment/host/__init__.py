@@ -1,0 +1,1 @@
+"""ISO 8583 codec, dialects, the conversation with the acquirer."""

@@ -1,0 +1,1 @@
+"""What runs beside the flows: provisioning, receipts, the host session, self-test."""

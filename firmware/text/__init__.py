@@ -1,0 +1,1 @@
+"""Fonts, language tables, raster, barcodes. A leaf: imports nothing of the firmware."""

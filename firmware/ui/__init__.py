@@ -1,0 +1,1 @@
+"""Screens as trees of named widgets, and keys. No money."""

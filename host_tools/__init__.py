@@ -1,0 +1,1 @@
+"""What runs on the PC: `till` and the parts behind it."""

@@ -1,0 +1,1 @@
+"""An honest test bank in one process."""

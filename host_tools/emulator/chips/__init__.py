@@ -1,0 +1,1 @@
+"""Software chips at the wire. They import nothing of firmware."""

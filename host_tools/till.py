@@ -1,0 +1,51 @@
+"""The command ``till``: one subcommand a module of ``host_tools.commands``.
+
+A module is imported only when its subcommand runs, so that ``till decode``
+does not pay for the emulator.
+"""
+
+import importlib
+import sys
+
+from host_tools.errors import UserError
+
+#: name: (module, one line of help). Each module has ``app`` (typer.Typer).
+COMMANDS = {
+    "acquirer": ("host_tools.commands.acquirer", "test bank: run it, enrol terminals, read its ledger"),
+    "board": ("host_tools.commands.board", "check and build board files"),
+    "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),
+    "decode": ("host_tools.commands.decode", "decode TLV, ISO 8583, tracks and EMV bit fields"),
+    "demo": ("host_tools.commands.demo", "take one chip sale without a browser and show every part"),
+    "emulate": ("host_tools.commands.emulate", "start a virtual terminal, or run a command against one"),
+    "emv": ("host_tools.commands.emv", "replay a card session, check offline data authentication"),
+    "encode": ("host_tools.commands.encode", "encode ISO 8583"),
+}  # fmt: skip
+
+
+def usage() -> str:
+    """The list of subcommands."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in sorted(COMMANDS.items())]
+    return "usage: till COMMAND ...\n\n" + "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point; exits 2 for a usage error, 1 for a UserError."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help", "help"):
+        print(usage())
+        raise SystemExit(0 if len(sys.argv) > 1 else 2)
+    name = sys.argv[1]
+    if name not in COMMANDS:
+        print(f"till: no command {name!r}\n\n{usage()}", file=sys.stderr)
+        raise SystemExit(2)
+    module = importlib.import_module(COMMANDS[name][0])
+    sys.argv[1:] = sys.argv[2:]
+    try:
+        module.app(prog_name=f"till {name}")
+    except UserError as error:
+        print(f"till {name}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""A loop whose clock moves only when nothing can run.
+
+Nothing that waits on the outside world (socket, pipe, thread, process) may
+live in such a loop: the clock would run away from it. ``run`` therefore
+refuses to poll anything, and names the culprit if somebody registers one.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """Knows only the loop's own self-pipe; time-outs become jumps."""
+
+    def __init__(self) -> None:
+        self._keys: dict[int, selectors.SelectorKey] = {}
+        self.loop: VirtualLoop | None = None
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        if self._keys:
+            raise RuntimeError("a virtual-clock test must not open sockets, pipes or processes")
+        key = selectors.SelectorKey(fileobj, 0, events, data)
+        self._keys[0] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(0)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert self.loop is not None
+        if timeout is None:
+            raise RuntimeError("deadlock on the virtual clock: nothing will ever run again")
+        if timeout > 0:
+            self.loop.advance(timeout)
+        return []
+
+    def get_map(self) -> Any:
+        return self._keys
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Event loop on virtual time, starting at 1000 s."""
+
+    def __init__(self) -> None:
+        selector = _JumpingSelector()
+        super().__init__(selector)
+        selector.loop = self
+        self._now = 1000.0
+
+    def time(self) -> float:
+        return getattr(self, "_now", 1000.0)
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+    def run_in_executor(self, *args: Any) -> Any:
+        raise RuntimeError("a virtual-clock test must not use threads")
+
+
+def run(main: Coroutine[Any, Any, T], limit_s: float = 3600.0) -> T:
+    """Run ``main`` on virtual time; fail when it needs more than ``limit_s``."""
+    loop = VirtualLoop()
+    try:
+
+        async def bounded() -> T:
+            return await asyncio.wait_for(main, limit_s)
+
+        return loop.run_until_complete(bounded())
+    finally:
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        loop.close()
