@@ -1,0 +1,63 @@
+# OpenTill. `make` alone prints the targets.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
+SEED ?= 20261121
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+PYTHON := python3
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test soak check bench fmt clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Only wheels: nothing is compiled, nothing needs apt or node.
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed (PYTHON=...)"; exit 1; }
+	@test -x $(BIN)/python || { echo "Setting up $(VENV) (once)"; $(PYTHON) -m venv $(VENV) || { echo "make: install the Debian package python3-venv"; exit 1; }; }
+	@$(BIN)/pip install --quiet --only-binary :all: --no-deps setuptools wheel
+	@$(BIN)/python tools/requirements.py run > $(VENV)/run.txt
+	@$(BIN)/pip install --quiet --only-binary :all: -r $(VENV)/run.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run pyproject.toml tests/support/debian.sh
+	@$(BIN)/python tools/requirements.py test > $(VENV)/test.txt
+	@$(BIN)/pip install --quiet --only-binary :all: -r $(VENV)/test.txt
+	@bash tests/support/debian.sh $(BIN)
+	@touch $@
+
+run: $(VENV)/.run ## start the test bank and a virtual handheld, and serve its page
+	@exec $(BIN)/till emulate
+
+demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.png
+	@$(BIN)/till demo --out demo-out
+
+test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
+	@OPENTILL_SEED=$(SEED) $(BIN)/pytest -p randomly -p "randomly" -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
+
+soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
+	@$(BIN)/pytest -m soak $(ARGS)
+	@for i in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$i of 10"; $(BIN)/pytest -q -m "not soak" -p no:cacheprovider --no-header || exit 1; done
+
+check: $(VENV)/.test ## format, lint, types, portable modules, board files, catalogues, clause list
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/till board check
+	@$(BIN)/till catalogue check
+	@$(BIN)/till emv clauses
+	@$(BIN)/pytest -q tests/house
+
+bench: $(VENV)/.test ## benchmarks against their peers; writes bench/RESULTS.md
+	@$(BIN)/python -m bench.run
+
+fmt: $(VENV)/.test ## format the sources
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and build products
+	@rm -rf $(VENV) build demo-out run-data .mypy_cache .ruff_cache .pytest_cache

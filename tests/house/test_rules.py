@@ -1,0 +1,161 @@
+"""Rules of the house that a test can hold."""
+
+import ast
+
+import pytest
+
+from tests.house.sources import ROOT, imports, tracked, tree
+
+MONEY_FOLDERS = (
+    "firmware/payment",
+    "firmware/app",
+    "firmware/services",
+    "firmware/ui",
+    "host_tools/acquirer",
+)
+#: Modules that only CPython can import, and so need not keep to the subset.
+LINUX_ONLY = (
+    "_linux.py",
+    "_posix.py",
+    "_rpi.py",
+    "luma_bus.py",
+    "oled.py",
+    "tls_link.py",
+)
+ABSENT = {
+    "typing", "__future__", "abc", "functools", "contextlib", "logging", "hmac", "dataclasses",
+    "enum", "decimal", "ssl", "tomllib", "pathlib", "threading", "itertools",
+}  # fmt: skip
+
+
+def named(path: object) -> str:
+    return path.relative_to(ROOT).as_posix()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_no_module_is_over_600_lines() -> None:
+    long = {
+        named(path): lines
+        for path in tracked()
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 600
+    }
+    assert long == {}
+
+
+def test_no_bare_except_and_no_swallowed_error() -> None:
+    against = []
+    for path in tracked():
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            if node.type is None:
+                against.append(f"{named(path)}:{node.lineno} bare except")
+            elif (
+                getattr(node.type, "id", "") in ("Exception", "BaseException")
+                and len(node.body) == 1
+                and isinstance(node.body[0], ast.Pass | ast.Continue)
+            ):
+                against.append(f"{named(path)}:{node.lineno} swallowed error")
+    assert against == []
+
+
+def _floats(path: object) -> list[str]:
+    found = []
+    for node in ast.walk(tree(path)):  # type: ignore[arg-type]
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            found.append(f"{named(path)}:{node.lineno} float literal {node.value}")
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            found.append(f"{named(path)}:{node.lineno} true division")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("float", "round"):
+            found.append(f"{named(path)}:{node.lineno} {node.func.id}()")  # type: ignore[attr-defined]
+    return found
+
+
+#: Seconds of an event loop or a socket are floats by the library's interface.
+TIME_NOT_MONEY = {"host_tools/acquirer/server.py", "host_tools/acquirer/inprocess.py"}
+
+
+def test_no_float_in_money() -> None:
+    against: list[str] = []
+    for path in tracked():
+        if named(path).startswith(MONEY_FOLDERS) and named(path) not in TIME_NOT_MONEY:
+            against += _floats(path)
+    assert against == []
+
+
+def _portable(name: str) -> bool:
+    return (
+        name.startswith("firmware/")
+        and not name.endswith(LINUX_ONLY)
+        and name not in ("firmware/main.py",)
+    )
+
+
+def _guarded(path: object) -> set[int]:
+    """Lines under ``if TYPE_CHECKING:`` or inside a function (lazy, by backend)."""
+    lines: set[int] = set()
+    for node in ast.walk(tree(path)):  # type: ignore[arg-type]
+        guard = isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        if guard or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Try):
+            lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+def test_portable_modules_import_only_what_micropython_has() -> None:
+    against = []
+    for path in tracked():
+        if not _portable(named(path)):
+            continue
+        guarded = _guarded(path)
+        for line, module in imports(path):
+            if module.split(".")[0] in ABSENT and line not in guarded:
+                against.append(f"{named(path)}:{line} imports {module}")
+    assert against == []
+
+
+def test_firmware_errors_derive_from_the_project_base_only() -> None:
+    builtin = {"ValueError", "OSError", "RuntimeError", "KeyError", "Exception", "TimeoutError"}
+    against = []
+    for path in tracked():
+        if not named(path).startswith("firmware/") or named(path) == "firmware/errors.py":
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                bases = {getattr(base, "id", "") for base in node.bases}
+                if bases & builtin:
+                    against.append(f"{named(path)}:{node.lineno} {node.name} {sorted(bases)}")
+    assert against == []
+
+
+def test_tests_never_sleep_on_the_wall_clock() -> None:
+    against = []
+    for path in tracked():
+        if not named(path).startswith("tests/"):
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = getattr(node.func.value, "id", "")
+                if (owner, node.func.attr) == ("time", "sleep"):
+                    against.append(f"{named(path)}:{node.lineno}")
+    assert against == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "README.zh-CN.md", "CHANGELOG.md", "docs/architecture.md", "docs/threat-model.md",
+     "docs/dependencies.md", "docs/journal.md", "docs/emulator.md"],
+)  # fmt: skip
+def test_the_pages_of_the_house_exist(name: str) -> None:
+    assert len((ROOT / name).read_text(encoding="utf-8")) > 500
+
+
+def test_every_dependency_has_its_reason() -> None:
+    import re
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8").lower()
+    missing = [w for w in wanted if re.split(r"[><=\[]", w)[0].lower() not in page]
+    assert missing == []
