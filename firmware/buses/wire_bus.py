@@ -1,0 +1,132 @@
+"""Buses on a wire: display, I2C, pins and serial port whose chips are software.
+
+Operation numbers and payloads are the table of ``firmware.buses.wire``. Each
+bus sums up ``busy_us``, the time a real bus would have been occupied.
+"""
+
+from firmware import aio
+from firmware.buses.display_bus import DisplayBus
+from firmware.buses.i2c import I2c
+from firmware.buses.pins import Pins
+from firmware.buses.serial_port import SerialPort
+from firmware.buses.wire import BusError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.buses.wire import Wire
+
+#: A serial read looks again after 1, 2, 4 ... ms, at most after this many.
+POLL_MOST_MS = 8
+#: Largest part of a serial write in one transfer.
+PART = 4096
+
+
+class WireDisplay(DisplayBus):
+    """A display controller on the wire."""
+
+    def __init__(self, wire: "Wire", bus: str) -> None:
+        self._wire = wire
+        self._bus = bus
+        self.busy_us = 0
+
+    def command(self, *commands: int) -> None:
+        """Send command bytes. BusError."""
+        self.busy_us += self._wire.transfer(self._bus, 1, bytes(commands))[1]
+
+    def data(self, data: "bytes | bytearray | list[int]") -> None:
+        """Send display memory bytes. BusError."""
+        self.busy_us += self._wire.transfer(self._bus, 2, bytes(data))[1]
+
+
+class WireI2c(I2c):
+    """An I2C bus on the wire."""
+
+    def __init__(self, wire: "Wire", bus: str) -> None:
+        self._wire = wire
+        self._bus = bus
+        self.busy_us = 0
+
+    def transfer(self, address: int, write: bytes, read: int) -> bytes:
+        """One transaction. BusError when the chip does not acknowledge."""
+        if not 0 <= address <= 127 or not 0 <= read <= 255:
+            raise ValueError("I2C address or length out of range")
+        request = bytes((address, read)) + write
+        answer, busy = self._wire.transfer(self._bus, 1, request)
+        self.busy_us += busy
+        if len(answer) != read:
+            raise BusError("i2c: " + str(len(answer)) + " bytes instead of " + str(read))
+        return answer
+
+
+class WirePins(Pins):
+    """General-purpose pins on the wire."""
+
+    def __init__(self, wire: "Wire", bus: str) -> None:
+        self._wire = wire
+        self._bus = bus
+
+    def mode(self, pin: int, mode: int) -> None:
+        """IN, IN_PULLUP or OUT. BusError."""
+        self._wire.transfer(self._bus, 3, bytes((pin, mode)))
+
+    def write(self, pin: int, level: int) -> None:
+        """Drive an output. BusError."""
+        self._wire.transfer(self._bus, 1, bytes((pin, 1 if level else 0)))
+
+    def read(self, pin: int) -> int:
+        """Level, 0 or 1. BusError."""
+        answer = self._wire.transfer(self._bus, 2, bytes((pin,)))[0]
+        if len(answer) != 1:
+            raise BusError("pins: malformed answer")
+        return answer[0] & 1
+
+    def pwm(self, pin: int, frequency: int, duty: int) -> None:
+        """Square wave; duty 0 stops it. BusError."""
+        self._wire.transfer(
+            self._bus, 4, bytes((pin,)) + frequency.to_bytes(2, "big") + bytes((duty,))
+        )
+
+
+class WireSerial(SerialPort):
+    """A serial port on the wire."""
+
+    def __init__(self, wire: "Wire", bus: str, baud: int) -> None:
+        self._wire = wire
+        self._bus = bus
+        self.baud = baud
+        wire.transfer(bus, 3, baud.to_bytes(4, "big"))
+
+    async def write(self, data: bytes) -> int:
+        """Hand bytes over; returns how many the port took. BusError."""
+        done = 0
+        while done < len(data):
+            part = data[done : done + PART]
+            answer = self._wire.transfer(self._bus, 1, part)[0]
+            if len(answer) != 2:
+                raise BusError("serial: malformed answer")
+            taken = int.from_bytes(answer, "big")
+            done += taken
+            if taken < len(part):
+                break
+        return done
+
+    async def read(self, most: int) -> bytes:
+        """Wait for 1 to ``most`` bytes. BusError."""
+        pause = 1
+        while True:
+            data = self._take(most)
+            if data:
+                return data
+            await aio.sleep_ms(pause)
+            pause = min(pause * 2, POLL_MOST_MS)
+
+    def _take(self, most: int) -> bytes:
+        return self._wire.transfer(self._bus, 2, min(most, 65000).to_bytes(2, "big"))[0]
+
+    def drop_input(self) -> None:
+        """Forget what was received and not read. BusError."""
+        while self._take(PART):
+            pass
+
+    async def close(self) -> None:
+        """The wire outlives the port: nothing to release."""

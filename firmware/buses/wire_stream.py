@@ -1,0 +1,173 @@
+"""Bus: the wire over a byte stream (docs/emulator.md, "The wire frame").
+
+Lock-step and blocking: one request is out at a time, and its answer is read
+before the call returns. That is no trouble for the event loop because the
+other end is software on the same machine that answers in microseconds, and
+because a real bus would hold the caller as well.
+
+Request: length (2), length of the bus name (1), bus name, op (1), the
+caller's time in us (8), payload. Answer: length (2), status (1: 0 ok, 1
+error), busy time in us (4), payload or error text. Lengths count what
+follows them; integers are big endian.
+"""
+
+import select
+
+from firmware.buses.wire import BusError, Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MAX_FRAME = 65535
+TIMEOUT_MS = 2000
+
+
+def encode_request(bus: str, op: int, time_us: int, payload: bytes) -> bytes:
+    """One request frame. BusError when a part is too long or out of range."""
+    name = bus.encode()
+    body = 10 + len(name) + len(payload)
+    if not 1 <= len(name) <= 255 or body > MAX_FRAME:
+        raise BusError("wire: request of " + str(body) + " bytes does not fit a frame")
+    if not 0 <= op <= 255 or time_us < 0:
+        raise BusError("wire: operation or time out of range")
+    return (
+        body.to_bytes(2, "big")
+        + bytes((len(name),))
+        + name
+        + bytes((op,))
+        + (time_us & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")
+        + payload
+    )
+
+
+def decode_answer(body: bytes) -> "tuple[bytes, int]":
+    """(payload, busy_us) of an answer's body. BusError when it says error or is malformed."""
+    if len(body) < 5 or body[0] > 1:
+        raise BusError("wire: malformed answer")
+    if body[0]:
+        try:
+            text = str(body[5:], "utf-8")
+        except (UnicodeError, ValueError):
+            text = "error without readable text"
+        raise BusError(text)
+    return body[5:], int.from_bytes(body[1:5], "big")
+
+
+class StreamWire(Wire):
+    """A Wire over a connected socket, or over a pair of unbuffered file objects.
+
+    ``clock_us`` gives the caller's time, which the chips follow. After a
+    time-out or a broken stream the lock-step is lost: every later transfer
+    raises BusError, and the owner opens a new wire.
+    """
+
+    def __init__(
+        self,
+        source: "Any",
+        sink: "Any",
+        clock_us: "Callable[[], int]",
+        timeout_ms: int = TIMEOUT_MS,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._clock_us = clock_us
+        self._timeout_ms = timeout_ms
+        self._broken = ""
+        self._receive = source.recv if hasattr(source, "recv") else source.read
+        self._send = sink.send if hasattr(sink, "send") else sink.write
+        self._readable = select.poll()
+        self._readable.register(source, select.POLLIN)
+        self._writable = select.poll()
+        self._writable.register(sink, select.POLLOUT)
+
+    def transfer(self, bus: str, op: int, payload: bytes) -> "tuple[bytes, int]":
+        """Send one request and wait for its answer. BusError."""
+        request = encode_request(bus, op, self._clock_us(), payload)
+        if self._broken:
+            raise BusError(self._broken)
+        try:
+            self._put(request)
+            size = int.from_bytes(self._take(2), "big")
+            body = self._take(size)
+        except OSError as error:
+            self._broken = "wire: broken (" + str(error) + ")"
+            raise BusError(self._broken) from None
+        return decode_answer(body)
+
+    def _put(self, data: bytes) -> None:
+        at = 0
+        while at < len(data):
+            if not self._writable.poll(self._timeout_ms):
+                self._fail("nothing taken for " + str(self._timeout_ms) + " ms")
+            at += self._send(data[at:]) or 0
+
+    def _take(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            if not self._readable.poll(self._timeout_ms):
+                self._fail("no answer for " + str(self._timeout_ms) + " ms")
+            part = self._receive(count - len(data))
+            if not part:
+                self._fail("closed by the other end")
+            data += part
+        return data
+
+    def _fail(self, why: str) -> None:
+        self._broken = "wire: " + why
+        raise BusError(self._broken)
+
+    def close(self) -> None:
+        """Close the stream. Never raises, may be called twice."""
+        self._broken = self._broken or "wire: closed"
+        for end in (self._source, self._sink):
+            try:
+                end.close()
+            except OSError:  # already gone, which is what was asked for
+                pass
+
+
+def _now_us() -> int:
+    import time
+
+    if hasattr(time, "monotonic_ns"):
+        return time.monotonic_ns() // 1000
+    # MicroPython only; typeshed describes CPython.
+    ticks: int = time.ticks_us()  # type: ignore[attr-defined]
+    return ticks
+
+
+def open_unix(path: str, clock_us: "Callable[[], int] | None" = None) -> StreamWire:
+    """Connect to a rack's Unix socket. BusError when nothing listens there."""
+    import socket
+    import sys
+
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    address: "Any" = path
+    if sys.implementation.name != "cpython":
+        # MicroPython's unix port takes a packed sockaddr_un.
+        address = socket.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode() + b"\0"
+    try:
+        end.connect(address)
+    except OSError as error:
+        end.close()
+        raise BusError("wire: no rack at " + path + " (" + str(error) + ")") from None
+    return StreamWire(end, end, clock_us or _now_us)
+
+
+def open_tcp(host: str, port: int, clock_us: "Callable[[], int] | None" = None) -> StreamWire:
+    """Connect to a rack's TCP port. BusError when nothing listens there."""
+    import socket
+
+    end = None
+    try:
+        info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        end = socket.socket(info[0], info[1])
+        end.connect(info[-1])
+    except OSError as error:
+        if end is not None:
+            end.close()
+        where = host + ":" + str(port)
+        raise BusError("wire: no rack at " + where + " (" + str(error) + ")") from None
+    return StreamWire(end, end, clock_us or _now_us)
