@@ -33,7 +33,7 @@ CVM_CONDITIONS = {
 ODA = ("none", "sda", "dda", "cda")
 ODA_FAULTS = ("sda_signature", "dda_signature", "cda_signature", "icc_certificate")
 ISSUER_AUTH = ("none", "external", "cdol2")
-FIRST_AC = ("as_asked", "arqc", "tc", "aac")
+FIRST_AC = ("as_asked", "arqc", "aac")
 SECOND_AC = ("as_asked", "aac")
 ACCOUNT_STATUS = ("active", "blocked", "lost", "closed")
 FAULT_KINDS = ("torn", "mute", "sw", "garble", "late")
@@ -180,7 +180,7 @@ ACCOUNT: dict[str, Check] = {
 APPLICATION: dict[str, Check] = {
     "aid": hexes(5, 16),
     "label": text(r"[A-Za-z0-9 ]{1,16}"),
-    "preferred": optional(text(r"[^\x00-\x1f]{1,16}")),
+    "preferred": optional(text(r"[ -~\u00a0-\u00ff]{1,16}")),
     "priority": number(0, 15),
     "confirm": flag,
     "pan": _pan,
