@@ -8,6 +8,9 @@ luma bus object fits here as it is.
 class DisplayBus:
     """Raises BusError when the panel does not acknowledge."""
 
+    #: A transfer may hold its caller for over 5 ms: call it in an ``aio.Worker``.
+    blocking = False
+
     def command(self, *commands: int) -> None:
         """Send command bytes (D/C low, or control byte 00)."""
         raise NotImplementedError

@@ -125,7 +125,7 @@ class OledChip:
             self.multiplex = arguments[0] & 0x3F
         elif command == 0xD3:
             self.offset = arguments[0] & 0x3F
-        elif command == 0x8D:
+        elif command == 0x8D and self.controller == "ssd1306":
             self.charge_pump = bool(arguments[0] & 0x04)
         else:
             # Timing, COM wiring, scrolling, pump voltage, no-operation: no effect on the picture.

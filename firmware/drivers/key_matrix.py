@@ -1,0 +1,228 @@
+"""Keypad: a key matrix on pins, without diodes.
+
+Columns are inputs with pull-ups. While nothing is pressed all rows are held
+low, so that one look at the columns sees any key; then rows are driven low
+one at a time, the others floating, so that two keys of a column never short
+two outputs. A key counts when it was seen alike in ``DEBOUNCE`` looks.
+Pressed keys on three corners of a rectangle make the fourth appear: while
+the picture holds such a rectangle no new key is believed.
+"""
+
+from firmware import aio
+from firmware.buses.pins import IN, IN_PULLUP, OUT
+from firmware.buses.wire import BusError
+from firmware.hal.keypad import KEYS, Keypad, KeypadBusy, KeypadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.buses.pins import Pins
+
+#: Milliseconds between looks with no key down, and with one down.
+IDLE_MS = 10
+SCAN_MS = 5
+#: Equal looks in a row that make a change.
+DEBOUNCE = 3
+#: Keys that repeat while held: after the delay, then at the interval (ms).
+REPEATING = ("up", "down", "clear")
+REPEAT_DELAY_MS = 500
+REPEAT_EVERY_MS = 120
+#: A key held longer than this (ms) is stuck: named once, then ignored.
+STUCK_MS = 30000
+#: Presses that wait for a reader; a further one is dropped with a thud, as keys do.
+WAITING = 16
+
+
+class KeyMatrix(Keypad):
+    """``keys[r][c]`` names the key between row r and column c; "" for none."""
+
+    def __init__(
+        self, pins: "Pins", rows: "list[int]", columns: "list[int]", keys: "list[list[str]]"
+    ) -> None:
+        if len(keys) != len(rows) or any(len(line) != len(columns) for line in keys):
+            raise ValueError("the key map has not the matrix's rows and columns")
+        for line in keys:
+            for name in line:
+                if name and name not in KEYS:
+                    raise ValueError("no key is named " + name)
+        self._pins = pins
+        self._rows = rows
+        self._columns = columns
+        self._keys = keys
+        self._waiting: "list[str]" = []
+        self._changed = aio.Event()
+        self._token: "object | None" = None
+        self._fault: "KeypadError | None" = None
+        self._task: "aio.Task | None" = None
+        size = len(rows) * len(columns)
+        self._stable = [False] * size
+        self._count = [0] * size
+        self._since = [0] * size
+        self._repeat_at = [0] * size
+        self._stuck = [False] * size
+        try:
+            for column in columns:
+                pins.mode(column, IN_PULLUP)
+            self._hold_rows()
+        except BusError as error:
+            raise KeypadError(str(error)) from None
+
+    # Contract
+
+    async def read(self) -> str:
+        """Wait for the next press. KeypadBusy, KeypadError."""
+        return await self._next(None)
+
+    async def read_claimed(self, token: object) -> str:
+        """As ``read``, for the holder of the claim. KeypadBusy, KeypadError."""
+        if token is None:
+            raise KeypadBusy("no token")
+        return await self._next(token)
+
+    def flush(self) -> None:
+        """Forget presses not yet read."""
+        self._waiting = []
+
+    def claim(self) -> object:
+        """Take the keypad. KeypadBusy if it is claimed."""
+        if self._token is not None:
+            raise KeypadBusy("the keypad is claimed")
+        token = object()
+        self._token = token
+        self.flush()
+        self._changed.set()
+        return token
+
+    def release(self, token: object) -> None:
+        """End the claim. KeypadBusy for a wrong token."""
+        if token is None or token is not self._token:
+            raise KeypadBusy("the keypad is not claimed by this token")
+        self._token = None
+        self.flush()
+        self._changed.set()
+
+    # For boot and self-test
+
+    def start(self) -> None:
+        """Begin to scan; the first read does it otherwise. Needs a running loop."""
+        if self._task is None or self._task.done.is_set():
+            self._task = aio.spawn("keypad", self._scan_forever())
+
+    def stop(self) -> None:
+        """Stop scanning."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def held(self) -> "list[str]":
+        """Keys that are down now; a self-test shows them as stuck."""
+        return [self._name(i) for i in range(len(self._stable)) if self._stable[i]]
+
+    async def _next(self, token: "object | None") -> str:
+        self.start()
+        while True:
+            if token is not self._token:
+                raise KeypadBusy("PIN entry holds the keypad" if self._token else "claim ended")
+            if self._waiting:
+                return self._waiting.pop(0)
+            if self._fault is not None:
+                fault, self._fault = self._fault, None
+                raise fault
+            self._changed.clear()
+            await self._changed.wait()
+
+    # Scanning
+
+    def _name(self, index: int) -> str:
+        return self._keys[index // len(self._columns)][index % len(self._columns)]
+
+    def _hold_rows(self) -> None:
+        for row in self._rows:
+            self._pins.mode(row, OUT)
+            self._pins.write(row, 0)
+
+    def _look(self) -> "list[bool]":
+        """One picture of the matrix."""
+        pins = self._pins
+        if not any(self._count) and not any(self._stable):
+            for column in self._columns:
+                if not pins.read(column):
+                    break
+            else:
+                return [False] * len(self._stable)
+        for row in self._rows:
+            pins.mode(row, IN)
+        seen = []
+        for row in self._rows:
+            pins.mode(row, OUT)
+            pins.write(row, 0)
+            for column in self._columns:
+                seen.append(not pins.read(column))
+            pins.mode(row, IN)
+        self._hold_rows()
+        return seen
+
+    def _ghosted(self, seen: "list[bool]") -> bool:
+        """Whether some rectangle has all four corners: one of them may be a ghost."""
+        width = len(self._columns)
+        for r in range(len(self._rows)):
+            for s in range(r + 1, len(self._rows)):
+                both = 0
+                for c in range(width):
+                    both += seen[r * width + c] and seen[s * width + c]
+                if both > 1:
+                    return True
+        return False
+
+    def _press(self, index: int) -> None:
+        name = self._name(index)
+        if name and len(self._waiting) < WAITING:
+            self._waiting.append(name)
+            self._changed.set()
+
+    def _judge(self, seen: "list[bool]") -> None:
+        ghosted = self._ghosted(seen)
+        for i in range(len(seen)):
+            if seen[i] == self._stable[i]:
+                self._count[i] = 0
+                if seen[i]:
+                    self._hold(i)
+                continue
+            if seen[i] and ghosted:
+                self._count[i] = 0
+                continue
+            self._count[i] += 1
+            if self._count[i] < DEBOUNCE:
+                continue
+            self._count[i] = 0
+            self._stable[i] = seen[i]
+            self._stuck[i] = False
+            if seen[i]:
+                self._since[i] = aio.ticks_ms()
+                self._repeat_at[i] = REPEAT_DELAY_MS
+                self._press(i)
+
+    def _hold(self, index: int) -> None:
+        if self._stuck[index]:
+            return
+        held = aio.elapsed_ms(self._since[index])
+        if held >= STUCK_MS:
+            self._stuck[index] = True
+            self._fault = KeypadError("key " + (self._name(index) or "?") + " is stuck")
+            self._changed.set()
+        elif self._name(index) in REPEATING and held >= self._repeat_at[index]:
+            self._repeat_at[index] += REPEAT_EVERY_MS
+            self._press(index)
+
+    async def _scan_forever(self) -> None:
+        broken = False
+        while True:
+            try:
+                self._judge(self._look())
+                broken = False
+            except BusError as error:
+                if not broken:
+                    self._fault = KeypadError(str(error))
+                    self._changed.set()
+                broken = True
+            active = any(self._count) or any(self._stable)
+            await aio.sleep_ms(SCAN_MS if active and not broken else IDLE_MS)

@@ -1,0 +1,113 @@
+"""The rack: every chip of a virtual board, wired as its board file says.
+
+A Rack is a Wire in-process: ``transfer(bus, op, payload)`` gives the chip's
+answer and the time that the real bus would have been busy.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from firmware.buses.wire import BusError, Wire
+from host_tools.emulator.chips.card_slot import CardSlotChip
+from host_tools.emulator.chips.ds3231 import Ds3231
+from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.escpos_printer import EscposPrinter
+from host_tools.emulator.chips.i2c import I2cBus
+from host_tools.emulator.chips.key_matrix import KeyMatrix
+from host_tools.emulator.chips.max17048 import Max17048
+from host_tools.emulator.chips.net import NetChip
+from host_tools.emulator.chips.pins import Lamps, PinBank, Switch
+from host_tools.emulator.chips.serial_line import SerialLine
+from host_tools.emulator.chips.ssd1306 import OledChip
+from host_tools.emulator.chips.trng import Trng
+
+#: What the virtual clock chip shows when nobody says otherwise: 2026-11-21 08:00:00 UTC.
+DEFAULT_TIME = 1_795_248_000
+
+BOARDS = Path(__file__).resolve().parents[2] / "boards"
+
+
+class Chip(Protocol):
+    """What sits on one bus."""
+
+    def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
+        """One transfer; ChipError says why not."""
+
+
+def load_board(name: str = "virtual") -> dict[str, Any]:
+    """The data of a board in ``boards/``."""
+    with open(BOARDS / name / "board.toml", "rb") as file:
+        return tomllib.load(file)
+
+
+class Rack(Wire):
+    """All chips of one virtual terminal. They outlive its restarts.
+
+    ``seed`` makes randomness (key bounce, random number generator)
+    repeatable; a seeded generator says that it is not genuine.
+    """
+
+    def __init__(
+        self,
+        clock_us: Callable[[], int],
+        seed: int | None,
+        board: Mapping[str, Any] | None = None,
+        unix_seconds: int | None = DEFAULT_TIME,
+    ) -> None:
+        board = load_board() if board is None else board
+        self.board = board
+        self._clock_us = clock_us
+        self.transfers = 0
+        panel, pad, paper = board["display"], board["keypad"], board["printer"]
+        lamps, uart = board["indicators"], board["bus"][board["printer"]["bus"]]
+        self.display = OledChip(
+            panel["width"], panel["height"], panel["driver"], panel.get("column_offset", 0)
+        )
+        self.pins = PinBank(clock_us)
+        self.keys = KeyMatrix(self.pins, clock_us, pad["rows"], pad["columns"], pad["keys"], seed)
+        self.printer = EscposPrinter(
+            clock_us, paper["dots"], uart["baud"], charset=_charset(paper.get("chinese", "none"))
+        )
+        names = [name for name in ("ready", "busy", "ok", "error") if name in lamps]
+        self.lamps = Lamps(
+            self.pins, clock_us, {name: lamps[name] for name in names}, lamps.get("buzzer")
+        )
+        self.tamper = Switch(self.pins, board["tamper"]["pin"], closed=True)
+        self.mains = Switch(self.pins, board["power"]["mains_pin"], closed=True)
+        self.rtc = Ds3231(clock_us, unix_seconds)
+        self.gauge = Max17048()
+        self.trng = Trng(seed)
+        self.net = NetChip(clock_us)
+        self.pc = SerialLine(clock_us)
+        self.slot = CardSlotChip()
+        self._seats: dict[str, Chip] = {
+            "panel": self.display,
+            "gpio": self.pins,
+            "printer": self.printer,
+            "i2c": I2cBus([self.rtc, self.gauge]),
+            "net": self.net,
+            "trng": self.trng,
+            "pc": self.pc,
+            "card": self.slot,
+        }
+
+    def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:
+        """One transfer: (answer, busy time in us). BusError."""
+        self.transfers += 1
+        seat = self._seats.get(bus)
+        if seat is None:
+            raise BusError(f"no bus {bus!r}; the rack has {', '.join(sorted(self._seats))}")
+        try:
+            return seat.transfer(op, payload)
+        except ChipError as error:
+            raise BusError(str(error)) from None
+
+    def now_us(self) -> int:
+        """The injected clock."""
+        return self._clock_us()
+
+
+def _charset(chinese: str) -> str:
+    return {"gb18030": "gb18030", "gbk": "gbk", "utf8": "utf-8"}.get(chinese, "")
