@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Whether ``pbkdf2_sha256`` is fast; else ``Pbkdf2`` in steps lets others run.
+NATIVE_PBKDF2 = hasattr(hashlib, "pbkdf2_hmac")
+
 
 def sha1(data: "bytes | bytearray") -> bytes:
     """20 bytes. EMV certificates and CAPK check sums only: not collision resistant."""

@@ -7,6 +7,10 @@ handle whose only uses are the vault's.
 
 from firmware.errors import TillError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class PinEntryError(TillError):
     """PIN entry failed; nothing was kept."""
@@ -39,7 +43,7 @@ class PinEntry:
 
     async def enter(
         self,
-        on_count: "object",
+        on_count: "Callable[[int], None]",
         minimum: int = 4,
         maximum: int = 12,
         bypass: bool = False,

@@ -42,8 +42,10 @@ class VaultTampered(VaultError):
 
 
 class SlotStatus:
-    """``algorithm``: "des", "tdes2", "tdes3", "aes128", "aes192", "aes256".
-    ``kcv``: check value, upper-case hex. ``test``: a published test key."""
+    """``algorithm``: "des", "tdes2", "tdes3", "aes128", "aes192", "aes256",
+    "hmac-sha256", "passphrase". ``kcv``: check value, upper-case hex ("" for a
+    passphrase). ``test``: a published test key or one that came under it; keys
+    that the device made itself say what its transport key says."""
 
     def __init__(self, algorithm: str, kcv: str, test: bool) -> None:
         self.algorithm = algorithm
@@ -72,7 +74,7 @@ class Vault:
 
     async def install_transport(self, key: bytes, test: bool) -> None:
         """Factory act: the AES-256 key-block protection key. KeyRefused if one
-        is installed (erase first)."""
+        is installed (erase first). On an erased vault it starts a new one."""
         raise NotImplementedError
 
     async def install_tmk(self, key_block: str) -> str:
@@ -112,7 +114,8 @@ class Vault:
     ) -> int:
         """Send VERIFY to the card: plaintext, or enciphered under the card's
         (modulus, exponent) after GET CHALLENGE (EMV 4.4 Book 2, 7). Returns
-        the status word, 0 when GET CHALLENGE failed. CardError passes through."""
+        the status word, 0 when no VERIFY was sent: GET CHALLENGE failed, or the
+        card's key cannot encipher. CardError passes through."""
         raise NotImplementedError
 
     def drop_pin(self, handle: "PinHandle") -> None:
@@ -120,7 +123,7 @@ class Vault:
         raise NotImplementedError
 
     async def seal(self, slot: str, plain: bytes) -> bytes:
-        """Authenticated encryption (AES-128, encrypt-then-MAC) with a fresh
+        """Authenticated encryption (AES-256, encrypt-then-MAC) with a fresh
         nonce under ``batch``. Made from entropy if the slot is empty."""
         raise NotImplementedError
 
@@ -164,5 +167,7 @@ class Vault:
         raise NotImplementedError
 
     async def erase(self) -> None:
-        """Tamper: destroy every key at once and durably."""
+        """Tamper: destroy every key at once and durably. From here every call,
+        and ``open`` after every boot, raises VaultTampered until a new
+        transport key is installed."""
         raise NotImplementedError
