@@ -62,7 +62,7 @@ class Task:
 
     def __init__(self, name: str, coro: "Coroutine[Any, Any, Any]") -> None:
         self.name = name
-        self.error: "Exception | None" = None
+        self.error: "BaseException | None" = None
         self.result: "Any" = None
         self.done = Event()
         self._cancelled = False
@@ -76,6 +76,9 @@ class Task:
             raise
         except Exception as error:  # kept for whoever joins; never swallowed
             self.error = error
+        except BaseException as error:  # a simulated power cut: nobody may run on after it
+            self.error = error
+            raise
         finally:
             self.done.set()
 
@@ -230,3 +233,60 @@ class Worker:
 async def gather(*waits: "Awaitable[Any]") -> "list[Any]":
     """Wait for all; their results in order; the first error is raised."""
     return list(await asyncio.gather(*waits))
+
+
+class _Suspended:
+    """One turn of MicroPython's scheduler; the I/O queue brings the task back."""
+
+    def __init__(self) -> None:
+        self._given = False
+
+    def __iter__(self) -> "_Suspended":
+        return self
+
+    def __await__(self) -> "_Suspended":
+        return self
+
+    def __next__(self) -> None:
+        if self._given:
+            raise StopIteration
+        self._given = True
+
+
+async def _ready(handle: "Any", write: bool) -> None:
+    if not _CPYTHON:
+        queue: Any = asyncio.core._io_queue  # type: ignore[attr-defined]
+        if write:
+            queue.queue_write(handle)
+        else:
+            queue.queue_read(handle)
+        await _Suspended()  # type: ignore[misc]  # awaitable for MicroPython only
+        return
+    loop = asyncio.get_running_loop()
+    ready = Event()
+    number = handle.fileno()
+    if write:
+        loop.add_writer(number, ready.set)
+    else:
+        loop.add_reader(number, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        if write:
+            loop.remove_writer(number)
+        else:
+            loop.remove_reader(number)
+
+
+async def readable(handle: "Any") -> None:
+    """Wait until a non-blocking socket has something to read, or an error.
+
+    One waiter for each direction of a socket; the socket must not be closed
+    meanwhile (cancel the waiter first).
+    """
+    await _ready(handle, False)
+
+
+async def writable(handle: "Any") -> None:
+    """Wait until a non-blocking socket takes bytes, is connected, or failed."""
+    await _ready(handle, True)

@@ -1,15 +1,23 @@
 """Bus: unprotected TCP, below TLS."""
 
+from firmware.buses.wire import BusError
+
+
+class NothingSent(BusError):
+    """A write failed before the first of its bytes was taken."""
+
 
 class RawConnection:
     """An open TCP connection. Raises BusError when it broke."""
 
     async def write(self, data: bytes) -> None:
-        """Hand over all of ``data`` for sending."""
+        """Hand over all of ``data`` for sending. NothingSent when it is proved
+        that no byte of ``data`` was taken, any other BusError when some may be."""
         raise NotImplementedError
 
     async def read(self, most: int) -> bytes:
-        """Wait for bytes; b"" at the end of the stream."""
+        """Wait for 1 to ``most`` bytes; b"" at the end of the stream. Cancelling
+        it loses nothing."""
         raise NotImplementedError
 
     def close(self) -> None:

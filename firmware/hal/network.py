@@ -26,9 +26,20 @@ class HostUnreachable(NetworkError):
 
 
 class TlsFailed(NetworkError):
-    """The TLS handshake failed or the peer is not the expected one."""
+    """The TLS handshake failed or the peer is not the expected one.
+
+    ``cause``: "expired", "not_yet_valid", "wrong_host", "unknown_ca",
+    "client_refused" (the host does not take our certificate), "client_key"
+    (our own certificate or key does not load), "timeout", "cut" (closed in
+    the handshake), "protocol" (no common version or cipher, or not TLS) or
+    "certificate" (any other fault of the host's certificate).
+    """
 
     text_key = "error.network_tls"
+
+    def __init__(self, detail: str = "", cause: str = "protocol") -> None:
+        super().__init__(detail)
+        self.cause = cause
 
 
 class ConnectionLost(NetworkError):

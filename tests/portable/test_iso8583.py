@@ -31,8 +31,8 @@ def test_published_sale_is_read_field_by_field():
     assert message.fields[11] == "001834"
     assert message.fields[22] == "021"
     assert message.fields[26] == "06"
-    assert message.fields[35] == "4392260009942820D131210111200843"
-    assert message.fields[41] == "91688014"
+    assert message.fields[35] == "4392260009942820D131210112008439"
+    assert message.fields[41] == "16880140"
     assert message.fields[49] == "156"
     assert message.fields[52] == unhexlify("ACF46E73838A82F9")
     assert message.fields[60] == "22000001"

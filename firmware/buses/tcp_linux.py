@@ -1,0 +1,145 @@
+"""RawNet on the Linux kernel's TCP, by non-blocking sockets (CPython).
+
+Name resolution blocks, so it runs in one thread; a literal address needs none.
+"""
+
+import errno
+import os
+import socket
+
+from firmware import aio
+from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
+from firmware.buses.wire import BusError
+from firmware.errors import Timeout
+
+_NET = "/sys/class/net"
+
+#: One address of several may be a black hole; the next gets its turn after this.
+_ADDRESS_MS = 5000
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+class TcpConnection(RawConnection):
+    """One connected socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._open = True
+
+    async def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        at = 0
+        while at < len(view):
+            if not self._open:
+                raise (BusError if at else NothingSent)("connection is closed")
+            try:
+                at += self._sock.send(view[at:], socket.MSG_NOSIGNAL)
+            except (BlockingIOError, InterruptedError):
+                await aio.writable(self._sock)
+            except OSError as error:
+                raise (BusError if at else NothingSent)(_why(error)) from None
+
+    async def read(self, most: int) -> bytes:
+        while True:
+            if not self._open:
+                raise BusError("connection is closed")
+            try:
+                return self._sock.recv(most)
+            except (BlockingIOError, InterruptedError):
+                await aio.readable(self._sock)
+            except OSError as error:
+                raise BusError(_why(error)) from None
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._sock.close()
+
+
+class TcpLinux(RawNet):
+    """``interface``: the bearer's name ("eth0"), or "" for any but loopback."""
+
+    def __init__(self, interface: str = "") -> None:
+        self._interface = interface
+        self._resolver: aio.Worker | None = None
+
+    async def link(self) -> tuple[bool, int]:
+        names = [self._interface] if self._interface else self._interfaces()
+        up = any(self._is_up(name) for name in names)
+        return up, 4 if up else 0
+
+    @staticmethod
+    def _interfaces() -> list[str]:
+        try:
+            return [name for name in os.listdir(_NET) if name != "lo"]
+        except OSError:
+            return []
+
+    @staticmethod
+    def _is_up(name: str) -> bool:
+        try:
+            with open(f"{_NET}/{name}/operstate", encoding="ascii") as file:
+                state = file.read().strip()
+        except OSError:
+            return False
+        if state != "unknown":  # point-to-point links do not know
+            return state == "up"
+        try:
+            with open(f"{_NET}/{name}/carrier", encoding="ascii") as file:
+                return file.read().strip() == "1"
+        except OSError:
+            return False
+
+    async def connect(self, host: str, port: int) -> TcpConnection:
+        failure = f"{host} has no address"
+        for family, address in await self._resolve(host, port):
+            try:
+                return await aio.deadline(_ADDRESS_MS, self._open(family, address), "connecting")
+            except (BusError, Timeout) as error:
+                failure = str(error)
+        raise BusError(f"no connection to {host} port {port}: {failure}")
+
+    async def _resolve(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+        try:
+            found = self._lookup(host, port, socket.AI_NUMERICHOST)
+        except OSError:
+            if self._resolver is None:
+                self._resolver = aio.Worker("resolver")
+            try:
+                found = await self._resolver.call(self._lookup, host, port, 0)
+            except (OSError, UnicodeError) as error:
+                raise BusError(f"name {host} is unknown: {error}") from None
+        except UnicodeError as error:
+            raise BusError(f"name {host} is malformed: {error}") from None
+        return found
+
+    @staticmethod
+    def _lookup(host: str, port: int, flags: int) -> list[tuple[int, tuple[str, int]]]:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]  # addresses of TCP begin (host, port)
+
+    @staticmethod
+    async def _open(family: int, address: tuple[str, int]) -> TcpConnection:
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            raise BusError(_why(error)) from None
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = sock.connect_ex(address)
+            if code in (errno.EINPROGRESS, errno.EINTR):
+                await aio.writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise BusError(os.strerror(code))
+        except OSError as error:
+            sock.close()
+            raise BusError(_why(error)) from None
+        except BaseException:
+            sock.close()
+            raise
+        return TcpConnection(sock)
