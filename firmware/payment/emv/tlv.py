@@ -186,3 +186,15 @@ def find(nodes: "Sequence[Node]", tag: int) -> "Node | None":
             if inner is not None:
                 return inner
     return None
+
+
+def raw(data: bytes, node: Node) -> bytes:
+    """The bytes of ``node`` in ``data`` that it was parsed from, header included."""
+    at = node.offset
+    if data[at] & 0x1F == 0x1F:
+        at += 1
+        while data[at] >= 0x80:
+            at += 1
+    at += 1
+    at += 1 + (data[at] & 0x7F if data[at] >= 0x80 else 0)
+    return bytes(data[node.offset : at + len(node.value)])
