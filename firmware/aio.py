@@ -74,11 +74,12 @@ class Task:
         except CancelledError:
             self._cancelled = True
             raise
-        except Exception as error:  # kept for whoever joins; never swallowed
+        except BaseException as error:
+            # Kept for whoever joins, never swallowed; a simulated power cut too, so
+            # that nobody runs on after it. The interpreter's own exits also stop the loop.
             self.error = error
-        except BaseException as error:  # a simulated power cut: nobody may run on after it
-            self.error = error
-            raise
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
         finally:
             self.done.set()
 

@@ -105,7 +105,7 @@ REASON_FAULT = "96"
 REASON_MAC = "A0"
 
 #: Longest encoded body, bytes; the checkpoint has a bound of its own.
-MAX_BODY = 3072
+MAX_BODY = 2048
 
 #: Card data that stays in RAM (rules of money, 13): track data, PAN, expiry,
 #: cardholder name, discretionary data, PIN data.
@@ -300,10 +300,7 @@ def _is_int(value: object) -> bool:
 
 
 def _digits(value: str) -> bool:
-    for letter in value:
-        if letter not in "0123456789":
-            return False
-    return True
+    return all(letter in "0123456789" for letter in value)
 
 
 def _complaint(rule: "tuple[str, int, int]", value: "Any") -> str:
@@ -362,12 +359,12 @@ def _tag_complaint(tag: "Any") -> str:
     if not _is_int(tag) or not 0 < tag < 1 << 32:
         return "has a tag that is not a positive integer"
     if tag in FORBIDDEN_TAGS:
-        return "holds tag %X, which is never journalled" % tag
+        return f"holds tag {tag:X}, which is never journalled"
     first = tag
     while first > 0xFF:
         first >>= 8
     if first & 0x20:  # a template could carry any of them
-        return "holds template %X, which is never journalled" % tag
+        return f"holds template {tag:X}, which is never journalled"
     return ""
 
 
@@ -395,7 +392,4 @@ def is_masked(pan: str) -> bool:
         tail += 1
     if head > 6 or tail > 4 or head + tail >= len(pan):
         return False
-    for letter in pan[head : len(pan) - tail]:
-        if letter not in "*Xx ":
-            return False
-    return True
+    return all(letter in "*Xx " for letter in pan[head : len(pan) - tail])
