@@ -112,7 +112,7 @@ class Money:
         while len(digits) <= exponent:
             digits = "0" + digits
         whole = digits[: len(digits) - exponent]
-        groups = []
+        groups: "list[str]" = []
         while len(whole) > 3:
             groups.insert(0, whole[-3:])
             whole = whole[:-3]

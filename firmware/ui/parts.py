@@ -1,0 +1,171 @@
+"""From nodes to elements: things with a width and a height that can be painted.
+
+An element is ``(width, height, paint)``; ``paint(canvas, x, y, on)`` draws it
+with its top left corner there, light on dark when ``on``.
+"""
+
+from firmware.text.canvas import scaled
+from firmware.text.faces import Face
+from firmware.ui import icons, tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware.text.canvas import Canvas
+    from firmware.text.texts import Texts
+
+    Paint = Callable[[Canvas, int, int, bool], None]
+    Element = tuple[int, int, Paint]
+
+#: (Latin font, enlargement) of tree.TINY ... tree.GIANT.
+_LADDER = (
+    ("latin8", 1), ("latin10", 1), ("latin16", 1), ("latin20", 1), ("latin16", 2), ("latin20", 2),
+)  # fmt: skip
+
+_faces: "dict[tuple[int, int], Face]" = {}
+
+
+def face(size: int, scale: int) -> Face:
+    """The face of a size on a panel whose type is enlarged ``scale`` times."""
+    found = _faces.get((size, scale))
+    if found is None:
+        latin, factor = _LADDER[size]
+        # Chinese has one size; large Latin type keeps it at the panel's scale.
+        found = _faces[(size, scale)] = Face(latin, factor * scale)
+    return found
+
+
+class Style:
+    """How tight to set: ``shrink`` steps below the wished sizes, ``drop``: leave out
+    nodes whose ``optional`` is 1 to ``drop``, ``scale``: pixels a dot."""
+
+    def __init__(self, shrink: int, drop: int, scale: int) -> None:
+        self.shrink = shrink
+        self.drop = drop
+        self.scale = scale
+
+    def skips(self, node: tree.Node) -> bool:
+        """Whether the node is left out."""
+        return 0 < node.optional <= self.drop
+
+
+def line(words: str, of: Face, inverse: bool = False) -> "Element":
+    """One line of type."""
+    width, height = of.width(words), of.metrics(words)[0]
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        if inverse:
+            canvas.fill(x, y, width + 2, height, on)
+            of.draw(canvas, x + 1, y, words, not on)
+        else:
+            of.draw(canvas, x, y, words, on)
+
+    return width + (2 if inverse else 0), height, paint
+
+
+def text(node: tree.Text, texts: "Texts", width: int, style: Style) -> "list[Element]":
+    """The lines of a text node set to ``width`` pixels."""
+    words = node.resolve(texts)
+    if not words:
+        return []
+    size = max(node.size - style.shrink, min(node.size, node.least))
+    chosen = face(size, style.scale)
+    if node.single:
+        while size > min(node.least, node.size) and chosen.width(words) > width:
+            size -= 1
+            chosen = face(size, style.scale)
+        return [line(words, chosen, node.inverse)]
+    while size > node.least and _cuts_a_word(words, chosen, width):
+        size -= 1
+        chosen = face(size, style.scale)
+    return [line(part, chosen, node.inverse) for part in chosen.wrap(words, width)]
+
+
+def _cuts_a_word(words: str, of: Face, width: int) -> bool:
+    for word in words.split():
+        # Chinese may break anywhere; only a run of Latin is a word.
+        if ord(word[0]) < 0x2E80 and ord(word[-1]) < 0x2E80 and of.width(word) > width:
+            return True
+    return False
+
+
+def dots(node: tree.Dots, style: Style) -> "Element":
+    """One filled dot a digit, in a box."""
+    s = style.scale
+    width, height = (node.most * 10 + 6) * s, 14 * s
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        canvas.rect(x, y, width, height)
+        left = x + (width - node.count * 10 * s) // 2
+        for i in range(node.count):
+            at = left + i * 10 * s
+            canvas.fill(at + 2 * s, y + 4 * s, 6 * s, 6 * s, on)
+            canvas.fill(at + 3 * s, y + 3 * s, 4 * s, 8 * s, on)
+            canvas.fill(at + s, y + 5 * s, 8 * s, 4 * s, on)
+
+    return width, height, paint
+
+
+def signal(node: tree.Signal, style: Style) -> "Element":
+    """Four rising bars; those not reached are a dot high."""
+    s = style.scale
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        for i in range(4):
+            tall = (2 * i + 2) * s if i < node.bars else s
+            canvas.fill(x + 3 * i * s, y + 9 * s - tall, 2 * s, tall, on)
+        if not node.bars:  # no bearer: a cross where the bars would rise
+            for i in range(5 * s):
+                canvas.fill(x + i, y + s + i, 1, 1, on)
+                canvas.fill(x + 5 * s - 1 - i, y + s + i, 1, 1, on)
+
+    return 11 * s, 10 * s, paint
+
+
+def battery(node: tree.Battery, style: Style) -> "Element":
+    """A cell filled by its charge; a plug's bolt on mains power."""
+    s = style.scale
+    if node.percent is None:
+        return 0, 0, lambda canvas, x, y, on: None
+    percent = max(0, min(node.percent, 100))
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        if node.mains:
+            for i, (left, wide) in enumerate(((2, 1), (1, 2), (0, 4), (2, 2), (1, 1))):
+                canvas.fill(x + left * s, y + (2 + i) * s, wide * s, s, on)
+        left = x + 6 * s
+        canvas.rect(left, y + s, 12 * s, 8 * s)
+        canvas.fill(left + 12 * s, y + 3 * s, s, 4 * s, on)
+        canvas.fill(left + 2 * s, y + 3 * s, (8 * s * percent + 99) // 100, 4 * s, on)
+
+    return 19 * s, 10 * s, paint
+
+
+def progress(node: tree.Progress, style: Style, width: int) -> "Element":
+    """A block that walks once a second through a frame, and the seconds."""
+    s = style.scale
+    small = face(tree.SMALL, s)
+    words = str(node.seconds) + " s"
+    room = small.width("000 s")
+    total = min(width, 120 * s)
+    track = total - room - 4 * s
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        canvas.rect(x, y + s, track, 8 * s)
+        step = (track - 4 * s) // 5
+        canvas.fill(x + 2 * s + node.seconds % 5 * step, y + 3 * s, step, 4 * s, on)
+        small.draw(canvas, x + total - small.width(words), y, words, on)
+
+    return total, 10 * s, paint
+
+
+def icon(node: tree.Icon, style: Style) -> "Element":
+    """A picture, enlarged with the panel."""
+    s = style.scale
+    picture = scaled(icons.strips(node.picture), icons.WIDTH, icons.HEIGHT, s)
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        canvas.blit(x, y, icons.WIDTH * s, icons.HEIGHT * s, picture, on)
+
+    return icons.WIDTH * s, icons.HEIGHT * s, paint

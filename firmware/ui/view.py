@@ -1,0 +1,56 @@
+"""Shows screen trees on the panel and remembers what is shown."""
+
+from firmware.text.texts import Texts
+from firmware.ui.draw import draw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.hal.display import Display
+    from firmware.ui.tree import Screen
+
+
+class View:
+    """The one way to the display.
+
+    ``screen`` is the tree shown last (None before the first), ``frame`` its
+    pixels, ``language`` the catalogue in use, ``overflow`` what did not fit.
+    """
+
+    def __init__(self, display: "Display", texts: Texts) -> None:
+        self.display = display
+        self.texts = texts
+        self.screen: "Screen | None" = None
+        self.frame: bytes = b""
+        self.overflow: "list[str]" = []
+
+    @property
+    def language(self) -> str:
+        """ "en" or "zh"."""
+        return self.texts.language
+
+    def set_language(self, language: str) -> None:
+        """Use another catalogue from the next screen on. DataFileError: there is none."""
+        if language != self.texts.language:
+            old, self.texts = self.texts, Texts(language)
+            old.close()
+
+    async def show(self, screen: "Screen") -> None:
+        """Draw ``screen`` and bring the panel to it. DisplayError."""
+        drawing = draw(screen, self.texts, self.display.width, self.display.height)
+        self.screen = screen
+        self.frame = bytes(drawing.frame)
+        self.overflow = drawing.overflow
+        await self.display.show(self.frame)
+
+    async def refresh(self) -> None:
+        """Draw the present screen again, in the language in use now."""
+        if self.screen is not None:
+            await self.show(self.screen)
+
+    def tree(self) -> "dict[str, Any]":
+        """The present screen with its words, JSON-able and redacted."""
+        if self.screen is None:
+            return {"screen": "", "nodes": []}
+        return self.screen.to_tree(self.texts)
