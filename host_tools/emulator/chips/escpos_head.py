@@ -20,7 +20,7 @@ class Head:
     """The print mechanism of a receipt printer."""
 
     def __init__(self, paper: Paper, charset: str = "gb18030") -> None:
-        """``charset``: what Chinese characters arrive in: gb18030, gbk, utf8 or "" for none."""
+        """``charset``: what Chinese characters arrive in: gb18030, gbk, utf-8 or "" for none."""
         self.paper = paper
         self.charset = charset
         self.unknown: list[bytes] = []
@@ -33,7 +33,7 @@ class Head:
         """ESC @."""
         self._cells: list[tuple[Bitmap, str]] = []
         self._multi = b""
-        self.chinese = self.charset == "utf8"
+        self.chinese = self.charset == "utf-8"
         self.font_b = self.bold = self.inverse = self.upside_down = self.rotated = False
         self.underline = self.han_underline = 0
         self.wide = self.tall = 1
@@ -114,7 +114,7 @@ class Head:
             self._put("�", True)
 
     def _put(self, char: str, double: bool) -> int:
-        double = double and ord(char) >= 0x80 and char not in "¥£€"
+        double = double and ord(char) >= (0x2E80 if self.charset == "utf-8" else 0x80)
         width, height = (24, 24) if double else (9, 17) if self.font_b else (12, 24)
         rows = list(glyph(char, width, height))
         if self.bold:
@@ -249,7 +249,7 @@ class Head:
         if name == "&":
             self.chinese = True
         elif name == ".":
-            self.chinese = self.charset == "utf8"
+            self.chinese = self.charset == "utf-8"
         elif name == "!":
             self.wide, self.tall = 1 + bool(n & 4), 1 + bool(n & 8)
             self.han_underline = 1 if n & 0x80 else 0

@@ -1,0 +1,234 @@
+"""Printer: ESC/POS on a serial port, paced so that its buffer never overruns.
+
+Two kinds of answer steer the pace. Marks (GS r 1) stand in the data and are
+answered in their turn, so each answer tells how much has left the buffer;
+what is between the last answered mark and the last byte sent is in flight
+and stays below the buffer's size. DLE EOT is answered at once, whatever
+stands in the buffer, and says why no mark comes: paper, cover, heat.
+
+Paper-out and open cover end the document: the printer's buffer is cleared,
+so that no half receipt comes out when paper is put in, and the named error
+is raised. A hot head is waited for (it resumes by itself) up to
+``HOT_WAIT_MS``, then the document is ended likewise.
+"""
+
+from firmware import aio
+from firmware.buses.wire import BusError
+from firmware.drivers.escpos_encode import Profile, encode
+from firmware.hal.printer import (
+    CoverOpen,
+    PaperOut,
+    Printer,
+    PrinterError,
+    PrinterHot,
+    PrinterMissing,
+    PrinterStatus,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.buses.serial_port import SerialPort
+
+#: Real-time status: how long an answer may take beyond the line's own delay.
+ANSWER_MS = 500
+#: No mark for so long: ask why.
+MARK_MS = 300
+#: Slowest paper movement that is believed, dot rows a second.
+SLOWEST = 200
+HOT_WAIT_MS = 20000
+#: A mark after so many bytes.
+MARK_EVERY = 512
+#: What the buffer must have free beyond our own bytes: marks and status requests.
+RESERVE = 256
+#: DLE DC4 8: clear the buffers.
+CLEAR = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"
+
+
+class EscposPrinter(Printer):
+    """``buffer``: bytes that the printer's receive buffer holds."""
+
+    def __init__(self, port: "SerialPort", profile: Profile, buffer: int = 4096) -> None:
+        if buffer < 2048:
+            raise ValueError("a printer buffer has at least 2048 bytes")
+        self.columns = profile.columns
+        self.dots = profile.dots
+        self._port = port
+        self._profile = profile
+        # On a slow line less in flight keeps status answers quick.
+        self._budget = min(buffer - RESERVE, max(MARK_EVERY * 2, port.baud // 40))
+        self._lock = aio.Lock()
+        #: Bytes before each mark that is not answered yet, and the sum of them.
+        self._marks: "list[int]" = []
+        self._unmarked = 0
+        self._replies: "list[int]" = []
+        #: Real-time answers that image bytes will provoke (Epson: DLE acts inside data too).
+        self._stray = 0
+        self._line_free = 0
+        self._dirty = True
+
+    async def status(self) -> PrinterStatus:
+        """Ask the printer (waits for a document in progress). PrinterMissing."""
+        async with self._lock:
+            return await self._status()
+
+    async def print(self, document: "list[tuple[object, ...]]") -> None:
+        """Print ``document``; returns when its last line has moved out.
+
+        Raises PaperOut, CoverOpen, PrinterHot, PrinterMissing, PrinterError;
+        ValueError before anything is printed.
+        """
+        units = encode(document, self._profile)
+        async with self._lock:
+            _raise_for(await self._status(), hot_too=True)
+            if self._dirty:
+                await self._clear()
+            self._dirty = True
+            try:
+                await self._print(units)
+            except BusError as error:
+                raise PrinterMissing(str(error)) from None
+            self._dirty = False
+
+    async def _print(self, units: "list[tuple[bytes, int]]") -> None:
+        rows = 0
+        for data, moved in units:
+            while self._marks and self._in_flight() + len(data) > self._budget:
+                await self._wait_mark(rows)
+            rows += moved
+            await self._send(data)
+            self._unmarked += len(data)
+            if self._unmarked >= MARK_EVERY:
+                await self._mark()
+        await self._mark()
+        while self._marks:
+            await self._wait_mark(rows)
+        _raise_for(await self._status(), hot_too=False)
+
+    def _in_flight(self) -> int:
+        total = self._unmarked
+        for count in self._marks:
+            total += count
+        return total
+
+    async def _mark(self) -> None:
+        await self._send(b"\x1dr\x01")
+        self._marks.append(self._unmarked + 3)
+        self._unmarked = 0
+
+    async def _wait_mark(self, rows: int) -> None:
+        """Wait until one more mark is answered; ``rows``: paper that may move before it."""
+        waiting = len(self._marks)
+        limit = 3000 + self._line_delay() + rows * 1000 // SLOWEST
+        start = aio.ticks_ms()
+        hot_since = -1
+        while len(self._marks) >= waiting:
+            await self._receive(MARK_MS)
+            if len(self._marks) < waiting:
+                return
+            status = await self._status()
+            if status.hot and not (status.paper_out or status.cover_open or status.error):
+                if hot_since < 0:
+                    hot_since = aio.ticks_ms()
+                if aio.elapsed_ms(hot_since) >= HOT_WAIT_MS:
+                    await self._clear()
+                    _raise_for(status, hot_too=True)
+                start = aio.ticks_ms()
+                continue
+            hot_since = -1
+            if status.paper_out or status.cover_open or status.error:
+                await self._clear()
+                _raise_for(status, hot_too=True)
+            if aio.elapsed_ms(start) > limit:
+                await self._clear()
+                raise PrinterError("the printer took its bytes and does not go on")
+
+    def _line_delay(self) -> int:
+        """Milliseconds until what was sent has left the line."""
+        ahead = self._line_free - aio.ticks_ms()
+        return ahead if 0 < ahead < 60000 else 0
+
+    async def _send(self, data: bytes) -> None:
+        at = 0
+        refused = 0
+        while at < len(data):
+            taken = await self._port.write(data[at:])
+            at += taken
+            refused = 0 if taken else refused + 1
+            if refused > 400:
+                raise PrinterMissing("the serial port takes nothing")
+            if at < len(data):
+                await aio.sleep_ms(5)
+        spent = len(data) * 10000 // self._port.baud + 1
+        self._line_free = aio.ticks_ms() + self._line_delay() + spent
+        at = data.find(b"\x10\x04")
+        while at >= 0:
+            if at + 2 < len(data) and 1 <= data[at + 2] <= 4:
+                self._stray += 1
+            at = data.find(b"\x10\x04", at + 1)
+
+    async def _receive(self, timeout_ms: int) -> bool:
+        """Sort what arrives within the time; False when nothing did."""
+        name, data = await aio.first(("data", self._port.read(64)), timeout_ms=timeout_ms)
+        if name == "timeout":
+            return False
+        for byte in data:
+            if byte & 0x93 == 0x12:
+                self._replies.append(byte)
+            elif byte & 0x90 == 0 and self._marks:
+                self._marks.pop(0)
+        return True
+
+    async def _ask(self, number: int) -> int:
+        """Answer to DLE EOT ``number``. PrinterMissing after two silent tries."""
+        for attempt in range(2):
+            await self._send(b"\x10\x04" + bytes((number,)))
+            if attempt == 0:
+                self._stray -= 1  # this one is ours; after a repeat the first may still come
+            start = aio.ticks_ms()
+            limit = ANSWER_MS + self._line_delay()
+            while aio.elapsed_ms(start) < limit:
+                arrived = await self._receive(60 if self._replies else limit)
+                # Answers that image bytes provoked come first; ours is the last.
+                if self._replies and (len(self._replies) > self._stray or not arrived):
+                    answer = self._replies[-1]
+                    self._replies = []
+                    self._stray = 0
+                    return answer
+        raise PrinterMissing("no answer to a status request")
+
+    async def _status(self) -> PrinterStatus:
+        try:
+            two = await self._ask(2)
+            three = await self._ask(3)
+            four = await self._ask(4)
+        except BusError as error:
+            raise PrinterMissing(str(error)) from None
+        return PrinterStatus(
+            paper_out=bool(two & 0x20 or four & 0x60),
+            paper_low=bool(four & 0x0C),
+            cover_open=bool(two & 0x04),
+            hot=bool(three & 0x40),
+            error=bool(three & 0x28),
+        )
+
+    async def _clear(self) -> None:
+        """Empty the printer's buffer and forget what was to be answered."""
+        await self._send(CLEAR)
+        await aio.sleep_ms(50 + self._line_delay())
+        self._port.drop_input()
+        self._marks = []
+        self._unmarked = 0
+        self._replies = []
+        self._stray = 0
+        self._dirty = True
+
+
+def _raise_for(status: PrinterStatus, hot_too: bool) -> None:
+    if status.cover_open:
+        raise CoverOpen("the cover is open")
+    if status.paper_out:
+        raise PaperOut("no paper")
+    if hot_too and status.hot:
+        raise PrinterHot("the head is too hot")
+    if status.error:
+        raise PrinterError("the printer reports a cutter or mechanical error")

@@ -1,0 +1,86 @@
+"""Text for ESC/POS printers: code page, Chinese modes, columns.
+
+A printer's Chinese mode (FS & ... FS .) takes two-byte codes; outside it
+bytes from 80h on are a code page, here 858 (ESC t 19): Latin-1 letters, the
+euro, and a half-width yen sign. What neither has is printed as a picture.
+"""
+
+from firmware.text import faces, gb18030
+
+#: Code page 858, bytes 80h to FFh.
+CP858 = (
+    "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤"
+    "ðÐÊËÈ€ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u00ad±‗¾¶§÷¸°¨·¹³²■\u00a0"
+)
+
+#: What a board may say of its printer's Chinese.
+CHINESE = ("gb18030", "gbk", "utf8", "raster")
+
+
+def clean(text: str) -> str:
+    """``text`` with every control character made visible: a name that came from
+    a host must not be able to send commands to the printer. Newlines stay."""
+    out = ""
+    for char in text:
+        point = ord(char)
+        control = point < 0x20 or 0x7F <= point <= 0x9F or 0xD800 <= point <= 0xDFFF
+        out += "?" if control and char != "\n" else char
+    return out
+
+
+class TextCodec:
+    """How one printer takes text. ``chinese``: one of CHINESE; ``latin``: whether
+    it has code page 858 (some Chinese printers never leave their Chinese mode)."""
+
+    def __init__(self, chinese: str, latin: bool = True) -> None:
+        if chinese not in CHINESE:
+            raise ValueError("no Chinese mode " + chinese)
+        self._chinese = chinese
+        self._latin = latin
+
+    def _class(self, char: str) -> int:
+        """0 plain byte, 1 code page, 2 two columns in Chinese mode, 3 UTF-8, 9 not to be had."""
+        point = ord(char)
+        if point < 0x80:
+            return 0
+        if self._chinese == "utf8":
+            return 3
+        if self._latin and char in CP858:
+            return 1
+        if self._chinese != "raster" and gb18030.is_double_byte(char):
+            return 2
+        return 9
+
+    def has(self, text: str) -> bool:
+        """Whether the printer's own type has every character of ``text``."""
+        return all(self._class(char) != 9 for char in text)
+
+    def columns(self, text: str) -> int:
+        """Width in columns in the printer's own type."""
+        total = 0
+        for char in text:
+            kind = self._class(char)
+            wide = faces.is_wide(char) if kind in (3, 9) else kind == 2
+            total += 2 if wide else 1
+        return total
+
+    def encode(self, text: str) -> bytes:
+        """Bytes for ``text``, which ``has`` accepted; ends outside Chinese mode."""
+        out = bytearray()
+        chinese = False
+        for char in text:
+            kind = self._class(char)
+            if kind == 9:
+                raise ValueError("the printer's type has no " + repr(char))
+            if (kind == 2) != chinese:
+                chinese = kind == 2
+                out += b"\x1c&" if chinese else b"\x1c."
+            if kind == 1:
+                out.append(0x80 + CP858.index(char))
+            elif kind == 2:
+                out += gb18030.encode_char(ord(char))
+            else:
+                out += char.encode()
+        if chinese:
+            out += b"\x1c."
+        return bytes(out)
