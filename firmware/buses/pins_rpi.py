@@ -1,0 +1,71 @@
+"""Bus: Raspberry Pi header pins, by RPi.GPIO or rpi-lgpio (Linux, CPython only).
+
+Both packages offer the module ``RPi.GPIO``, exclude each other, and raise at
+import off a Pi: hence the late import. Pins are Broadcom numbers. Keys are
+scanned by polling, because RPi.GPIO's edge detection fails on Pi kernels
+from 6.6 on.
+"""
+
+from firmware.buses.pins import IN, IN_PULLUP, OUT, Pins
+from firmware.buses.wire import BusError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class RpiPins(Pins):
+    """The pins of the 40-pin header."""
+
+    def __init__(self) -> None:
+        """BusError when the library is missing or this is no Pi."""
+        try:
+            from RPi import GPIO
+        except (ImportError, RuntimeError) as error:
+            raise BusError("pins: RPi.GPIO does not work here: " + str(error)) from None
+        self._gpio: "Any" = GPIO
+        self._waves: "dict[int, Any]" = {}
+        GPIO.setwarnings(False)
+        GPIO.setmode(GPIO.BCM)
+
+    def mode(self, pin: int, mode: int) -> None:
+        """IN, IN_PULLUP or OUT. BusError."""
+        gpio = self._gpio
+        try:
+            if mode == OUT:
+                gpio.setup(pin, gpio.OUT, initial=gpio.LOW)
+            elif mode == IN_PULLUP:
+                gpio.setup(pin, gpio.IN, pull_up_down=gpio.PUD_UP)
+            elif mode == IN:
+                gpio.setup(pin, gpio.IN, pull_up_down=gpio.PUD_OFF)
+            else:
+                raise ValueError("no pin mode " + str(mode))
+        except RuntimeError as error:
+            raise BusError("pin " + str(pin) + ": " + str(error)) from None
+
+    def write(self, pin: int, level: int) -> None:
+        """Drive an output. BusError."""
+        try:
+            self._gpio.output(pin, 1 if level else 0)
+        except RuntimeError as error:
+            raise BusError("pin " + str(pin) + ": " + str(error)) from None
+
+    def read(self, pin: int) -> int:
+        """Level, 0 or 1. BusError."""
+        try:
+            return 1 if self._gpio.input(pin) else 0
+        except RuntimeError as error:
+            raise BusError("pin " + str(pin) + ": " + str(error)) from None
+
+    def pwm(self, pin: int, frequency: int, duty: int) -> None:
+        """Software square wave; duty 0 stops it. BusError."""
+        wave = self._waves.pop(pin, None)
+        try:
+            if wave is not None:
+                wave.stop()
+            if frequency and duty:
+                wave = self._gpio.PWM(pin, frequency)
+                wave.start(duty)
+                self._waves[pin] = wave
+        except (RuntimeError, ValueError) as error:
+            raise BusError("pin " + str(pin) + ": " + str(error)) from None
