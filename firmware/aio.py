@@ -66,9 +66,12 @@ class Task:
         self.result: "Any" = None
         self.done = Event()
         self._cancelled = False
+        self._started = False
+        self._coro = coro
         self._task = asyncio.create_task(self._run(coro))
 
     async def _run(self, coro: "Coroutine[Any, Any, Any]") -> None:
+        self._started = True
         try:
             self.result = await coro
         except CancelledError:
@@ -87,6 +90,11 @@ class Task:
         """Ask the coroutine to stop at its next wait. Harmless once it ended."""
         if not self.done.is_set():
             self._task.cancel()
+            if not self._started:
+                # It never gets to its own ``finally``: whoever waits must hear of it here.
+                self._coro.close()
+                self._cancelled = True
+                self.done.set()
 
     async def join(self) -> "Any":
         """Wait for the end; give the result or raise what ended it."""
