@@ -79,6 +79,11 @@ class Texts:
             text = "".join(out)
         return text
 
+    def code_key(self, code: str) -> str:
+        """The key that explains an answer code of the host (field 39)."""
+        key = "host." + code
+        return key if self.has(key) else "host.other"
+
     def close(self) -> None:
         """Close the table (when the language changes)."""
         self._file.close()

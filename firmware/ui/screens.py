@@ -72,13 +72,13 @@ def boot(lines: "list[tuple[str, str]]", version: str = "") -> Screen:
             nodes.append(Text("version", text=version, size=SMALL))
         nodes.append(Text("state", "boot.starting", size=SMALL))
         return Screen("boot", nodes)
-    items = [("device." + kind, "state." + state) for kind, state in lines]
+    items = [("boot.device." + kind, "boot.state." + state) for kind, state in lines]
     return Screen("boot", [_title("boot.title"), Lines("lines", items)])
 
 
 def self_test(lines: "list[tuple[str, str]]", first: int = 0) -> Screen:
     """The last self-test, from line ``first`` on."""
-    items = [("device." + kind, "state." + state) for kind, state in lines]
+    items = [("boot.device." + kind, "boot.state." + state) for kind, state in lines]
     return Screen("self_test", [_title("menu.self_test"), Lines("lines", items, first)])
 
 
@@ -127,14 +127,14 @@ def idle(
     return Screen("idle", nodes)
 
 
-def amount(text: str, currency: str = "") -> Screen:
-    """Amount entry: ``text`` as it stands so far."""
+def amount(text: str, currency: str = "", note_key: str = "") -> Screen:
+    """Amount entry: ``text`` as it stands so far; ``note_key``: why a key was refused."""
     nodes: "list[Node]" = [_title("sale.title")]
     if currency:
         nodes.append(
             Text("currency", text=currency, place="title", align="right", single=True, size=SMALL)
         )
-    nodes.append(Text("prompt", "sale.amount.prompt", size=SMALL))
+    nodes.append(Text("prompt", note_key or "sale.amount.prompt", size=SMALL))
     nodes.append(Amount("amount", text, GIANT))
     return Screen("amount", nodes + _foot("hint.cancel", "hint.ok"))
 
@@ -186,24 +186,30 @@ def pin(
     """
     nodes: "list[Node]" = [Amount("amount", amount_text, BIG)]
     if last_try:
-        nodes.append(Text("prompt", "pin.last_try"))
+        nodes.append(Text("prompt", "sale.pin.last_try"))
     elif retry and tries_left is not None:
-        nodes.append(Text("prompt", "pin.wrong_left", {"tries": tries_left}))
+        nodes.append(Text("prompt", "sale.pin.wrong_left", {"tries": tries_left}))
     elif retry:
-        nodes.append(Text("prompt", "pin.wrong"))
+        nodes.append(Text("prompt", "sale.pin.wrong"))
     else:
-        nodes.append(Text("prompt", "pin.prompt"))
+        nodes.append(Text("prompt", "sale.pin.prompt"))
     nodes.append(Dots("pin", count))
     return Screen("pin", nodes + _foot("hint.cancel", "hint.bypass" if bypass else "hint.ok"))
 
 
-def progress(stage_key: str, seconds: int = 0, amount_text: str = "") -> Screen:
-    """Work in hand: which stage, for how long."""
+def progress(
+    stage_key: str, seconds: int = 0, amount_text: str = "", too_late: bool = False
+) -> Screen:
+    """Work in hand: which stage, for how long. ``too_late``: Cancel was pressed
+    where nothing may be cancelled; the screen says so."""
     nodes: "list[Node]" = []
     if amount_text:
         nodes.append(Amount("amount", amount_text, BIG))
     nodes.append(Text("stage", stage_key))
-    nodes.append(Text("wait", "progress.wait", size=SMALL, optional=1))
+    if too_late:
+        nodes.append(Text("wait", "sale.cancel_not_now", size=SMALL))
+    else:
+        nodes.append(Text("wait", "progress.wait", size=SMALL, optional=1))
     nodes.append(Progress("progress", seconds))
     return Screen("progress", nodes)
 
@@ -218,37 +224,52 @@ def result(
     """How the payment ended.
 
     ``kind``: "approved", "declined", "cancelled", "unknown" or "reversed".
-    ``key`` says why (``host.51``, ``error.card_removed``), ``key + ".do"`` what
-    to do next; ``code`` is the authorisation code of an approval, else the
-    host's answer code. Whether the customer was charged is always said.
+    ``key`` says why (``host.51``, ``card.declined``) and ``key + ".do"`` what to
+    do next; a key of ``result.`` is the heading itself. ``code`` is the host's
+    answer code; the field ``auth_code`` of an approval is shown when given.
+    Whether the customer was charged is always said.
     """
     given = dict(fields or {})
     given["code"] = code
     if kind == "approved":
-        nodes: "list[Node]" = [
-            Icon("icon", "check", optional=1),
-            Text("result", "result.approved", size=BIG),
-            Amount("amount", amount_text, HUGE),
-        ]
-        if code:
-            nodes.append(Text("code", "result.auth_code", {"code": code}, size=SMALL))
-        if key:
-            nodes.append(Text("reason", key, given, size=SMALL, maybe=True))
-        return Screen("result", nodes)
-    heading = Text("result", "result." + kind, place="title", align="left", single=True)
-    nodes = [heading]
+        return _approved(key, given, amount_text)
+    heading = key if key[:7] == "result." else "result." + kind
+    nodes: "list[Node]" = [Text("result", heading, place="title", align="left", single=True)]
     if code:
         nodes.append(Text("code", text=code, place="title", align="right", single=True))
-    if key:
-        nodes.append(
-            Text("reason", key, given, fallback="host.other" if key[:5] == "host." else "")
-        )
-    nodes.append(Text("charged", _CHARGED[kind], align="left", least=SMALL))
+    why = "" if key == heading else key
+    if heading == "result.unknown":
+        why = "result.hold"
+    from_host = why[:5] == "host."
+    if why:
+        nodes.append(Text("reason", why, given, fallback="host.other" if from_host else ""))
+    nodes.append(Text("charged", _CHARGED[kind], align="left"))
     if amount_text:
         nodes.append(Amount("amount", amount_text, NORMAL, align="right", beside=True, optional=2))
-    if key:
-        fallback = "host.other.do" if key[:5] == "host." else ""
-        nodes.append(Text("do", key + ".do", given, size=SMALL, fallback=fallback, maybe=True))
+    fallback = "host.other.do" if from_host else ""
+    do = (why or heading) + ".do"
+    nodes.append(Text("do", do, given, size=SMALL, fallback=fallback, maybe=True))
+    return Screen("result", nodes)
+
+
+def _approved(key: str, given: "dict[str, Any]", amount_text: str) -> Screen:
+    nodes: "list[Node]" = [
+        Icon("icon", "check", optional=1),
+        Text("result", "result.approved", size=BIG),
+        Amount("amount", amount_text, HUGE),
+    ]
+    if given.get("auth_code"):
+        nodes.append(
+            Text(
+                "auth_code",
+                "result.auth_code",
+                {"code": given["auth_code"]},
+                size=SMALL,
+                optional=1,
+            )
+        )
+    if key and key != "result.approved":
+        nodes.append(Text("reason", key, given, size=SMALL, maybe=True))
     return Screen("result", nodes)
 
 
@@ -283,7 +304,7 @@ def secret(title_key: str, count: int) -> Screen:
 
 def supervisor(count: int) -> Screen:
     """The supervisor's code, as dots."""
-    return secret("supervisor.code", count)
+    return secret("supervisor.title", count)
 
 
 def number(title_key: str, digits: str) -> Screen:
@@ -304,8 +325,3 @@ def remove_card(kind: str = "", amount_text: str = "") -> Screen:
     nodes.append(Icon("icon", "card_out"))
     nodes.append(Text("prompt", "sale.card.remove", size=NORMAL))
     return Screen("remove_card", nodes)
-
-
-def printing(copy_key: str) -> Screen:
-    """The printer works; ``copy_key`` names the copy."""
-    return Screen("printing", [Text("stage", "print.stage"), Text("copy", copy_key, size=SMALL)])
