@@ -339,7 +339,10 @@ def _plain_bytes(text: str, content: str, number: int) -> bytes:
         if raw and (min(raw) < 0x20 or 0x7F in raw):
             raise Iso8583Error(_wrong(content), number)
         return raw
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except ValueError:  # half of a surrogate pair
+        raise Iso8583Error(_wrong(content), number) from None
     if _printable(raw) is None or (text and not _check(content, text)):
         raise Iso8583Error(_wrong(content), number)
     return raw

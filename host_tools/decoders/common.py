@@ -1,0 +1,86 @@
+"""What the decoders share: their error, hexadecimal input, masking."""
+
+#: Longest input taken, in characters.
+MAX_INPUT = 1 << 20
+
+
+class BadInput(Exception):
+    """The input is wrong. ``offset``: byte offset in the decoded data, or
+    character offset where the input is not hexadecimal; None when it has none."""
+
+    def __init__(self, reason: str, offset: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
+
+    def as_json(self) -> dict[str, object]:
+        """The error object of ``--json``."""
+        document: dict[str, object] = {"error": self.reason}
+        if self.offset is not None:
+            document["offset"] = self.offset
+        return document
+
+
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def parse_hex(text: str) -> bytes:
+    """Hexadecimal digits, blanks between them allowed. BadInput says where not."""
+    check_size(text)
+    digits = []
+    for place, char in enumerate(text):
+        if char in _HEX:
+            digits.append(char)
+        elif char not in " \t\r\n":
+            raise BadInput(f"{char!a} is not a hexadecimal digit", place)
+    if not digits:
+        raise BadInput("the input is empty", 0)
+    if len(digits) % 2:
+        raise BadInput("an odd number of hexadecimal digits", len(text))
+    return bytes.fromhex("".join(digits))
+
+
+def check_size(text: str) -> None:
+    """Refuse what is too long to be a message."""
+    if len(text) > MAX_INPUT:
+        raise BadInput(f"longer than {MAX_INPUT} characters", MAX_INPUT)
+
+
+def mask_pan(pan: str) -> str:
+    """First six and last four digits; all hidden when that would show the rest."""
+    if len(pan) < 13:
+        return "*" * len(pan)
+    return pan[:6] + "*" * (len(pan) - 10) + pan[-4:]
+
+
+def mask_track(track: str) -> str:
+    """The PAN truncated, the rest hidden but for its separator."""
+    for separator in ("D", "=", "d"):
+        pan, found, rest = track.partition(separator)
+        if found:
+            return mask_pan(pan) + separator + "*" * len(rest)
+    return "*" * len(track)
+
+
+def mask_object(tag: int, value: bytes) -> str | None:
+    """Hex of a data object with its secrets hidden, None when it has none."""
+    text = value.hex().upper()
+    if tag == 0x5A:
+        digits = text.rstrip("F")
+        return mask_pan(digits) + text[len(digits) :]
+    if tag in (0x57, 0x9F6B):
+        return mask_track(text)
+    if tag in (0x56, 0x99, 0x9F1F, 0x9F20):
+        return "*" * len(text)
+    return None
+
+
+def luhn(pan: str) -> bool:
+    """Check digit of ISO/IEC 7812-1, Annex B."""
+    total = 0
+    for place, digit in enumerate(reversed(pan)):
+        value = int(digit)
+        if place % 2:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return total % 10 == 0

@@ -1,0 +1,309 @@
+"""ISO 8583 frames and messages of a dialect, both ways."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from firmware.payment.emv import tlv as ber
+from firmware.payment.host import subfields, unionpay
+from firmware.payment.host.frame import PREFIX_BYTES, Frame, decode_frame, encode_frame
+from firmware.payment.host.iso8583 import Codec, Dialect, Field, Iso8583Error, Message
+from host_tools.decoders import tlv
+from host_tools.decoders.common import BadInput, mask_pan, mask_track, parse_hex
+
+#: What ``--dialect`` may say.
+DIALECTS = ("unionpay",)
+
+#: Readable names of fields (ISO 8583:1987, table 2; UnionPay's private ones).
+FIELD_NAMES = {
+    2: "primary account number",
+    3: "processing code",
+    4: "amount",
+    11: "STAN",
+    12: "local time",
+    13: "local date",
+    14: "expiry",
+    15: "settlement date",
+    22: "entry mode",
+    23: "card sequence number",
+    25: "service condition",
+    26: "PIN length capability",
+    32: "acquirer",
+    35: "track 2",
+    36: "track 3",
+    37: "RRN",
+    38: "authorisation code",
+    39: "answer code",
+    41: "terminal",
+    42: "merchant",
+    44: "issuer and acquirer",
+    48: "totals and details",
+    49: "currency",
+    52: "PIN block",
+    53: "security control",
+    54: "balance",
+    55: "EMV data",
+    58: "electronic cash",
+    59: "codes and auxiliary data",
+    60: "type, batch, network code",
+    61: "original transaction",
+    62: "keys and parameters",
+    63: "operator and text",
+    64: "MAC",
+}
+
+# Some acquirers pack field 23 to the left, as they do field 22; the standard
+# packs it to the right. The decoder reads both and says which.
+_left_23: list[Codec] = []
+
+
+def _codec(left_23: bool) -> Codec:
+    if not left_23:
+        return unionpay.codec()
+    if not _left_23:
+        rows = [copy.copy(row) for row in unionpay.codec().dialect.fields if row.number != 23]
+        rows.append(Field(23, "n", 0, 3, side="right"))
+        _left_23.append(Codec(Dialect(unionpay.NAME, rows)))
+    return _left_23[0]
+
+
+def check_dialect(name: str) -> None:
+    """BadInput names the dialects that there are."""
+    if name not in DIALECTS:
+        raise BadInput(f"no dialect {name!a}; there is {', '.join(DIALECTS)}")
+
+
+def _bad(error: Iso8583Error) -> BadInput:
+    name = error.part or (f"field {error.field}" if error.field else "message")
+    return BadInput(f"{name}: {error.reason}", error.offset)
+
+
+def _message(body: bytes, base: int) -> tuple[Message, bool]:
+    """The message, and whether its field 23 is packed to the left."""
+    try:
+        message = _codec(False).decode(body, base)
+    except Iso8583Error as error:
+        if error.field != 23:
+            raise _bad(error) from None
+    else:
+        # A sequence number has two digits and is small: x0 with x > 0 in the
+        # standard's packing is far rarer than a single digit in the other.
+        number = message.text(23)
+        if not number.endswith("0") or number == "000":
+            return message, False
+    try:
+        return _codec(True).decode(body, base), True
+    except Iso8583Error as error:
+        raise _bad(error) from None
+
+
+def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
+    """A whole frame, or with ``body`` a message from its MTI on."""
+    data = parse_hex(text)
+    result: dict[str, Any] = {"mti": "", "tpdu": None, "header": None}
+    base = 0
+    if not body:
+        try:
+            frame = decode_frame(data)
+        except Iso8583Error as error:
+            raise _bad(error) from None
+        result["tpdu"] = frame.tpdu.hex().upper()
+        result["header"] = frame.header.hex().upper()
+        result["header_fields"] = unionpay.header_digits(frame.header)
+        data = frame.body
+        base = PREFIX_BYTES
+    message, left = _message(data, base)
+    result["mti"] = message.mti
+    parts, faults = _subfields(message, mask)
+    result["fields"] = {
+        str(number): _shown(number, message.fields[number], mask)
+        for number in sorted(message.fields)
+    }
+    result["subfields"] = parts
+    if faults:
+        result["warnings"] = faults
+    if left:
+        result["packing"] = {"23": "left"}
+    return result
+
+
+def _shown(number: int, value: str | bytes, mask: bool) -> str:
+    """A field's value as text, its secrets hidden if ``mask``."""
+    if isinstance(value, bytes):
+        text = value.hex().upper()
+        if mask and number == 52:
+            return "*" * len(text)
+        if mask and number == 55:
+            try:
+                return tlv.shown(value, ber.parse(value), True)
+            except ber.TlvError:
+                return "*" * len(text)  # what cannot be read may be a PAN
+        return text
+    if mask:
+        if number == 2:
+            return mask_pan(value)
+        if number == 35:
+            return mask_track(value)
+        if number == 36:
+            return "*" * len(value)
+        if number == 48:
+            return _shown_rows(value)
+    return value
+
+
+def _shown_rows(value: str) -> str:
+    """Field 48 with the PANs of a batch upload hidden."""
+    try:
+        rows = subfields.split_48_rows(value)
+    except Iso8583Error:
+        return value
+    return subfields.join_48_rows([{**row, "pan": _mask_row(row["pan"])} for row in rows])
+
+
+def _mask_row(pan: str) -> str:
+    digits = pan.lstrip("0")
+    return pan[: len(pan) - len(digits)] + mask_pan(digits)
+
+
+def _subfields(message: Message, mask: bool) -> tuple[dict[str, Any], list[str]]:
+    """Subfields by field number, and what could not be divided."""
+    parts: dict[str, Any] = {}
+    faults: list[str] = []
+    for number, split in _SPLITTERS.items():
+        if number not in message.fields:
+            continue
+        try:
+            found = split(message, mask)
+        except Iso8583Error as error:
+            # The field itself is sound; hosts differ in what they put there.
+            faults.append(str(error))
+        else:
+            if found is not None:
+                parts[str(number)] = found
+    return parts, faults
+
+
+def _split_48(message: Message, mask: bool) -> Any:
+    text = message.text(48)
+    if message.mti in ("0500", "0510"):
+        return subfields.split_48_totals(text)
+    if message.mti in ("0320", "0330") and len(text) > 4:
+        rows = subfields.split_48_rows(text)
+        return [{**row, "pan": _mask_row(row["pan"])} if mask else row for row in rows]
+    return None
+
+
+def _split_55(message: Message, mask: bool) -> Any:
+    data = message.data(55)
+    nodes = subfields.split_55(data)
+    return tlv.tree(data, nodes, tlv.shown(data, nodes, mask))
+
+
+def _split_62(message: Message, mask: bool) -> Any:
+    data = message.data(62)
+    if message.mti == "0810" and message.text(60)[8:11] in ("001", "003", "004", "005"):
+        keys = subfields.split_62_keys(data)
+        return {name: value.hex().upper() for name, value in keys.items()}
+    if data and all(0x20 <= byte < 0x7F for byte in data):
+        return {"text": data.decode("ascii")}
+    return None
+
+
+def _split_63(message: Message, mask: bool) -> Any:
+    parts = subfields.split_63(message.text(63))
+    if "63.2" in parts:
+        raw = parts["63.2"].encode("latin-1")
+        try:
+            parts["63.2"] = raw.decode("gb18030")
+        except UnicodeDecodeError:
+            return parts
+    return parts
+
+
+_SPLITTERS: dict[int, Any] = {
+    48: _split_48,
+    54: lambda message, mask: subfields.split_54(message.text(54)),
+    55: _split_55,
+    60: lambda message, mask: subfields.split_60(message.text(60)),
+    61: lambda message, mask: subfields.split_61(message.text(61)),
+    62: _split_62,
+    63: _split_63,
+}
+
+
+def _wanted_bytes(document: Mapping[str, Any], name: str) -> bytes:
+    value = document.get(name)
+    if not isinstance(value, str):
+        raise BadInput(f"{name} is missing (give --body for a message alone)")
+    try:
+        return parse_hex(value)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error.reason}", error.offset) from None
+
+
+def encode(document: Any, body: bool = False) -> bytes:
+    """Inverse of ``decode``: a frame, or a message alone when ``body`` or when
+    the document has neither TPDU nor header. What ``decode`` adds for the
+    reader (subfields, header_fields, warnings) is not needed and not read."""
+    if not isinstance(document, dict):
+        raise BadInput("not a JSON object with mti and fields")
+    mti, given = document.get("mti"), document.get("fields")
+    if not isinstance(mti, str):
+        raise BadInput("mti is missing or not text")
+    if not isinstance(given, dict):
+        raise BadInput("fields is missing or not an object")
+    packing = document.get("packing", {})
+    if packing not in ({}, {"23": "left"}, {"23": "right"}):
+        raise BadInput('packing is not {"23": "left"} or {"23": "right"}')
+    codec = _codec(packing == {"23": "left"})
+    content = {row.number: row.content for row in codec.dialect.fields}
+    fields: dict[int, str | bytes] = {}
+    for name, value in given.items():
+        number = int(name) if name.isascii() and name.isdigit() and len(name) <= 3 else 0
+        if str(number) != name or not number:
+            raise BadInput(f"{name!a} is not a field number")
+        if not isinstance(value, str):
+            raise BadInput(f"field {number}: not text")
+        if "*" in value and content.get(number) in ("n", "z", "b"):
+            raise BadInput(f"field {number}: is masked (decode with --unmask)")
+        fields[number] = _from_text(number, value) if content.get(number) == "b" else value
+    try:
+        encoded = codec.encode(Message(mti, fields))
+        if body or (document.get("tpdu") is None and document.get("header") is None):
+            return encoded
+        tpdu, header = _wanted_bytes(document, "tpdu"), _wanted_bytes(document, "header")
+        return encode_frame(Frame(tpdu, header, encoded))
+    except Iso8583Error as error:
+        raise _bad(error) from None
+
+
+def _from_text(number: int, value: str) -> bytes:
+    if not value:
+        return b""
+    try:
+        return parse_hex(value)
+    except BadInput as error:
+        raise BadInput(f"field {number}: {error.reason}", error.offset) from None
+
+
+def render(result: dict[str, Any]) -> list[str]:
+    """Readable lines."""
+    lines = [f"MTI    {result['mti']}"]
+    if result["tpdu"] is not None:
+        digits = ", ".join(f"{name} {value}" for name, value in result["header_fields"].items())
+        lines.append(f"TPDU   {result['tpdu']}")
+        lines.append(f"header {result['header']} ({digits})")
+    for number, value in result["fields"].items():
+        lines.append(f"{number:>3} {FIELD_NAMES.get(int(number), '')}: {value}")
+        parts = result["subfields"].get(number)
+        if number == "55" and parts is not None:
+            lines.extend("      " + line for line in tlv.render(parts))
+        elif isinstance(parts, dict):
+            lines.extend(f"      {name}: {part}" for name, part in parts.items())
+        elif parts is not None:
+            for row in parts:
+                lines.append("      " + ", ".join(f"{key} {part}" for key, part in row.items()))
+    if "packing" in result:
+        lines.append("note: field 23 is packed to the left; the standard packs it to the right")
+    lines.extend(f"warning: {fault}" for fault in result.get("warnings", ()))
+    return lines
