@@ -1,14 +1,26 @@
-"""Record bodies of a plausible payment, and the journal's view of it."""
+"""Record bodies of a plausible payment, and the journal's view of it.
 
-from typing import Any
+Runs under MicroPython too.
+"""
 
+from firmware.cbor import encode
 from firmware.payment.journal import records as r
+from firmware.payment.journal import state_codec
 from firmware.payment.journal.journal import Journal
 
-Body = dict[int, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Body = dict[int, Any]
 
 
-def request(stan: int, amount: int = 1234, batch: int = 1) -> Body:
+def fold_bytes(journal: Journal) -> bytes:
+    """The folded state, comparable."""
+    return encode(state_codec.dump(journal.state))
+
+
+def request(stan: int, amount: int = 1234, batch: int = 1) -> "Body":
     return {
         r.K_STAN: stan,
         r.K_BATCH: batch,
@@ -39,8 +51,8 @@ def request(stan: int, amount: int = 1234, batch: int = 1) -> Body:
     }
 
 
-def answer(stan: int, approved: bool = True, mac: str = "ok") -> Body:
-    body: Body = {
+def answer(stan: int, approved: bool = True, mac: str = "ok") -> "Body":
+    body: "Body" = {
         r.K_STAN: stan,
         r.K_APPROVED: approved,
         r.K_MAC_STATE: mac,
@@ -54,8 +66,8 @@ def answer(stan: int, approved: bool = True, mac: str = "ok") -> Body:
     return body
 
 
-def commit(stan: int, outcome: str = r.OUTCOME_APPROVED, scripts: bytes = b"") -> Body:
-    body: Body = {
+def commit(stan: int, outcome: str = r.OUTCOME_APPROVED, scripts: bytes = b"") -> "Body":
+    body: "Body" = {
         r.K_STAN: stan,
         r.K_OUTCOME: outcome,
         r.K_RECEIPT: {"card_label": "UnionPay Debit", "aid": "A000000333010101", "tvr": "08"},
