@@ -30,7 +30,8 @@ net        3     id, bytes                                   bytes accepted (2)
 net        4     id, most to read (2)                        state (0 connecting, 1 open,
                                                              2 closed, 3 refused), bytes
 net        5     id                                          empty
-trng       1     count                                       random bytes, genuine flag first
+trng       1     count                                       genuine flag, random bytes
+debug      1     screen tree, redacted, as JSON              empty
 =========  ====  ==========================================  =========================
 """
 

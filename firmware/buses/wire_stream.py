@@ -171,3 +171,11 @@ def open_tcp(host: str, port: int, clock_us: "Callable[[], int] | None" = None) 
         where = host + ":" + str(port)
         raise BusError("wire: no rack at " + where + " (" + str(error) + ")") from None
     return StreamWire(end, end, clock_us or _now_us)
+
+
+def connect(address: str, clock_us: "Callable[[], int] | None" = None) -> StreamWire:
+    """``host:port`` or the path of a Unix socket. BusError."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in address:
+        return open_tcp(host, int(port), clock_us)
+    return open_unix(address, clock_us)

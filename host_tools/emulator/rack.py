@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from firmware.buses.wire import BusError, Wire
 from host_tools.emulator.chips.card_slot import CardSlotChip
+from host_tools.emulator.chips.debug_port import DebugPort
 from host_tools.emulator.chips.ds3231 import Ds3231
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.escpos_printer import EscposPrinter
@@ -82,6 +83,7 @@ class Rack(Wire):
         self.net = NetChip(clock_us)
         self.pc = SerialLine(clock_us)
         self.slot = CardSlotChip()
+        self.debug = DebugPort()
         self._seats: dict[str, Chip] = {
             "panel": self.display,
             "gpio": self.pins,
@@ -91,6 +93,7 @@ class Rack(Wire):
             "trng": self.trng,
             "pc": self.pc,
             "card": self.slot,
+            "debug": self.debug,
         }
 
     def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:

@@ -1,0 +1,438 @@
+"""Builds the devices of a board from its compiled data (docs/boards.md).
+
+The one place beside main that knows every driver by name. A driver that
+cannot start is a named failure in ``Devices.failures`` and its device is
+None: nothing falls back to another driver.
+"""
+
+import sys
+
+from firmware.errors import TillError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.buses.wire import Wire
+
+    Settings = dict[str, Any]
+    #: Gives the device that ``settings`` describe, from what stands already.
+    Maker = Callable[["Bench", Settings], Any]
+
+_CPYTHON = sys.implementation.name == "cpython"
+
+#: Order of building: a device may stand on those before it.
+KINDS = (
+    "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
+    "indicators", "printer", "card_reader", "network", "pc_pipe",
+)  # fmt: skip
+
+
+class BoardError(TillError):
+    """The board's data cannot be used: unknown driver, missing setting, missing bus."""
+
+    text_key = "error.board"
+
+
+class Capabilities:
+    """What the app may ask of its board."""
+
+    def __init__(self, board: "Settings") -> None:
+        printer = board.get("printer", {})
+        self.has_printer = "printer" in board
+        self.columns = int(printer.get("columns", 0))
+        self.cutter = bool(printer.get("cutter", False))
+        self.has_network = "network" in board
+        self.has_battery = "power" in board
+        self.has_tamper = "tamper" in board
+        self.has_card_reader = "card_reader" in board
+        self.has_pc_pipe = "pc_pipe" in board
+        self.keys = [key for line in board.get("keypad", {}).get("keys", []) for key in line if key]
+        #: The chips are software: said on the screen and on every receipt.
+        self.emulated = bool(board.get("emulated", False))
+        #: Test bundles are accepted: said on the screen and on every receipt.
+        self.test_trust = bool(board.get("trust", {}).get("test", False))
+
+
+class Devices:
+    """The devices of a board by contract; None where it has none, or where it failed."""
+
+    def __init__(self, board: "Settings") -> None:
+        self.display: "Any" = None
+        self.keypad: "Any" = None
+        self.printer: "Any" = None
+        self.card_reader: "Any" = None
+        self.pin_entry: "Any" = None
+        self.network: "Any" = None
+        self.indicators: "Any" = None
+        self.power: "Any" = None
+        self.tamper: "Any" = None
+        self.clock: "Any" = None
+        self.files: "Any" = None
+        self.entropy: "Any" = None
+        self.vault: "Any" = None
+        self.pc_pipe: "Any" = None
+        self.capabilities = Capabilities(board)
+        #: (kind, driver, error) of each device that could not start.
+        self.failures: "list[tuple[str, str, TillError]]" = []
+
+
+class Bench:
+    """Where devices are put together: the wire, the data folder, buses by name."""
+
+    def __init__(
+        self, board: "Settings", wire: "Wire | None", data_dir: str, devices: Devices
+    ) -> None:
+        self.data_dir = data_dir
+        self.devices = devices
+        self._board = board
+        self._wire = wire
+        self._buses: "dict[str, Any]" = {}
+        self._failed: "dict[str, TillError]" = {}
+
+    def wire(self) -> "Wire":
+        """The wire to software chips. BoardError when this terminal has none."""
+        if self._wire is None:
+            raise BoardError("the board is on a wire and none was given")
+        return self._wire
+
+    def bus(self, name: str) -> "Any":
+        """The bus of that name, opened at first use. BoardError, BusError."""
+        if name in self._failed:
+            raise self._failed[name]
+        if name not in self._buses:
+            settings = self._board.get("bus", {}).get(name)
+            if settings is None:
+                raise BoardError("the board has no bus " + name)
+            try:
+                self._buses[name] = _make(_BUSES, "bus " + name, self, settings)
+            except TillError as error:
+                self._failed[name] = error
+                raise
+        return self._buses[name]
+
+    def need(self, kind: str) -> "Any":
+        """A device built before. BoardError when it is not there."""
+        device = getattr(self.devices, kind)
+        if device is None:
+            raise BoardError("needs the " + kind + ", which did not start")
+        return device
+
+
+def _make(table: "dict[str, Maker]", what: str, bench: Bench, settings: "Settings") -> "Any":
+    """Call the maker of ``settings``' driver; whatever it lacks is a BoardError."""
+    driver = str(settings.get("driver", ""))
+    maker = table.get(driver)
+    if maker is None:
+        known = ", ".join(sorted(table))
+        raise BoardError(what + ": no driver " + repr(driver) + "; there are " + known)
+    try:
+        return maker(bench, settings)
+    except KeyError as error:
+        raise BoardError(
+            what + " (" + driver + "): setting " + str(error) + " is missing"
+        ) from None
+    except (ImportError, ValueError, TypeError, OSError) as error:
+        raise BoardError(what + " (" + driver + "): " + str(error)) from None
+
+
+# Buses
+
+
+def _wire_display(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_bus import WireDisplay
+
+    return WireDisplay(bench.wire(), s["wire"])
+
+
+def _wire_i2c(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_bus import WireI2c
+
+    return WireI2c(bench.wire(), s["wire"])
+
+
+def _wire_pins(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_bus import WirePins
+
+    return WirePins(bench.wire(), s["wire"])
+
+
+def _wire_serial(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_bus import WireSerial
+
+    return WireSerial(bench.wire(), s["wire"], s["baud"])
+
+
+def _wire_card(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_card import WireCardSlot
+
+    return WireCardSlot(bench.wire(), s["wire"])
+
+
+def _wire_net(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_net import WireNet
+
+    return WireNet(bench.wire(), s["wire"])
+
+
+def _wire_trng(bench: Bench, s: "Settings") -> "Any":
+    return bench.wire(), s["wire"]
+
+
+def _linux_i2c(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.i2c_linux import LinuxI2c
+
+    return LinuxI2c(s["port"])
+
+
+def _linux_serial(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.serial_linux import LinuxSerial
+
+    return LinuxSerial(s["path"], s["baud"], bool(s.get("flow", False)))
+
+
+def _rpi_pins(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.pins_rpi import RpiPins
+
+    return RpiPins()
+
+
+def _luma_i2c(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.luma_bus import luma_i2c
+
+    return luma_i2c(s["port"], s["address"])
+
+
+def _luma_spi(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.luma_bus import luma_spi
+
+    return luma_spi(s["port"], s["device"], s["dc_pin"], s["reset_pin"])
+
+
+def _pcsc(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.pcsc_linux import PcscSlot
+
+    return PcscSlot(s.get("reader", ""))
+
+
+def _tcp(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.tcp_linux import TcpLinux
+
+    return TcpLinux()
+
+
+_BUSES: "dict[str, Maker]" = {
+    "wire_display": _wire_display,
+    "wire_i2c": _wire_i2c,
+    "wire_pins": _wire_pins,
+    "wire_serial": _wire_serial,
+    "wire_card": _wire_card,
+    "wire_net": _wire_net,
+    "wire_trng": _wire_trng,
+    "linux_i2c": _linux_i2c,
+    "linux_serial": _linux_serial,
+    "rpi_pins": _rpi_pins,
+    "luma_i2c": _luma_i2c,
+    "luma_spi": _luma_spi,
+    "pcsc": _pcsc,
+    "tcp": _tcp,
+}
+
+
+# Devices
+
+
+def _oled(bench: Bench, s: "Settings") -> "Any":
+    arguments = (
+        bench.bus(s["bus"]), s["driver"], s["width"], s["height"], s.get("column_offset", 0)
+    )  # fmt: skip
+    if _CPYTHON:
+        from firmware.drivers.oled import Oled
+
+        return Oled(*arguments)
+    from firmware.drivers.oled_bare import BareOled
+
+    return BareOled(*arguments)
+
+
+def _key_matrix(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.key_matrix import KeyMatrix
+
+    keypad = KeyMatrix(bench.bus(s["bus"]), s["rows"], s["columns"], s["keys"])
+    keypad.start()
+    return keypad
+
+
+def _escpos(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.escpos import EscposPrinter
+    from firmware.drivers.escpos_encode import Profile
+
+    profile = Profile(
+        s["columns"],
+        s["dots"],
+        s.get("chinese", "raster"),
+        bool(s.get("latin", True)),
+        s.get("qr", "native"),
+        bool(s.get("cutter", False)),
+    )
+    return EscposPrinter(bench.bus(s["bus"]), profile, s.get("buffer", 4096))
+
+
+def _ds3231(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.ds3231 import Ds3231
+
+    return Ds3231(bench.bus(s["bus"]), s.get("address", 0x68))
+
+
+def _system_clock(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.system_clock import SystemClock
+
+    return SystemClock()
+
+
+def _max17048(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.max17048 import Max17048
+
+    pins = bench.bus(s["mains_bus"]) if "mains_bus" in s else None
+    pin, level = s.get("mains_pin", -1), s.get("mains_level", 0)
+    return Max17048(bench.bus(s["bus"]), s.get("address", 0x36), pins, pin, level)
+
+
+def _tamper_pin(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.tamper_pin import TamperPin
+
+    return TamperPin(bench.bus(s["bus"]), s["pin"], s.get("open_level", 1))
+
+
+def _lamps(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.lamps import LampsAndBuzzer
+
+    lamps: "dict[str, int]" = {}
+    for name in ("ready", "busy", "ok", "error"):
+        if name in s:
+            lamps[name] = s[name]
+    return LampsAndBuzzer(bench.bus(s["bus"]), lamps, s.get("buzzer"))
+
+
+def _chip_reader(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.chip_reader import ChipReader
+
+    return ChipReader(bench.bus(s["bus"]))
+
+
+def _pin_pad(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.pin_pad import PinPad
+
+    return PinPad(bench.need("keypad"), bench.need("vault").pins)
+
+
+def _tls_link(bench: Bench, s: "Settings") -> "Any":
+    kind = s.get("kind", "ethernet")
+    if _CPYTHON:
+        from firmware.drivers.tls_link import TlsLink
+
+        return TlsLink(bench.bus(s["bus"]), kind)
+    from firmware.drivers.tls_link_mpy import MpyTlsLink
+
+    return MpyTlsLink(bench.bus(s["bus"]), kind)
+
+
+def _trng(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.trng_wire import WireTrng
+
+    wire, bus = bench.bus(s["bus"])
+    return WireTrng(wire, bus)
+
+
+def _entropy_linux(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.entropy_linux import LinuxEntropy
+
+    return LinuxEntropy()
+
+
+def _folder(bench: Bench, s: "Settings") -> "Any":
+    if _CPYTHON:
+        from firmware.drivers.files_posix import PosixFiles
+
+        return PosixFiles(bench.data_dir)
+    from firmware.drivers.files_mpy import MpyFiles
+
+    return MpyFiles(bench.data_dir)
+
+
+def _soft_vault(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.soft_vault import SoftVault
+
+    return SoftVault(bench.need("files"), bench.need("entropy"))
+
+
+def _pc_serial(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.pc_serial import PcSerial
+
+    return PcSerial(bench.bus(s["bus"]))
+
+
+_DRIVERS: "dict[str, dict[str, Maker]]" = {
+    "display": {"ssd1306": _oled, "sh1106": _oled},
+    "keypad": {"key_matrix": _key_matrix},
+    "printer": {"escpos": _escpos},
+    "clock": {"ds3231": _ds3231, "system": _system_clock},
+    "power": {"max17048": _max17048},
+    "tamper": {"tamper_pin": _tamper_pin},
+    "indicators": {"lamps": _lamps},
+    "card_reader": {"chip_reader": _chip_reader},
+    "pin_entry": {"pin_pad": _pin_pad},
+    "network": {"tls_link": _tls_link},
+    "entropy": {"trng": _trng, "linux": _entropy_linux},
+    "files": {"folder": _folder},
+    "vault": {"soft_vault": _soft_vault},
+    "pc_pipe": {"pc_serial": _pc_serial},
+}
+
+
+async def build(
+    board: "Settings",
+    wire: "Wire | None",
+    data_dir: str,
+    given: "dict[str, Any] | None" = None,
+) -> Devices:
+    """The devices of ``board``. Never raises for a device: see ``failures``.
+
+    ``given`` has ready devices by kind, used in place of the board's own
+    (a simulated disk, an in-memory network).
+    """
+    devices = Devices(board)
+    bench = Bench(board, wire, data_dir, devices)
+    for kind in KINDS:
+        if given is not None and kind in given:
+            setattr(devices, kind, given[kind])
+        elif kind in board:
+            try:
+                setattr(devices, kind, _make(_DRIVERS[kind], kind, bench, board[kind]))
+            except TillError as error:
+                devices.failures.append((kind, str(board[kind].get("driver", "")), error))
+    return devices
+
+
+def load(path: str) -> "Settings":
+    """The data of a module made by ``till board build``. BoardError."""
+    scope: "dict[str, Any]" = {}
+    try:
+        with open(path) as file:
+            text = file.read(65536)
+    except OSError as error:
+        raise BoardError("board file " + path + ": " + str(error)) from None
+    mark = "\nBOARD = "
+    at = text.find(mark)
+    if at < 0:
+        raise BoardError("board file " + path + " was not made by till board build")
+    try:
+        # Literals only: without builtins an expression can call nothing.
+        exec("BOARD = " + text[at + len(mark) :], {"__builtins__": {}}, scope)  # noqa: S102
+    except Exception as error:  # noqa: BLE001 - whatever the damage, it has one name
+        raise BoardError("board file " + path + " is damaged: " + str(error)) from None
+    board = scope.get("BOARD")
+    if not isinstance(board, dict) or board.get("format") != 1:
+        raise BoardError("board file " + path + " has another format")
+    return board

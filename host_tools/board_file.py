@@ -1,0 +1,447 @@
+"""Reads, checks and compiles board files.
+
+Every setting is checked against a schema; an error names the file, the key
+and what is allowed. Pins belong to one owner each; a conflict names both.
+"""
+
+import pprint
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from host_tools.errors import UserError
+
+BOARDS = Path(__file__).resolve().parents[1] / "boards"
+#: Format of the compiled module.
+FORMAT = 1
+
+KEYS = (
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "00", ".",
+    "cancel", "clear", "enter", "menu", "up", "down", "feed", "func",
+)  # fmt: skip
+LANGUAGES = ("en", "zh")
+
+Board = dict[str, Any]
+
+
+class BoardFileError(UserError):
+    """A board file is wrong; the text names file, key and allowed values."""
+
+
+class Rule(NamedTuple):
+    """What one setting may be. ``check`` returns what is allowed when a value is not."""
+
+    check: Callable[[Any], str | None]
+    required: bool = True
+
+
+def _integer(low: int, high: int) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return None if good else f"a whole number from {low} to {high}"
+
+    return check
+
+
+def _one_of(*values: Any) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        good = any(type(value) is type(v) and value == v for v in values)
+        return None if good else "one of " + ", ".join(map(repr, values))
+
+    return check
+
+
+def _text(shortest: int, longest: int) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        good = isinstance(value, str) and shortest <= len(value) <= longest and value.isprintable()
+        return None if good else f"text of {shortest} to {longest} characters"
+
+    return check
+
+
+def _boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def _hex(count: int) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        good = isinstance(value, str) and len(value) == 2 * count
+        good = good and all(c in "0123456789abcdefABCDEF" for c in value)
+        return None if good else f"{2 * count} hexadecimal digits"
+
+    return check
+
+
+def _pin_list(value: Any) -> str | None:
+    good = isinstance(value, list) and 1 <= len(value) <= 16
+    good = good and all(_integer(0, 255)(pin) is None for pin in value)
+    return None if good else "a list of 1 to 16 pin numbers"
+
+
+def _key_map(value: Any) -> str | None:
+    good = isinstance(value, list) and all(isinstance(line, list) for line in value)
+    if good:
+        names = [name for line in value for name in line]
+        good = all(isinstance(name, str) and (name == "" or name in KEYS) for name in names)
+    return None if good else 'rows of key names, "" for none, of: ' + " ".join(KEYS)
+
+
+def _languages(value: Any) -> str | None:
+    good = isinstance(value, list) and value and len(set(map(str, value))) == len(value)
+    good = good and all(name in LANGUAGES for name in value)
+    return None if good else "a list of languages of: " + " ".join(LANGUAGES)
+
+
+_pin = Rule(_integer(0, 255))
+_optional_pin = Rule(_integer(0, 255), required=False)
+_level = Rule(_integer(0, 1), required=False)
+_baud = Rule(_one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600))
+_bus = Rule(_text(1, 30))
+_wire = Rule(_text(1, 30))
+_address = Rule(_integer(0x08, 0x77), required=False)
+_flag = Rule(_boolean, required=False)
+
+BOARD_RULES: dict[str, Rule] = {
+    "name": Rule(_text(1, 40)),
+    "title": Rule(_text(1, 60)),
+    "class": Rule(_text(1, 40)),
+    "serial": Rule(_text(1, 20)),
+    "emulated": Rule(_boolean, required=False),
+    "micropython": Rule(_text(1, 10), required=False),
+    "languages": Rule(_languages),
+}
+TRUST_RULES = {"provisioning_key": Rule(_hex(32)), "test": Rule(_boolean)}
+
+#: Bus driver: (what kind of bus it gives, its settings).
+BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
+    "wire_display": ("display", {"wire": _wire}),
+    "wire_pins": ("pins", {"wire": _wire, "pins": Rule(_integer(1, 256))}),
+    "wire_i2c": ("i2c", {"wire": _wire}),
+    "wire_serial": ("serial", {"wire": _wire, "baud": _baud}),
+    "wire_card": ("card", {"wire": _wire}),
+    "wire_net": ("net", {"wire": _wire}),
+    "wire_trng": ("trng", {"wire": _wire}),
+    "luma_i2c": ("display", {"port": Rule(_integer(0, 31)), "address": Rule(_integer(8, 0x77))}),
+    "luma_spi": (
+        "display",
+        {
+            "port": Rule(_integer(0, 7)),
+            "device": Rule(_integer(0, 3)),
+            "dc_pin": _pin,
+            "reset_pin": _pin,
+        },
+    ),
+    "linux_i2c": ("i2c", {"port": Rule(_integer(0, 31))}),
+    "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
+    "rpi_pins": ("pins", {}),
+    "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
+    "tcp": ("net", {}),
+}
+
+_OLED = {
+    "bus": _bus,
+    "width": Rule(_one_of(128)),
+    "height": Rule(_one_of(64, 32)),
+    "column_offset": Rule(_integer(0, 4), required=False),
+}
+#: Device: driver: (bus kinds by setting, settings).
+DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
+    "display": {
+        "ssd1306": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
+        "sh1106": ({"bus": "display"}, {**_OLED, "height": Rule(_one_of(64))}),
+    },
+    "keypad": {
+        "key_matrix": (
+            {"bus": "pins"},
+            {
+                "bus": _bus,
+                "rows": Rule(_pin_list),
+                "columns": Rule(_pin_list),
+                "keys": Rule(_key_map),
+            },
+        )
+    },
+    "printer": {
+        "escpos": (
+            {"bus": "serial"},
+            {
+                "bus": _bus,
+                "dots": Rule(_one_of(384, 576)),
+                "columns": Rule(_one_of(32, 48)),
+                "buffer": Rule(_integer(2048, 65536), required=False),
+                "chinese": Rule(_one_of("gb18030", "gbk", "utf8", "raster"), required=False),
+                "latin": _flag,
+                "qr": Rule(_one_of("native", "raster"), required=False),
+                "cutter": _flag,
+            },
+        )
+    },
+    "clock": {"ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}), "system": ({}, {})},
+    "power": {
+        "max17048": (
+            {"bus": "i2c", "mains_bus": "pins"},
+            {
+                "bus": _bus,
+                "address": _address,
+                "mains_bus": Rule(_text(1, 30), required=False),
+                "mains_pin": _optional_pin,
+                "mains_level": _level,
+            },
+        )
+    },
+    "tamper": {
+        "tamper_pin": ({"bus": "pins"}, {"bus": _bus, "pin": _pin, "open_level": _level}),
+    },
+    "indicators": {
+        "lamps": (
+            {"bus": "pins"},
+            {
+                "bus": _bus,
+                "ready": _optional_pin,
+                "busy": _optional_pin,
+                "ok": _optional_pin,
+                "error": _optional_pin,
+                "buzzer": _optional_pin,
+            },
+        )
+    },
+    "card_reader": {"chip_reader": ({"bus": "card"}, {"bus": _bus})},
+    "pin_entry": {"pin_pad": ({}, {})},
+    "network": {
+        "tls_link": (
+            {"bus": "net"},
+            {"bus": _bus, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
+        )
+    },
+    "entropy": {"trng": ({"bus": "trng"}, {"bus": _bus}), "linux": ({}, {})},
+    "files": {"folder": ({}, {})},
+    "vault": {"soft_vault": ({}, {})},
+    "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
+}
+#: Without these no terminal boots to more than an error.
+NEEDED = ("display", "keypad", "clock", "entropy", "files", "vault")
+#: Device: devices that it stands on.
+STANDS_ON = {"pin_entry": ("keypad", "vault"), "vault": ("files", "entropy")}
+
+
+class _Check:
+    def __init__(self, where: str, board: Board) -> None:
+        self._where = where
+        self._board = board
+        self.problems: list[str] = []
+        #: (bus, pin): the setting that owns it.
+        self._owners: dict[tuple[str, int], str] = {}
+
+    def say(self, key: str, problem: str) -> None:
+        self.problems.append(f"{self._where}: {key}: {problem}")
+
+    def table(self, key: str, value: Any, rules: dict[str, Rule]) -> bool:
+        """Check the settings of one table; False when it is not a table."""
+        if not isinstance(value, dict):
+            self.say(key, "must be a table")
+            return False
+        for name in sorted(set(value) - set(rules) - {"driver"}):
+            self.say(f"{key}.{name}", "no such setting; allowed: " + ", ".join(sorted(rules)))
+        for name, rule in rules.items():
+            if name not in value:
+                if rule.required:
+                    self.say(f"{key}.{name}", "is missing; it must be " + _allowed(rule))
+                continue
+            allowed = rule.check(value[name])
+            if allowed is not None:
+                self.say(f"{key}.{name}", f"is {value[name]!r}, must be {allowed}")
+        return True
+
+    def driver(self, key: str, value: Any, known: Any) -> str | None:
+        """The driver of a table if it is a known one."""
+        if not isinstance(value, dict):
+            self.say(key, "must be a table")
+            return None
+        name = value.get("driver")
+        if not isinstance(name, str) or name not in known:
+            said = "is missing" if "driver" not in value else f"is {name!r}"
+            self.say(f"{key}.driver", f"{said}; allowed: " + ", ".join(sorted(known)))
+            return None
+        return name
+
+    def run(self) -> None:
+        board = self._board
+        known = {"board", "trust", "bus", *DEVICES}
+        for name in sorted(set(board) - known):
+            self.say(name, "no such table; allowed: " + ", ".join(sorted(known)))
+        self.table("board", board.get("board", {}), BOARD_RULES)
+        self.table("trust", board.get("trust", {}), TRUST_RULES)
+        buses = board.get("bus", {})
+        if not isinstance(buses, dict):
+            self.say("bus", "must be a table of buses")
+            buses = {}
+        for name, value in buses.items():
+            driver = self.driver(f"bus.{name}", value, BUSES)
+            if driver is not None:
+                self.table(f"bus.{name}", value, BUSES[driver][1])
+                self._bus_pins(name, driver, value)
+        for kind in NEEDED:
+            if kind not in board:
+                self.say(kind, "is missing; every board has " + ", ".join(NEEDED))
+        used: set[str] = set()
+        for kind, drivers in DEVICES.items():
+            if kind in board:
+                used |= self._device(kind, board[kind], drivers, buses)
+        for name in sorted(set(buses) - used):
+            self.say(f"bus.{name}", "no device uses this bus")
+
+    def _device(self, kind: str, value: Any, drivers: Any, buses: Board) -> set[str]:
+        driver = self.driver(kind, value, drivers)
+        if driver is None:
+            return (
+                {str(v) for k, v in value.items() if k.endswith("bus")}
+                if isinstance(value, dict)
+                else set()
+            )
+        kinds, rules = drivers[driver]
+        self.table(kind, value, rules)
+        for other in STANDS_ON.get(kind, ()):
+            if other not in self._board:
+                self.say(kind, f"{driver} stands on the {other}, which the board lacks")
+        used = set()
+        for setting, wanted in kinds.items():
+            name = value.get(setting)
+            if not isinstance(name, str):
+                continue
+            used.add(name)
+            bus = buses.get(name)
+            fitting = sorted(
+                n for n, b in buses.items() if isinstance(b, dict)
+                and isinstance(b.get("driver"), str)
+                and BUSES.get(b["driver"], ("", {}))[0] == wanted
+            )  # fmt: skip
+            if bus is None or name not in fitting:
+                said = "there is no such bus" if bus is None else "is another kind of bus"
+                choice = ", ".join(fitting) or "none is defined"
+                self.say(f"{kind}.{setting}", f"{name!r}: {said}; allowed ({wanted}): {choice}")
+        self._pins(kind, value, buses)
+        self._sizes(kind, value)
+        return used
+
+    def _claim(self, bus: str, pin: Any, owner: str, buses: Board) -> None:
+        if not isinstance(pin, int) or isinstance(pin, bool):
+            return  # said by the schema
+        table = buses.get(bus)
+        count = table.get("pins") if isinstance(table, dict) else None
+        if table is not None and isinstance(table, dict) and table.get("driver") == "rpi_pins":
+            count = 28
+        if isinstance(count, int) and not isinstance(count, bool) and pin >= count:
+            self.say(owner, f"pin {pin} is not on bus {bus!r}; allowed: 0 to {count - 1}")
+        other = self._owners.setdefault((bus, pin), owner)
+        if other != owner:
+            self.say(owner, f"pin {pin} of bus {bus!r} already belongs to {other}")
+
+    def _bus_pins(self, name: str, driver: str, value: Board) -> None:
+        if driver != "luma_spi":
+            return
+        header = next(
+            (n for n, b in self._board["bus"].items()
+             if isinstance(b, dict) and b.get("driver") == "rpi_pins"), None,
+        )  # fmt: skip
+        if header is not None:
+            for setting in ("dc_pin", "reset_pin"):
+                self._claim(header, value.get(setting), f"bus.{name}.{setting}", self._board["bus"])
+
+    def _pins(self, kind: str, value: Board, buses: Board) -> None:
+        bus = value.get("bus")
+        if isinstance(bus, str):
+            for setting in ("pin", "ready", "busy", "ok", "error", "buzzer"):
+                if setting in value:
+                    self._claim(bus, value[setting], f"{kind}.{setting}", buses)
+            for setting in ("rows", "columns"):
+                lines = value.get(setting)
+                for i, pin in enumerate(lines if isinstance(lines, list) else []):
+                    self._claim(bus, pin, f"{kind}.{setting}[{i}]", buses)
+        mains = value.get("mains_bus")
+        if isinstance(mains, str) and "mains_pin" in value:
+            self._claim(mains, value["mains_pin"], f"{kind}.mains_pin", buses)
+        elif kind == "power" and ("mains_bus" in value) != ("mains_pin" in value):
+            self.say(f"{kind}.mains_pin", "mains_bus and mains_pin go together")
+
+    def _sizes(self, kind: str, value: Board) -> None:
+        if kind == "keypad" and _key_map(value.get("keys")) is None:
+            keys, rows, columns = value["keys"], value.get("rows"), value.get("columns")
+            if isinstance(rows, list) and isinstance(columns, list):
+                fits = len(keys) == len(rows) and all(len(k) == len(columns) for k in keys)
+                if not fits:
+                    self.say("keypad.keys", f"must have {len(rows)} rows of {len(columns)} names")
+            names = [name for line in keys for name in line if name]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                self.say("keypad.keys", f"key {name!r} is there twice")
+            lacking = [k for k in (*"0123456789", "cancel", "clear", "enter") if k not in names]
+            if lacking:
+                self.say("keypad.keys", "keys that every terminal needs are missing: "
+                         + " ".join(lacking))  # fmt: skip
+        if kind == "printer":
+            dots, columns = value.get("dots"), value.get("columns")
+            if isinstance(dots, int) and isinstance(columns, int) and dots != 12 * columns:
+                self.say("printer.columns", f"is {columns}, must be {dots // 12} for {dots} dots")
+
+
+def _allowed(rule: Rule) -> str:
+    return rule.check(None) or "given"
+
+
+def find(board: str) -> Path:
+    """The file of a board's name, of a folder, or a file itself."""
+    path = Path(board)
+    if path.is_dir():
+        path = path / "board.toml"
+    if path.is_file():
+        return path
+    named = BOARDS / board / "board.toml"
+    if "/" not in board and named.is_file():
+        return named
+    known = sorted(entry.parent.name for entry in BOARDS.glob("*/board.toml"))
+    raise BoardFileError(f"no board or file {board!r}; boards: {', '.join(known)}")
+
+
+def read(path: Path) -> Board:
+    """The board file at ``path``, checked whole. BoardFileError lists every problem."""
+    try:
+        if path.stat().st_size > 65536:
+            raise BoardFileError(f"{path}: is larger than 64 KiB")
+        board = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise BoardFileError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BoardFileError(f"{path}: is not UTF-8 at byte {error.start}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BoardFileError(f"{path}: is not TOML: {error}") from None
+    problems = check(board, str(path))
+    if problems:
+        raise BoardFileError("\n".join(problems))
+    return board
+
+
+def check(board: Board, where: str = "board") -> list[str]:
+    """Every problem of a board's data, each naming file, key and allowed values."""
+    checker = _Check(where, board)
+    checker.run()
+    return checker.problems
+
+
+def compiled(board: Board, version: str, built: int, serial: str | None = None) -> Board:
+    """The data that the firmware reads: the board table's settings at the top."""
+    data = {name: value for name, value in board.items() if name != "board"}
+    data.update(board["board"])
+    data["emulated"] = board["board"].get("emulated", False)
+    data["serial"] = serial or board["board"]["serial"]
+    data["version"] = version
+    data["built"] = built
+    data["format"] = FORMAT
+    return data
+
+
+def module_text(data: Board) -> str:
+    """A Python module of literals."""
+    return (
+        f'"""Board {data["name"]}. Made by `till board build`; do not edit."""\n\n'
+        f"BOARD = {pprint.pformat(data, width=96, sort_dicts=True)}\n"
+    )

@@ -1,0 +1,67 @@
+"""``till board``: check and build board files."""
+
+import importlib.metadata
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host_tools import board_file
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_BoardArgument = Annotated[str, typer.Argument(help="a board's name, its folder, or a file")]
+
+
+@app.command()
+def check(board: _BoardArgument = "") -> None:
+    """Check one board file, or every board."""
+    names = [board] if board else sorted(p.parent.name for p in board_file.BOARDS.glob("*/*.toml"))
+    problems: list[str] = []
+    for name in names:
+        path = board_file.find(name)
+        try:
+            data = board_file.read(path)
+        except board_file.BoardFileError as error:
+            problems.append(str(error))
+        else:
+            devices = [kind for kind in board_file.DEVICES if kind in data]
+            typer.echo(f"{path}: good ({', '.join(devices)})")
+    if problems:
+        raise board_file.BoardFileError("\n".join(problems))
+
+
+@app.command()
+def build(
+    board: _BoardArgument,
+    out: Annotated[Path, typer.Option(help="the module to write")],
+    serial: Annotated[str, typer.Option(help="serial number, instead of the board file's")] = "",
+) -> None:
+    """Compile a board file into the module of literals that the firmware reads."""
+    data = board_file.read(board_file.find(board))
+    if serial and not (len(serial) <= 20 and serial.isascii() and serial.isprintable()):
+        raise board_file.BoardFileError("--serial: must be 1 to 20 printable ASCII characters")
+    module = board_file.module_text(
+        board_file.compiled(data, version(), build_time(), serial or None)
+    )
+    try:
+        out.write_text(module, encoding="utf-8")
+    except OSError as error:
+        raise board_file.BoardFileError(f"{out}: {error.strerror}") from None
+    typer.echo(f"{out}: board {data['board']['name']}")
+
+
+def version() -> str:
+    """The project's version."""
+    try:
+        return importlib.metadata.version("opentill")
+    except importlib.metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+def build_time() -> int:
+    """Unix seconds of the build; SOURCE_DATE_EPOCH makes it repeatable."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(given) if given.isdigit() else int(time.time())
