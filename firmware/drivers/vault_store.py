@@ -239,7 +239,7 @@ class VaultStore:
 
     def _unseal(self, data: bytes) -> State:
         size = len(_STATE_MAGIC)
-        if data[: size - 1] != _STATE_MAGIC[:-1]:
+        if len(data) <= size or data[: size - 1] != _STATE_MAGIC[:-1]:
             raise VaultTampered(STATE + " is malformed")
         if data[:size] != _STATE_MAGIC:
             raise VaultError(STATE + " is of another version")
