@@ -14,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: pcscd looks for removal every 400 ms; a failed command waits for its next look.
+LOOK_MS = 900
+
 
 class PyscardMissing(BusError):
     """The Python package pyscard is not installed."""
@@ -173,10 +176,21 @@ class PcscSlot(CardSlot):
         api = self._scard
         header = api.SCARD_PCI_T1 if self._protocol == 1 else api.SCARD_PCI_T0
         result, response = api.SCardTransmit(self._card, header, list(command))
+        if result != api.SCARD_S_SUCCESS or len(response) < 2:
+            self._await_removal()
         self._check(result, "exchange")
         if len(response) < 2:
             raise BusError("PC/SC exchange: answer of " + str(len(response)) + " bytes")
         return bytes(byte & 0xFF for byte in response)
+
+    def _await_removal(self) -> None:
+        """Let the daemon notice a card that left, so that ``present`` says the truth next."""
+        api = self._scard
+        asked = [(self._reader, api.SCARD_STATE_UNAWARE)]
+        result, states = api.SCardGetStatusChange(self._context, 0, asked)
+        if result == api.SCARD_S_SUCCESS and states[0][1] & api.SCARD_STATE_PRESENT:
+            known = states[0][1] & ~api.SCARD_STATE_CHANGED
+            api.SCardGetStatusChange(self._context, LOOK_MS, [(self._reader, known)])
 
     def _release(self) -> None:
         try:

@@ -99,6 +99,11 @@ class Card:
         for application in self.applications:
             application.selected()
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether reset gets no answer."""
+        return self._mute
+
     def power_on(self) -> bytes:
         """Cold or warm reset; the ATR, b"" from a mute card."""
         self._power_off()
