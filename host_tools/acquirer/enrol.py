@@ -23,7 +23,7 @@ from firmware import cbor
 from host_tools.acquirer.issuer import DeckData
 from host_tools.acquirer.keys import MAC_ALGORITHMS, SIGN_IN_CODES, new_key
 from host_tools.acquirer.ledger import Ledger, Terminal
-from host_tools.acquirer.pki import SERVER_NAME, Authority, der, key_pem
+from host_tools.acquirer.pki import PROFILES, SERVER_NAME, Authority, der, key_pem
 from host_tools.errors import UserError
 
 TEST_KEYS = Path(__file__).resolve().parents[2] / "boards" / "test_keys.json"
@@ -31,9 +31,9 @@ TEST_KEYS = Path(__file__).resolve().parents[2] / "boards" / "test_keys.json"
 _SIGNED = b"OpenTill bundle 1\0"
 _SEAL_LABEL = b"OpenTill tls passphrase 1"
 
-#: Attended, online only, operated by the merchant (EMV 4.4 Book 4, A1): the
-#: terminal sends every payment to the bank (rules of money, 9).
-TERMINAL_TYPE = 0x21
+#: 9F35: attended, operated by the merchant; 21 online only, 22 offline with
+#: online capability (EMV 4.4 Book 4, A1).
+TERMINAL_TYPES = (0x21, 0x22)
 #: 9F33: chip with contacts; plaintext and enciphered PIN to the card, online
 #: PIN, signature, no CVM; SDA, DDA, CDA (EMV 4.4 Book 4, A2).
 CAPABILITIES = bytes.fromhex("20F8C8")
@@ -95,6 +95,7 @@ class Wishes:
     mac_length: int = 16
     answer_timeout_ms: int = 30_000
     profile: str = "ecdsa"
+    terminal_type: int = 0x22
     revoked: tuple[tuple[bytes, int, bytes], ...] = field(default=())
 
     def check(self) -> None:
@@ -125,6 +126,8 @@ class Wishes:
                 self.mac_algorithm not in MAC_ALGORITHMS[:3],
                 "MAC algorithm: cup-ecb, x9.19 or x9.9 (this dialect signs in with DES keys)",
             ),
+            (self.terminal_type not in TERMINAL_TYPES, "terminal type: 21 or 22"),
+            (self.profile not in PROFILES, "profile: ecdsa or rsa"),
             (self.mac_length not in (8, 16), "MAC key length: 8 or 16"),
             (not 1000 <= self.answer_timeout_ms <= 120_000, "answer time-out: 1000 to 120000 ms"),
         )
@@ -291,7 +294,7 @@ def enrol(
         10: _capks(deck),
         11: [list(entry) for entry in wishes.revoked],
         12: {
-            1: TERMINAL_TYPE,
+            1: wishes.terminal_type,
             2: CAPABILITIES,
             3: ADDITIONAL_CAPABILITIES,
             4: password_record(wishes.supervisor_code, secrets.token_bytes(16)),

@@ -189,6 +189,7 @@ class Rules:
     def add(
         self,
         kind: str,
+        /,
         *,
         mti: str = "0200",
         times: int | None = 1,

@@ -130,6 +130,8 @@ async def control_server(bank: Bank, host: str, port: int) -> AsyncIterator[int]
     sockets = []
     try:
         sockets.append(config.bind_socket())
+        # At once, so that a caller who is told the port can connect.
+        sockets[0].listen()
     except (OSError, SystemExit) as error:
         raise UserError(f"cannot listen on {host}:{port} for control: {error}") from error
     task = asyncio.create_task(server.serve(sockets))

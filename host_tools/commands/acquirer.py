@@ -90,6 +90,7 @@ def enrol(
     mac_algorithm: Annotated[str, typer.Option(help="cup-ecb, x9.19 or x9.9.")] = "cup-ecb",
     mac_length: Annotated[int, typer.Option(help="MAC key: 8 or 16 bytes.")] = 16,
     profile: Annotated[str, typer.Option(help="Client key: ecdsa or rsa.")] = "ecdsa",
+    terminal_type: Annotated[str, typer.Option(help="9F35: 21 or 22.")] = "22",
     state: State = None,
 ) -> None:
     """Make a terminal's test bundle and enter it in the bank's books."""
@@ -101,6 +102,8 @@ def enrol(
     from host_tools.emulator.deck import load
     from host_tools.errors import UserError
 
+    if terminal_type not in ("21", "22"):
+        raise UserError("terminal type: 21 or 22")
     chosen = supervisor_code or f"{secrets.randbelow(10**6):06d}"
     wishes = Wishes(
         serial,
@@ -119,6 +122,7 @@ def enrol(
         mac_algorithm=mac_algorithm,
         mac_length=mac_length,
         profile=profile,
+        terminal_type=int(terminal_type, 16),
     )
     wishes.check()
     place = Place.open(_folder(state))

@@ -1,0 +1,171 @@
+"""`till acquirer` and the control API."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from typer.testing import CliRunner
+
+from host_tools.acquirer.control import control_app
+from host_tools.acquirer.inprocess import InProcessAcquirer
+from host_tools.acquirer.ledger import Account
+from host_tools.acquirer.place import Place
+from host_tools.acquirer.server import control_server
+from host_tools.commands.acquirer import app
+from host_tools.emulator.deck import load
+from host_tools.errors import UserError
+from tests.support.acquirer_client import NOW, Client
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def acquirer() -> Iterator[InProcessAcquirer]:
+    made = InProcessAcquirer(load(), now=lambda: NOW)
+    yield made
+    made.close()
+
+
+class Browser:
+    """Asks an app without a socket."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.ask("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.ask("POST", path, **more)
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        async def main() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport) as client:
+                return await client.request(method, "http://127.0.0.1" + path, **more)
+
+        return asyncio.run(main())
+
+
+@pytest.fixture
+def http(acquirer: InProcessAcquirer) -> Browser:
+    return Browser(control_app(acquirer.bank))
+
+
+def test_control_shows_the_books(acquirer: InProcessAcquirer, http: Browser) -> None:
+    client = Client(acquirer)
+    client.sign_in()
+    client.sale(amount=500)
+    ledger = http.get("/ledger").json()
+    assert ledger["approved_total"] == 500
+    assert ledger["inconsistencies"] == []
+    assert ledger["terminals"][0]["terminal_id"] == client.terminal_id
+    assert [row["amount"] for row in http.get("/transactions").json()] == [500]
+    assert http.get("/transactions?terminal=NOBODY").json() == []
+    assert len(http.get("/messages?most=2").json()) == 2
+    assert http.get("/messages?most=x").status_code == 400
+
+
+def test_control_sets_rules_and_resets(acquirer: InProcessAcquirer, http: Browser) -> None:
+    client = Client(acquirer)
+    client.sign_in()
+    rule = {"kind": "decline", "code": "51", "times": 1, "amount": 500}
+    assert http.post("/rules", json=rule).json()[0]["plan"] == {"decline": "51"}
+    assert client.sale(amount=500).code == "51"
+    assert http.get("/rules").json() == []
+    assert http.post("/reset", json={}).json() == {}
+    assert http.get("/transactions").json() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"{}", b'{"kind": 5}', b'{"kind": "drop", "self": 1}', b"[" * 16_000]
+    + [b" " * 20_000, b'{"kind": "late", "ms": 1e3}', b'{"kind": "drop", "times": "x"}'],
+)
+def test_control_refuses_bad_rules(http: Browser, body: bytes) -> None:
+    answer = http.post("/rules", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_control_is_for_this_computer_only(http: Browser) -> None:
+    assert http.get("/ledger", headers={"host": "evil.example"}).status_code == 403
+    plain = http.post("/rules", content=b'{"kind": "drop"}', headers={"content-type": "text/plain"})
+    assert plain.status_code == 415
+    assert http.post("/reset", headers={"host": "evil.example"}).status_code == 403
+
+
+def test_control_server_on_loopback_only(acquirer: InProcessAcquirer) -> None:
+    async def main() -> None:
+        async with control_server(acquirer.bank, "127.0.0.1", 0) as port:
+            async with httpx.AsyncClient() as client:
+                answer = await client.get(f"http://127.0.0.1:{port}/ledger")
+            assert answer.json()["approved_total"] == 0
+        with pytest.raises(UserError, match="loopback only"):
+            async with control_server(acquirer.bank, "0.0.0.0", 0):
+                raise AssertionError("it listens")
+
+    asyncio.run(main())
+
+
+def test_enrol_ledger_accounts(tmp_path: Path) -> None:
+    runner = CliRunner()
+    state = ["--state", str(tmp_path / "bank")]
+    out = tmp_path / "device"
+    made = runner.invoke(app, ["enrol", "--serial", "S1", "--out", str(out), *state])
+    assert made.exit_code == 0, made.output
+    assert "TEST" in made.output
+    assert "supervisor code" in made.output
+    assert (out / "bundle.cbor").stat().st_size > 1000
+    assert (out / "factory.cbor").exists()
+    shown = runner.invoke(app, ["ledger", "--json", *state])
+    assert json.loads(shown.output)["transactions"] == []
+    assert runner.invoke(app, ["ledger", *state]).exit_code == 0
+    listed = runner.invoke(app, ["accounts", "--json", *state])
+    rows = json.loads(listed.output)
+    assert {row["card"] for row in rows} >= {"approve", "decline"}
+    assert "approve" in runner.invoke(app, ["accounts", *state]).output
+    bad = runner.invoke(app, ["enrol", "--serial", "", "--out", str(out), *state])
+    assert isinstance(bad.exception, UserError)
+
+
+def test_ledger_says_when_the_books_disagree(tmp_path: Path) -> None:
+    place = Place.open(tmp_path)
+    from host_tools.acquirer.rules import Rules
+
+    place.bank(load(), Rules())
+    with place.ledger.session() as session:
+        account = session.get(Account, 1)
+        assert account is not None
+        account.balance -= 1
+        session.commit()
+    place.close()
+    shown = CliRunner().invoke(app, ["ledger", "--state", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "DISAGREES" in shown.output
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_run_prints_its_address_and_ends_cleanly(tmp_path: Path, stop: signal.Signals) -> None:
+    command = [sys.executable, "-m", "host_tools.till", "acquirer", "run", "--port", "0"]
+    command += ["--state", str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(stop)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert lines[0].startswith("test bank")
+    assert ":0 " not in lines[0]
+    assert rest.strip() == "test bank closed"
+    assert errors == ""
