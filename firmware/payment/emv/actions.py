@@ -1,7 +1,6 @@
 """Terminal action analysis and GENERATE AC (EMV 4.4 Book 3, 10.7 to 10.9; 6.5.5)."""
 
-import hashlib
-
+from firmware.crypto.hashes import sha1
 from firmware.payment.emv import bits, oda, tlv
 from firmware.payment.emv.certificates import OdaError
 from firmware.payment.emv.dol import build, parse
@@ -102,7 +101,7 @@ def _tc_hash(s: "Session", cdol: bytes) -> None:
     if tdol is None:
         tdol = s.aid.default_tdol if s.aid is not None else b""
         s.set_tvr(bits.DEFAULT_TDOL, "B3 9.2.2 a")
-    s.terminal[0x98] = hashlib.sha1(build(tdol, s.value)).digest()
+    s.terminal[0x98] = sha1(build(tdol, s.value))
 
 
 def _objects(answer: bytes) -> "tuple[dict[int, bytes], bytes]":

@@ -4,8 +4,7 @@ Every function raises OdaError at the first check that fails, in the order of
 the Books; the error carries the clause.
 """
 
-import hashlib
-
+from firmware.crypto.hashes import sha1
 from firmware.errors import TillError
 
 TYPE_CHECKING = False
@@ -58,7 +57,7 @@ def _opened(
     if plain[at] != 1:
         # Named before the hash is computed: no other algorithm could be.
         raise OdaError(clause + " 6", what + f" has hash algorithm {plain[at]:02X}")
-    if hashlib.sha1(plain[1 : size - 21] + extra).digest() != plain[size - 21 : size - 1]:
+    if sha1(plain[1 : size - 21] + extra) != plain[size - 21 : size - 1]:
         raise OdaError(clause + " 7", what + " does not have its hash")
     return plain
 

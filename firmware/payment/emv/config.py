@@ -4,8 +4,7 @@ Nothing here is a literal of a merchant or scheme: it all comes from the
 provisioning bundle (docs/provisioning.md, keys 5, 9 to 12) and the flow.
 """
 
-import hashlib
-
+from firmware.crypto.hashes import sha1
 from firmware.errors import TillError
 
 TYPE_CHECKING = False
@@ -75,7 +74,7 @@ class AidConfig:
 
 def capk_hash(rid: bytes, index: int, modulus: bytes, exponent: bytes) -> bytes:
     """SHA-1 of RID, index, modulus, exponent (EMV 4.4 Book 2, 11.2.2)."""
-    return hashlib.sha1(rid + bytes((index,)) + modulus + exponent).digest()
+    return sha1(rid + bytes((index,)) + modulus + exponent)
 
 
 class Capk:

@@ -1,7 +1,6 @@
 """Offline data authentication: SDA, DDA, CDA (EMV 4.4 Book 3, 10.3; Book 2, 5 and 6)."""
 
-import hashlib
-
+from firmware.crypto.hashes import sha1
 from firmware.payment.emv import bits, certificates, dol, tlv
 from firmware.payment.emv.certificates import OdaError
 from firmware.payment.emv.read_data import full_date, pan
@@ -36,6 +35,7 @@ def authenticate(s: "Session") -> "Run[None]":
     if s.oda == "SDA":
         s.set_tvr(bits.SDA_SELECTED, "B3 10.3 c")
     try:
+        _require_all(s)
         static_data = signed_static_data(s)
         issuer = recover_issuer(s)
         if s.oda == "SDA":
@@ -63,9 +63,17 @@ def fail(s: "Session", error: OdaError) -> None:
 
 def _required(s: "Session", tag: int) -> bytes:
     value = s.card.get(tag)
-    if value is None:
+    if value is None or (tag == 0x8F and len(value) != 1):
         raise OdaError("B3 7.5 e", f"tag {tag:X} is missing", True)
     return value
+
+
+def _require_all(s: "Session") -> None:
+    """The objects without which the chosen method cannot begin (Book 3, 7.2)."""
+    for tag in (0x8F, 0x90, 0x9F32):
+        _required(s, tag)
+    for tag in (0x93,) if s.oda == "SDA" else (0x9F46, 0x9F47):
+        _required(s, tag)
 
 
 def signed_static_data(s: "Session") -> bytes:
@@ -87,15 +95,11 @@ def recover_issuer(s: "Session") -> certificates.PublicKey:
     index = _required(s, 0x8F)
     certificate = _required(s, 0x90)
     exponent = _required(s, 0x9F32)
-    if s.oda == "SDA":
-        _required(s, 0x93)
-    elif s.oda:
-        _required(s, 0x9F46)
-        _required(s, 0x9F47)
     rid = s.fci[0x84][:5]
-    capk = s.config.capks.get((rid, index[0])) if len(index) == 1 else None
+    capk = s.config.capks.get((rid, index[0]))
     if capk is None:
         raise OdaError("B2 6.2 a", "the terminal has no key " + rid.hex() + " " + index.hex())
+    s.terminal[0x9F22] = index
     s.issuer_key = certificates.issuer_key(
         capk,
         certificate,
@@ -162,7 +166,9 @@ def _dda(s: "Session") -> "Run[None]":
         raise OdaError("B2 6.5.1 c", "DDOL without an unpredictable number")
     answer, sw = yield from s.send(bytes((0, 0x88, 0, 0, len(data))) + data + b"\x00")
     if sw != 0x9000:
-        raise OdaError("B2 6.5.1 d", f"INTERNAL AUTHENTICATE gave {sw:04X}")
+        raise Ended(
+            "terminated", "card_refused", "B3 6.5.9.5 a", f"INTERNAL AUTHENTICATE gave {sw:04X}"
+        )
     nodes = tlv.parse(answer)
     if len(nodes) == 1 and nodes[0].tag == 0x80:
         signed = nodes[0].value
@@ -200,7 +206,7 @@ def verify_cda(s: "Session", signed: bytes, cid: int, hashed: bytes) -> bytes:
         raise OdaError(clause + " 9", "dynamic data too short for CDA")
     if dynamic[start] != cid:
         raise OdaError(clause + " 10", "the signed CID is not the one in the answer")
-    if hashlib.sha1(hashed).digest() != dynamic[start + 9 : start + 29]:
+    if sha1(hashed) != dynamic[start + 9 : start + 29]:
         raise OdaError(clause + " 12", "the signed transaction data hash is not ours")
     s.card[0x9F4C] = dynamic[1:start]
     s.set_tsi(bits.ODA_PERFORMED, "B3 10.3 d")

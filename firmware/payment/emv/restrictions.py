@@ -39,14 +39,10 @@ def _service_allowed(s: "Session") -> bool:
     kind = s.transaction.kind
     if kind in CASH:
         return bool(usage[0] & (0x80 if domestic else 0x40))
-    if kind in (0x00, CASHBACK):
-        # 9F40 byte 1 says which of goods (40) and services (20) are sold here;
-        # a terminal that names neither sells goods and services.
-        sold = s.config.additional[0] & 0x60 or 0x60
-        goods, services = (0x20, 0x08) if domestic else (0x10, 0x04)
-        allowed = (sold & 0x40 and usage[0] & goods) or (sold & 0x20 and usage[0] & services)
-        if not allowed:
-            return False
+    # A terminal sells goods and services without saying which: either bit will do.
+    goods_or_services = 0x28 if domestic else 0x14
+    if kind in (0x00, CASHBACK) and not usage[0] & goods_or_services:
+        return False
     if kind == CASHBACK or (kind == 0x00 and s.transaction.other_amount):
         return bool(usage[1] & (0x80 if domestic else 0x40))
     return True

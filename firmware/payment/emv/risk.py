@@ -57,8 +57,7 @@ def _velocity(s: "Session") -> "Run[None]":
     if counter is None or last is None:
         s.set_tvr(bits.LOWER_OFFLINE_LIMIT, "B3 10.6.3 b")
         s.set_tvr(bits.UPPER_OFFLINE_LIMIT, "B3 10.6.3 b")
-        return
-    if counter <= last:
+    elif counter <= last:
         s.set_tvr(bits.LOWER_OFFLINE_LIMIT, "B3 10.6.3 c")
         s.set_tvr(bits.UPPER_OFFLINE_LIMIT, "B3 10.6.3 c")
     else:

@@ -196,10 +196,11 @@ def _from_list(s: "Session") -> "Run[list[Entry]]":
 
 def select_final(s: "Session", candidates: "list[Entry]", again: bool) -> "Run[Entry]":
     """Choose and select one (12.4); the session then holds its FCI."""
+    refusal = "application_refused" if again else "no_application"
     while True:
         s.forget_application()
         if not candidates:
-            reason = "application_refused" if again else "no_application"
+            reason = refusal
             raise Ended("not_accepted", reason, "B1 12.4 a", "no application is left")
         if len(candidates) == 1:
             entry = candidates[0]
@@ -228,6 +229,7 @@ def select_final(s: "Session", candidates: "list[Entry]", again: bool) -> "Run[E
                 reason = error.reason
         else:
             reason = f"SELECT gave {sw:04X}"
+        refusal = "application_blocked" if sw == 0x6283 else "application_refused"
         s.trace.rule("B1 12.4 d", "the application is taken off the list: " + reason)
         candidates.remove(entry)
         again = True

@@ -1,0 +1,130 @@
+"""``till emv``: replay, oda, clauses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from host_tools.emv_input import InputError, load
+
+app = typer.Typer(
+    help="Replay card sessions, check offline data authentication.", no_args_is_help=True
+)
+
+_File = Annotated[Path, typer.Argument(help="JSON file, - for standard input (docs/emv-replay.md)")]
+_Json = Annotated[bool, typer.Option("--json", help="one JSON object, errors included")]
+
+
+def _run(
+    file: Path,
+    as_json: bool,
+    work: Callable[[dict[str, Any]], dict[str, Any]],
+    show: Callable[[dict[str, Any]], str],
+) -> None:
+    try:
+        result = work(load(file))
+    except InputError as error:
+        if as_json:
+            print(json.dumps(error.as_dict()))
+        else:
+            place = f" (offset {error.offset})" if error.offset is not None else ""
+            typer.echo(f"till emv: {error}{place}", err=True)
+        raise typer.Exit(1) from None
+    print(json.dumps(result) if as_json else show(result))
+
+
+@app.command()
+def replay(file: _File, as_json: _Json = False) -> None:
+    """Run the contact kernel against a recorded session."""
+    from host_tools.emv_replay import replay as work
+
+    _run(file, as_json, work, _show_replay)
+
+
+@app.command()
+def oda(file: _File, as_json: _Json = False) -> None:
+    """Check certificates and signatures of offline data authentication."""
+    from host_tools.emv_oda import check
+
+    _run(file, as_json, check, _show_oda)
+
+
+@app.command()
+def clauses(as_json: _Json = False) -> None:
+    """List the clauses of docs/emv-clauses.csv that no test shows."""
+    from host_tools import clauses as table
+
+    try:
+        rows = table.read()
+    except (OSError, ValueError) as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        else:
+            typer.echo(f"till emv: {error}", err=True)
+        raise typer.Exit(1) from None
+    bare = table.untested(rows)
+    missing = table.missing_tests(rows)
+    if as_json:
+        print(
+            json.dumps(
+                {"rows": len(rows), "untested": [row.tag for row in bare], "missing": missing}
+            )
+        )
+    else:
+        for row in bare:
+            print(f"no test    {row.tag:<16} {row.paraphrase}" + f" ({row.note})" * bool(row.note))
+        for line in missing:
+            print(f"not there  {line}")
+        print(f"{len(rows)} clauses, {len(bare)} without a test, {len(missing)} tests not there")
+    if missing:
+        raise typer.Exit(1)
+
+
+def _show_replay(result: dict[str, Any]) -> str:
+    from firmware.payment.emv import bits
+
+    lines = [
+        f"outcome      {result['outcome']} ({result['reason']})",
+        f"AID          {result['aid']}",
+    ]
+    for label, key, table in (("TVR", "tvr", bits.TVR_NAMES), ("TSI", "tsi", bits.TSI_NAMES)):
+        lines.append(f"{label:<12} {result[key]}")
+        lines.extend(
+            f"             - {name}" for name in bits.names(bytes.fromhex(result[key]), table)
+        )
+    lines.append(f"CVM results  {result['cvm_results']}")
+    if result["cid"]:
+        lines.append(f"cryptogram   {result['cryptogram']} (CID {result['cid']})")
+    for entry in result["trace"]:
+        if entry["t"] == "apdu":
+            lines.append(f"  > {entry['c']}\n  < {entry['r']} {entry['sw']}")
+        elif entry["t"] == "bit":
+            lines.append(
+                f"    {entry['word']} byte {entry['byte']} bit {entry['bit']}: {entry['name']}"
+                f" [{entry['rule']}]"
+            )
+        elif entry["t"] == "rule":
+            lines.append(f"    {entry['text']} [{entry['rule']}]")
+    for mismatch in result["mismatches"]:
+        lines.append(
+            f"mismatch at step {mismatch['step']}: {mismatch['note']}\n"
+            f"    sent     {mismatch['sent']}\n    recorded {mismatch['recorded']}"
+        )
+    return "\n".join(lines)
+
+
+def _show_oda(result: dict[str, Any]) -> str:
+    lines = []
+    for step, verdict in result.items():
+        if verdict["valid"]:
+            lines.append(f"{step}: valid")
+        else:
+            lines.append(f"{step}: not valid: {verdict['reason']}")
+        lines.extend(
+            f"    {name}: {value}"
+            for name, value in verdict.items()
+            if name not in ("valid", "reason")
+        )
+    return "\n".join(lines)

@@ -1,0 +1,232 @@
+"""``till emv oda``: offline data authentication step by step (docs/emv-replay.md)."""
+
+from typing import Any
+
+from firmware.crypto.hashes import sha1
+from firmware.errors import TillError
+from firmware.payment.emv import certificates
+from firmware.payment.emv.certificates import OdaError, PublicKey
+from firmware.payment.emv.config import Capk
+from host_tools.emv_input import InputError, hex_bytes, index_of, table_of, tags_of
+
+STEPS = ("issuer", "sda", "icc", "dda", "cda")
+
+
+class _Case:
+    """One input file."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.tags = tags_of(table.get("tags"), "tags")
+        self.rid = hex_bytes(table.get("rid", "0000000000"), "rid")
+        self.capk_table = table_of(table.get("capk"), "capk")
+        self.texts: dict[str, bytes] = {
+            name: hex_bytes(table[name], name)
+            for name in ("static_data", "dynamic_data", "unpredictable_number", "transaction_data")
+            if table.get(name) is not None
+        }
+        date = table.get("date", "")
+        if not isinstance(date, str) or (date and (len(date) != 6 or not date.isdigit())):
+            raise InputError("date: YYMMDD is needed")
+        self.today = ("20" if date < "50" else "19") + date if date else ""
+        pan = self.tags.get(0x5A)
+        self.pan = pan.hex().rstrip("f") if pan else None
+        self.with_aip: bool | None = None
+
+    def need(self, tag: int) -> bytes:
+        value = self.tags.get(tag)
+        if not value:
+            raise OdaError("B3 7.5 e", f"tag {tag:X} is missing")
+        return value
+
+    def part(self, name: str) -> bytes:
+        if name not in self.texts:
+            raise OdaError("B3 7.5 e", f"{name} is missing")
+        return self.texts[name]
+
+    def static_choices(self) -> list[tuple[bytes, bool | None]]:
+        """Static data with the AIP that 9F4A names appended, then as given."""
+        data = self.part("static_data")
+        listed = self.tags.get(0x9F4A)
+        if listed is None or not listed:
+            return [(data, None)]
+        if listed != b"\x82":
+            raise OdaError("B3 10.3 f", "9F4A names more than the AIP")
+        aip = self.need(0x82)
+        return [(data + aip, True), (data, False)]
+
+    def capk(self) -> Capk:
+        if not self.capk_table:
+            raise OdaError("B2 6.2 a", "capk is missing")
+        index = self.capk_table.get("index")
+        if index is None and 0x8F in self.tags and len(self.tags[0x8F]) == 1:
+            index = self.tags[0x8F][0]
+        stated = self.capk_table.get("sha1")
+        return Capk(
+            self.rid,
+            index_of(index if index is not None else 0, "capk.index"),
+            hex_bytes(self.capk_table.get("modulus", ""), "capk.modulus"),
+            hex_bytes(self.capk_table.get("exponent", ""), "capk.exponent"),
+            hex_bytes(stated, "capk.sha1") if stated else None,
+            str(self.capk_table.get("expiry", "") or ""),
+        )
+
+
+def check(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The verdict on each step. InputError for a field that is no hex."""
+    case = _Case(table)
+    results: dict[str, dict[str, Any]] = {}
+    issuer: PublicKey | None = None
+    icc: PublicKey | None = None
+    try:
+        issuer = certificates.issuer_key(
+            case.capk(),
+            case.need(0x90),
+            case.tags.get(0x92, b""),
+            case.need(0x9F32),
+            case.pan,
+            case.today,
+            set(),
+        )
+        results["issuer"] = _key(issuer)
+    except TillError as error:
+        results["issuer"] = _failure(error)
+    results["sda"] = _sda(case, issuer)
+    try:
+        icc = _icc(case, issuer)
+        results["icc"] = _key(icc) | _static_note(case)
+    except TillError as error:
+        results["icc"] = _failure(error)
+    results["dda"] = _dda(case, icc)
+    results["cda"] = _cda(case, icc)
+    if 0x9F2D in case.tags:
+        results["pin"] = _pin(case, issuer)
+    return results
+
+
+def _failure(error: TillError) -> dict[str, Any]:
+    found: dict[str, Any] = {"valid": False, "reason": str(error)}
+    if isinstance(error, OdaError):
+        found["clause"] = error.clause
+    return found
+
+
+def _key(key: PublicKey) -> dict[str, Any]:
+    found: dict[str, Any] = {"valid": True}
+    found.update(key.fields)
+    if "pan" in found:
+        found["pan"] = found["pan"][:6] + "*" * (len(found["pan"]) - 10) + found["pan"][-4:]
+    found["modulus"] = key.modulus.hex().upper()
+    found["exponent"] = key.exponent
+    return found
+
+
+def _static_note(case: _Case) -> dict[str, Any]:
+    return {} if case.with_aip is None else {"aip_appended": case.with_aip}
+
+
+def _sda(case: _Case, issuer: PublicKey | None) -> dict[str, Any]:
+    try:
+        signed = case.need(0x93)
+        if issuer is None:
+            raise OdaError("B2 5.4 1", "no issuer key")
+        last: OdaError | None = None
+        for data, with_aip in case.static_choices():
+            try:
+                code = certificates.static_signature(issuer, signed, data)
+            except OdaError as error:
+                last = last or error
+                continue
+            case.with_aip = with_aip
+            return {"valid": True, "data_authentication_code": code.hex().upper()} | _static_note(
+                case
+            )
+        raise last or OdaError("B2 5.4 7", "no static data")
+    except TillError as error:
+        return _failure(error)
+
+
+def _icc(case: _Case, issuer: PublicKey | None) -> PublicKey:
+    certificate = case.need(0x9F46)
+    exponent = case.need(0x9F47)
+    if issuer is None:
+        raise OdaError("B2 6.4 1", "no issuer key")
+    last: OdaError | None = None
+    for data, with_aip in case.static_choices():
+        try:
+            key = certificates.icc_key(
+                issuer,
+                certificate,
+                case.tags.get(0x9F48, b""),
+                exponent,
+                data,
+                case.pan,
+                case.today,
+            )
+        except OdaError as error:
+            last = last or error
+            continue
+        case.with_aip = with_aip
+        return key
+    raise last or OdaError("B2 6.4 7", "no static data")
+
+
+def _pin(case: _Case, issuer: PublicKey | None) -> dict[str, Any]:
+    try:
+        if issuer is None:
+            raise OdaError("B2 7.1 1", "no issuer key")
+        key = certificates.icc_key(
+            issuer,
+            case.need(0x9F2D),
+            case.tags.get(0x9F2F, b""),
+            case.need(0x9F2E),
+            b"",
+            case.pan,
+            case.today,
+            "B2 7.1",
+        )
+        return _key(key)
+    except TillError as error:
+        return _failure(error)
+
+
+def _dynamic(case: _Case, icc: PublicKey | None, data: bytes, clause: str) -> bytes:
+    signed = case.need(0x9F4B)
+    if icc is None:
+        raise OdaError(clause + " 1", "no ICC key")
+    return certificates.dynamic_signature(icc, signed, data, clause)
+
+
+def _dda(case: _Case, icc: PublicKey | None) -> dict[str, Any]:
+    try:
+        dynamic = _dynamic(case, icc, case.part("dynamic_data"), "B2 6.5.2")
+        return {
+            "valid": True,
+            "icc_dynamic_number": dynamic[1 : 1 + dynamic[0]].hex().upper(),
+            "icc_dynamic_data": dynamic.hex().upper(),
+        }
+    except TillError as error:
+        return _failure(error)
+
+
+def _cda(case: _Case, icc: PublicKey | None) -> dict[str, Any]:
+    clause = "B2 6.6.2"
+    try:
+        dynamic = _dynamic(case, icc, case.part("unpredictable_number"), clause)
+        start = 1 + dynamic[0]
+        if len(dynamic) < start + 29:
+            raise OdaError(clause + " 9", "dynamic data too short for CDA")
+        cid = case.tags.get(0x9F27)
+        if cid and cid[0] != dynamic[start]:
+            raise OdaError(clause + " 10", "the signed CID is not tag 9F27")
+        digest = dynamic[start + 9 : start + 29]
+        if sha1(case.part("transaction_data")) != digest:
+            raise OdaError(clause + " 12", "transaction_data does not have the signed hash")
+        return {
+            "valid": True,
+            "icc_dynamic_number": dynamic[1:start].hex().upper(),
+            "cid": f"{dynamic[start]:02X}",
+            "cryptogram": dynamic[start + 1 : start + 9].hex().upper(),
+            "transaction_data_hash": digest.hex().upper(),
+        }
+    except TillError as error:
+        return _failure(error)

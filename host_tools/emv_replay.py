@@ -1,0 +1,286 @@
+"""``till emv replay``: the contact kernel against a recording (docs/emv-replay.md)."""
+
+import time
+from typing import Any
+
+from firmware.errors import TillError
+from firmware.payment.emv import steps, tlv
+from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
+from firmware.payment.emv.kernel import Kernel
+from firmware.payment.emv.trace import Trace
+from host_tools.emv_input import (
+    InputError,
+    hex_bytes,
+    index_of,
+    list_of,
+    number_of,
+    table_of,
+    tags_of,
+)
+from host_tools.emv_recording import EXTERNAL, GENERATE_AC, Recording, read_steps
+
+_PIN_WORDS = ("entered", "bypassed", "failed", "cancelled")
+_CONTACT = ("contact", "chip", "icc")
+
+
+def replay(table: dict[str, Any]) -> dict[str, Any]:
+    """Run the kernel; the result as the issue's format has it. InputError."""
+    interface = table.get("interface", "contact")
+    if interface not in _CONTACT:
+        raise InputError(f"interface: {interface!r} is not replayed here, only 'contact'")
+    if "steps" not in table:
+        raise InputError("steps: missing")
+    recording = Recording(read_steps(table["steps"]))
+    terminal = tags_of(table.get("terminal"), "terminal")
+    payment = tags_of(table.get("transaction"), "transaction")
+    try:
+        config = _config(table, recording, terminal, payment)
+        transaction = _transaction(table, payment)
+    except TillError as error:
+        raise InputError(str(error)) from error
+    return _Replay(table, recording, config, transaction).run()
+
+
+def _amount(raw: bytes, place: str) -> int:
+    if not raw.hex().isdigit():
+        raise InputError(f"{place}: not BCD")
+    return int(raw.hex())
+
+
+def _transaction(table: dict[str, Any], tags: dict[int, bytes]) -> Transaction:
+    date = table.get("date")
+    if date is not None:
+        if not isinstance(date, str) or len(date) != 6 or not date.isdigit():
+            raise InputError("date: YYMMDD is needed")
+        tags[0x9A] = bytes.fromhex(date)
+    if 0x9A not in tags:
+        tags[0x9A] = bytes.fromhex(time.strftime("%y%m%d", time.gmtime()))
+    for tag, size in ((0x9A, 3), (0x9F21, 3), (0x9C, 1), (0x5F2A, 2)):
+        if tag in tags and len(tags[tag]) != size:
+            raise InputError(f"transaction.{tag:X}: {size} bytes are needed")
+    amount = _amount(tags[0x9F02], "transaction.9F02") if tags.get(0x9F02) else 0
+    if 0x9F02 not in tags and tags.get(0x81):
+        amount = int.from_bytes(tags[0x81], "big")
+    other = _amount(tags[0x9F03], "transaction.9F03") if tags.get(0x9F03) else 0
+    if not tags[0x9A].hex().isdigit():
+        raise InputError("transaction.9A: not BCD")
+    transaction = Transaction(
+        amount,
+        other_amount=other,
+        kind=tags.get(0x9C, b"\x00")[0],
+        date=tags[0x9A],
+        time=tags.get(0x9F21, bytes(3)),
+    )
+    transaction.objects.update(tags)
+    return transaction
+
+
+def _config(
+    table: dict[str, Any],
+    recording: Recording,
+    terminal: dict[int, bytes],
+    payment: dict[int, bytes],
+) -> TerminalConfig:
+    aids = [
+        _aid(table_of(entry, f"aids[{place}]"), f"aids[{place}]", recording, terminal)
+        for place, entry in enumerate(list_of(table.get("aids"), "aids"))
+    ]
+    if not aids:
+        aids = [
+            _aid({"aid": name.hex()}, "aids", recording, terminal)
+            for name in recording.applications()
+        ]
+    capks = []
+    for place, entry in enumerate(list_of(table.get("capks"), "capks")):
+        where = f"capks[{place}]"
+        key = table_of(entry, where)
+        capks.append(
+            Capk(
+                hex_bytes(key.get("rid"), where + ".rid"),
+                index_of(key.get("index"), where + ".index"),
+                hex_bytes(key.get("modulus"), where + ".modulus"),
+                hex_bytes(key.get("exponent"), where + ".exponent"),
+                hex_bytes(key["sha1"], where + ".sha1") if key.get("sha1") else None,
+            )
+        )
+    for tag, size in ((0x9F33, 3), (0x9F35, 1), (0x9F40, 5), (0x9F1A, 2)):
+        if tag in terminal and len(terminal[tag]) != size:
+            raise InputError(f"terminal.{tag:X}: {size} bytes are needed")
+    config = TerminalConfig(
+        aids,
+        capks,
+        terminal_type=terminal.get(0x9F35, b"\x22")[0],
+        capabilities=terminal.get(0x9F33, b"\xe0\xf8\xc8"),
+        additional=terminal.get(0x9F40, b"\x60\x00\xf0\xa0\x01"),
+        pin_bypass="bypassed" in list_of(table.get("pin"), "pin"),
+        extra={tag: value for tag, value in payment.items()},
+    )
+    config.objects.update(terminal)
+    return config
+
+
+def _aid(
+    entry: dict[str, Any], where: str, recording: Recording, terminal: dict[int, bytes]
+) -> AidConfig:
+    def code(name: str) -> bytes:
+        return hex_bytes(entry.get(name, "0000000000"), f"{where}.{name}")
+
+    floor = entry.get("floor_limit")
+    if floor is None and 0x9F1B in terminal:
+        floor = int.from_bytes(terminal[0x9F1B], "big")
+    version = terminal.get(0x9F09)
+    if entry.get("version") is not None:
+        version = hex_bytes(entry["version"], where + ".version")
+    if version is None:
+        # Nothing says the terminal's version: it is taken to be the card's.
+        version = recording.find(0x9F08) or b"\x00\x00"
+    target = number_of(entry.get("target_percent", 0), where + ".target_percent")
+    return AidConfig(
+        hex_bytes(entry.get("aid"), where + ".aid"),
+        bool(entry.get("partial", True)),
+        code("tac_default"),
+        code("tac_online"),
+        code("tac_denial"),
+        number_of(floor if floor is not None else 0, where + ".floor_limit"),
+        number_of(entry.get("threshold", 0), where + ".threshold"),
+        target,
+        number_of(entry.get("max_target_percent", target), where + ".max_target_percent"),
+        hex_bytes(entry.get("default_ddol") or "", where + ".default_ddol"),
+        hex_bytes(entry.get("default_tdol") or "", where + ".default_tdol"),
+        version,
+    )
+
+
+class _Replay:
+    """The answers to the kernel's steps."""
+
+    def __init__(
+        self,
+        table: dict[str, Any],
+        recording: Recording,
+        config: TerminalConfig,
+        transaction: Transaction,
+    ) -> None:
+        self.recording = recording
+        self.pins = [self._pin_word(word) for word in list_of(table.get("pin"), "pin")]
+        self.choices = list_of(table.get("choices"), "choices")
+        self.host = table.get("host")
+        if not (self.host is None or self.host == "unable" or isinstance(self.host, dict)):
+            raise InputError("host: an object or 'unable' is needed")
+        self.answer = self._host_answer()
+        given = table.get("random")
+        self.seed = hex_bytes(given, "random") if given is not None else b""
+        self.trace = Trace(True)
+        self.kernel = Kernel(config, transaction, self._random, self.trace)
+        self.commands: list[str] = []
+
+    @staticmethod
+    def _pin_word(word: Any) -> str:
+        if word not in _PIN_WORDS:
+            raise InputError(f"pin: {word!r} is none of {', '.join(_PIN_WORDS)}")
+        return str(word)
+
+    def _random(self, count: int) -> bytes:
+        source = self.seed or b"\x00"
+        return (source * (count // len(source) + 1))[:count]
+
+    def _host_answer(self) -> steps.HostAnswer | None:
+        if not isinstance(self.host, dict):
+            return None
+        arc = self.host.get("8A")
+        if isinstance(arc, str) and len(arc) == 2:
+            code: bytes | None = arc.encode()  # the two characters themselves
+        else:
+            code = hex_bytes(arc, "host.8A") if arc else None
+        auth = self.host.get("91")
+        scripts: list[tuple[int, bytes]] = []
+        for name in ("71", "72"):
+            value = self.host.get(name)
+            for text in value if isinstance(value, list) else [value] if value else []:
+                scripts.append((int(name, 16), _script(int(name, 16), text, f"host.{name}")))
+        return steps.HostAnswer(code, hex_bytes(auth, "host.91") if auth else None, scripts)
+
+    def run(self) -> dict[str, Any]:
+        step = self.kernel.start()
+        while not isinstance(step, steps.Outcome):
+            if isinstance(step, steps.SendApdu):
+                self.commands.append(step.command.hex().upper())
+                got = self.recording.answer(step.command)
+                if got is None:
+                    step = self.kernel.abort("card_removed")
+                else:
+                    step = self.kernel.resume((got[0], got[1], 0))
+            elif isinstance(step, steps.GoOnline):
+                answer = self._online()
+                if answer is None:
+                    return self._result(self.kernel.session.outcome("online", "no_host_given"))
+                step = self.kernel.resume(answer)
+            else:
+                step = self.kernel.resume(self._interact(step))
+        return self._result(step)
+
+    def _interact(self, step: steps.Step) -> Any:
+        if isinstance(step, steps.EnterPin):
+            word = self.pins.pop(0) if self.pins else "entered"
+            return word, None
+        if isinstance(step, steps.VerifyPin):
+            self.commands.append("0020008" + ("8" if step.enciphered else "0"))
+            return self.recording.verify()
+        if isinstance(step, steps.ConfirmApplication):
+            return bool(self.choices.pop(0)) if self.choices else True
+        if isinstance(step, steps.ChooseApplication):
+            if self.choices:
+                choice = self.choices.pop(0)
+                return None if choice is None else number_of(choice, "choices")
+            for index, candidate in enumerate(step.candidates):
+                if [candidate.aid] == self.recording.applications():
+                    return index
+            return 0
+        raise InputError("the kernel asked for " + step.__class__.__name__)
+
+    def _online(self) -> steps.HostAnswer | steps.Unable | None:
+        """The host's part; without one, what the recorded second GENERATE AC implies."""
+        if self.host == "unable":
+            return steps.Unable(False)
+        if self.answer is not None:
+            return self.answer
+        second = self.recording.later(GENERATE_AC)
+        if second is None:
+            return None
+        external = self.recording.later(EXTERNAL)
+        approved = second.command[2] & 0xC0 == 0x40
+        return steps.HostAnswer(
+            b"00" if approved else b"05",
+            external.command[5 : 5 + external.command[4]] if external else None,
+        )
+
+    def _result(self, outcome: steps.Outcome) -> dict[str, Any]:
+        return {
+            "outcome": outcome.kind,
+            "reason": outcome.reason,
+            "aid": outcome.aid.hex().upper(),
+            "tvr": outcome.tvr.hex().upper(),
+            "tsi": outcome.tsi.hex().upper(),
+            "cvm_results": outcome.cvm_results.hex().upper(),
+            "cid": f"{outcome.cid:02X}" if outcome.cid is not None else None,
+            "cryptogram": outcome.cryptogram.hex().upper(),
+            "signature": outcome.signature,
+            "online": outcome.online,
+            "script_results": outcome.script_results.hex().upper(),
+            "commands": self.commands,
+            "mismatches": self.recording.mismatches,
+            "steps_left": len(self.recording.exchanges) - self.recording.at,
+            "trace": self.trace.entries,
+        }
+
+
+def _script(tag: int, text: Any, place: str) -> bytes:
+    """A script's content; its own template around it is taken off."""
+    raw = hex_bytes(text, place)
+    try:
+        nodes = tlv.parse(raw)
+    except tlv.TlvError:
+        return raw
+    if len(nodes) == 1 and nodes[0].tag == tag:
+        return nodes[0].value
+    return raw

@@ -1,0 +1,263 @@
+"""``till emv replay`` and ``till emv oda`` on recordings made here, and on bad files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from firmware.payment.emv import tlv
+from host_tools import emv_oda, emv_replay
+from host_tools.commands.emv import app
+from host_tools.emv_input import InputError
+from tests.portable import emv_card
+from tests.portable.emv_card import FakeCard, drive
+
+
+class Recorder(FakeCard):
+    """A card that writes down what it answers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.steps: list[dict[str, str]] = []
+
+    def exchange(self, command: bytes) -> tuple[bytes, int]:
+        data, sw = super().exchange(command)
+        self.steps.append({"c": command.hex(), "r": data.hex() + f"{sw:04x}"})
+        return data, sw
+
+    def verify(self) -> int:
+        sw = super().verify()
+        self.steps.append({"c": "0084000000", "r": "11223344556677889000"})
+        self.steps.append({"c": "0020008008241234ffffffffff", "r": f"{sw:04x}"})
+        return sw
+
+
+def _recorded(card: Recorder) -> dict[str, Any]:
+    run = drive(card)
+    assert run.outcome.kind == "approved"
+    return {
+        "interface": "contact",
+        "steps": card.steps,
+        "transaction": {"9F02": "000000012345", "9F21": "034100", "9F41": "00000001"},
+        "terminal": {"9F1A": "0156", "9F1E": b"00000000".hex()},
+        "capks": [
+            {
+                "rid": emv_card.RID.hex(),
+                "index": "57",
+                "modulus": f"{emv_card.CA_N:0256x}",
+                "exponent": "010001",
+            }
+        ],
+        "aids": [
+            {
+                "aid": emv_card.AID.hex(),
+                "partial": True,
+                "tac_default": "D84000A800",
+                "tac_online": "D84004F800",
+                "tac_denial": "0010000000",
+                "floor_limit": 10000,
+                "version": "008c",
+            }
+        ],
+        "host": {"8A": "3030", "91": "11223344556677883030"},
+        "random": "5a5a5a5a",
+        "date": "261121",
+    }
+
+
+@pytest.mark.parametrize("method", ["", "SDA", "DDA", "CDA"])
+def test_a_recording_replays_without_a_mismatch(method: str) -> None:
+    case = _recorded(Recorder(method))
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "approved"
+    assert result["mismatches"] == []
+    assert result["steps_left"] == 0
+    assert result["aid"] == emv_card.AID.hex().upper()
+    assert result["tvr"] == (
+        "0200048000" if method == "SDA" else "0000048000" if method else "8000048000"
+    )
+    assert [c.upper() for c in result["commands"]] == [s["c"].upper() for s in case["steps"]]
+
+
+def test_offline_pin_consumes_the_recorded_exchange() -> None:
+    card = Recorder("DDA", cvm="0100")
+    card.wrong_pins = 1
+    case = _recorded(card)
+    result = emv_replay.replay(case)
+    assert (result["outcome"], result["cvm_results"]) == ("approved", "010002")
+    assert result["mismatches"] == []
+
+
+def test_a_changed_command_gets_the_recorded_answer_and_is_reported() -> None:
+    case = _recorded(Recorder())
+    case["random"] = "00000001"
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "approved"
+    assert len(result["mismatches"]) == 2
+    assert result["mismatches"][0]["sent"] != result["mismatches"][0]["recorded"]
+
+
+def test_missing_parts_are_made_up_for() -> None:
+    case = _recorded(Recorder("DDA"))
+    small = {"interface": "contact", "steps": case["steps"]}
+    result = emv_replay.replay(small)
+    assert result["aid"] == emv_card.AID.hex().upper()
+    assert result["outcome"] in ("approved", "declined")
+    # PSE and the list's SELECT left out: the recording starts with the final SELECT
+    case["steps"] = case["steps"][2:]
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "approved"
+    assert [m["recorded"] is None or "note" in m for m in result["mismatches"]]
+
+
+def test_t0_procedures_in_a_recording_are_joined() -> None:
+    case = _recorded(Recorder())
+    steps: list[dict[str, str]] = []
+    for step in case["steps"]:
+        body, sw = step["r"][:-4], step["r"][-4:]
+        if body and step["c"][2:4] in ("a4", "a8", "ae"):
+            size = f"{len(body) // 2:02x}"
+            steps.append({"c": step["c"][:-2], "r": "61" + size})
+            steps.append({"c": "00c00000" + size, "r": body + sw})
+        elif body and step["c"][2:4] == "b2":
+            size = f"{len(body) // 2:02x}"
+            steps.append({"c": step["c"], "r": "6c" + size})
+            steps.append({"c": step["c"][:-2] + size, "r": body + sw})
+        else:
+            steps.append(step)
+    case["steps"] = steps
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "approved"
+    assert result["mismatches"] == []
+
+
+def test_unable_and_no_host() -> None:
+    case = _recorded(Recorder())
+    case["host"] = "unable"
+    assert emv_replay.replay(case)["online"] is False
+    del case["host"]
+    assert emv_replay.replay(case)["outcome"] == "approved"
+    case["steps"] = case["steps"][:-2]
+    assert emv_replay.replay(case)["outcome"] == "online"
+
+
+def test_a_recording_that_ends_early() -> None:
+    case = _recorded(Recorder())
+    case["steps"] = case["steps"][:5]
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "terminated"
+    assert result["mismatches"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": None, "interface": "contactless"}, "interface"),
+        ({"steps": 5}, "steps"),
+        ({"steps": [{"c": "00A4zz", "r": "9000"}]}, "steps[0].c"),
+        ({"steps": [{"c": "00A40400", "r": "90"}]}, "steps[0].r"),
+        ({"steps": [{"c": "00A4", "r": "9000"}]}, "4 bytes"),
+        ({"steps": [7]}, "steps[0]"),
+        ({"pin": ["guessed"]}, "pin"),
+        ({"host": 3}, "host"),
+        ({"host": {"8A": "xyz"}}, "host.8A"),
+        ({"date": "2611"}, "date"),
+        ({"capks": [{"rid": "A0", "index": "57", "modulus": "00", "exponent": "03"}]}, "CAPK"),
+        ({"aids": [{"aid": "A0"}]}, "AID"),
+        ({"aids": [{"aid": "A000000333", "floor_limit": -1}]}, "floor_limit"),
+        ({"terminal": {"9F33": "E0"}}, "9F33"),
+        ({"terminal": {"9F35": "99"}}, "terminal type"),
+        ({"transaction": {"9F02": "0000000000AA"}}, "9F02"),
+        ({"random": "5"}, "random"),
+    ],
+)
+def test_bad_input_names_the_place(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    case = _recorded(Recorder()) | change
+    with pytest.raises(InputError) as caught:
+        emv_replay.replay(case)
+    assert words in str(caught.value)
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(case))
+    result = CliRunner().invoke(app, ["replay", str(file), "--json"])
+    assert result.exit_code == 1
+    assert words in json.loads(result.stdout)["error"]
+
+
+def test_files_that_are_no_json(tmp_path: Path) -> None:
+    runner = CliRunner()
+    file = tmp_path / "case.json"
+    for content, offset in ((b"{", 1), (b"[]", 0), (b"\xff\xfe", 0), (b"", 0)):
+        file.write_bytes(content)
+        for command in ("replay", "oda"):
+            result = runner.invoke(app, [command, str(file), "--json"])
+            assert result.exit_code == 1
+            assert json.loads(result.stdout)["offset"] == offset
+            assert runner.invoke(app, [command, str(file)]).exit_code == 1
+    assert runner.invoke(app, ["oda", str(tmp_path / "none.json"), "--json"]).exit_code == 1
+
+
+def test_commands_print(tmp_path: Path) -> None:
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(_recorded(Recorder("CDA"))))
+    runner = CliRunner()
+    result = runner.invoke(app, ["replay", str(file)])
+    assert result.exit_code == 0 and "online_approved" in result.stdout
+    assert "Issuer authentication was performed" in result.stdout
+    assert runner.invoke(app, ["replay", str(file), "--json"]).exit_code == 0
+
+
+def _oda_case(method: str) -> dict[str, Any]:
+    card = FakeCard(method)
+    run = drive(card)
+    assert run.outcome.kind == "approved"
+    static = b"".join([tlv.encode(t, v) for t, v in sorted(card.static.items()) if v is not None])
+    tags = {f"{t:X}": v.hex() for t, v in card.keys().items()}
+    tags["5A"] = emv_card.PAN.hex()
+    case: dict[str, Any] = {
+        "rid": emv_card.RID.hex(),
+        "capk": {"index": "57", "modulus": f"{emv_card.CA_N:0256x}", "exponent": "010001"},
+        "tags": tags,
+        "static_data": static.hex(),
+    }
+    if method == "DDA":
+        signed = emv_card.sign(
+            b"\x05\x01\x09\x08" + b"\x11" * 8, b"\x5a" * 4, emv_card.ICC_N, emv_card.ICC_D
+        )
+        tags["9F4B"] = signed.hex()
+        case["dynamic_data"] = "5a" * 4
+    return case
+
+
+def test_oda_steps() -> None:
+    result = emv_oda.check(_oda_case("SDA"))
+    assert result["issuer"]["valid"] and result["issuer"]["serial"] == "000001"
+    assert result["issuer"]["modulus"] == f"{emv_card.ISSUER_N:0256X}"
+    assert result["sda"] == {"valid": True, "data_authentication_code": "DAC0"}
+    assert not result["icc"]["valid"] and "9F46" in result["icc"]["reason"]
+    result = emv_oda.check(_oda_case("DDA"))
+    assert result["icc"]["valid"] and result["icc"]["modulus"] == f"{emv_card.ICC_N:0256X}"
+    assert result["dda"]["icc_dynamic_number"] == "11" * 8
+    assert not result["sda"]["valid"] and not result["cda"]["valid"]
+
+
+def test_oda_names_the_failing_check() -> None:
+    case = _oda_case("DDA")
+    case["tags"]["5A"] = "5010940000000012"
+    assert "issuer" in emv_oda.check(case)["issuer"]["reason"]
+    case = _oda_case("DDA")
+    case["static_data"] += "00"
+    result = emv_oda.check(case)
+    assert "hash" in result["icc"]["reason"] and result["dda"]["reason"] == "no ICC key"
+    case = _oda_case("DDA")
+    case["dynamic_data"] = "00"
+    assert "hash" in emv_oda.check(case)["dda"]["reason"]
+    case = _oda_case("SDA")
+    case["capk"]["sha1"] = "00" * 20
+    assert "hash" in emv_oda.check(case)["issuer"]["reason"]
+    for empty in ({}, {"capk": {}}, {"tags": {}}):
+        result = emv_oda.check(empty)
+        assert [verdict["valid"] for verdict in result.values()] == [False] * 5
+    with pytest.raises(InputError):
+        emv_oda.check({"tags": {"90": "0"}})
