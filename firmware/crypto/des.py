@@ -49,7 +49,7 @@ def _make_tables() -> None:
     for box in range(8):
         bits = []  # where P puts this box's four output bits, most significant first
         for k in range(4):
-            shift = 32 - (_P.index(4 * box + k + 1) + 1)
+            shift = 31 - _P.find(bytes([4 * box + k + 1]))  # no bytes.index(int) in MicroPython
             bits.append(1 << ((shift + 1) % 32))
         table = array("I", [0] * 64)
         for i in range(64):
