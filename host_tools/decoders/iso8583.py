@@ -199,11 +199,24 @@ def _split_55(message: Message, mask: bool) -> Any:
     return tlv.tree(data, nodes, tlv.shown(data, nodes, mask))
 
 
+#: 60.3 of answers whose field 62 is a status digit, then CA keys or chip parameters.
+_LISTS = ("370", "372", "380", "382")
+
+
 def _split_62(message: Message, mask: bool) -> Any:
     data = message.data(62)
     if message.mti == "0810" and message.text(60)[8:11] in ("001", "003", "004", "005"):
         keys = subfields.split_62_keys(data)
         return {name: value.hex().upper() for name, value in keys.items()}
+    if message.mti in ("0810", "0830") and message.text(60)[8:11] in _LISTS and data:
+        try:
+            nodes = ber.parse(data[1:])
+        except ber.TlvError as error:
+            raise Iso8583Error("TLV: " + error.reason, 62, error.offset + 1) from None
+        return {
+            "status": chr(data[0]),
+            "objects": tlv.tree(data[1:], nodes, data[1:].hex().upper()),
+        }
     if data and all(0x20 <= byte < 0x7F for byte in data):
         return {"text": data.decode("ascii")}
     return None
@@ -299,7 +312,11 @@ def render(result: dict[str, Any]) -> list[str]:
         if number == "55" and parts is not None:
             lines.extend("      " + line for line in tlv.render(parts))
         elif isinstance(parts, dict):
-            lines.extend(f"      {name}: {part}" for name, part in parts.items())
+            for name, part in parts.items():
+                if name == "objects":
+                    lines.extend("      " + line for line in tlv.render(part))
+                else:
+                    lines.append(f"      {name}: {part}")
         elif parts is not None:
             for row in parts:
                 lines.append("      " + ", ".join(f"{key} {part}" for key, part in row.items()))

@@ -11,6 +11,8 @@ import pytest
 
 from firmware import aio
 from firmware.buses.tcp_linux import TcpLinux
+from firmware.buses.wire import BusError, Wire
+from firmware.buses.wire_net import WireNet
 from firmware.drivers.tls_link import TlsLink
 from firmware.hal.network import (
     ConnectionLost,
@@ -19,6 +21,8 @@ from firmware.hal.network import (
     TlsConfig,
     TlsFailed,
 )
+from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.net import NetChip
 from tests.support import virtual_time
 from tests.support.tls_pki import (
     Engine,
@@ -62,7 +66,56 @@ def over_tcp(context: ssl.SSLContext, talk: "Talk[T]") -> T:
         return asyncio.run(talk(TlsLink(TcpLinux()), server.port))
 
 
-PATHS = pytest.mark.parametrize("over", [over_memory, over_tcp])
+class ChipWire(Wire):
+    """The software network chip on a wire of its own."""
+
+    def __init__(self, chip: NetChip) -> None:
+        self.chip = chip
+
+    def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:
+        assert bus == "net"
+        try:
+            return self.chip.transfer(op, payload)
+        except ChipError as error:
+            raise BusError(str(error)) from None
+
+
+class FarEnd:
+    """A TLS server at the far end of the chip."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._engine = Engine(context, echo)
+        self._out = b""
+        self.closed = False
+
+    def feed(self, data: bytes) -> None:
+        self._out += self._engine.feed(data)
+
+    def take(self) -> bytes:
+        data, self._out = self._out, b""
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def chip_for(context: ssl.SSLContext) -> NetChip:
+    chip = NetChip(
+        lambda: int(asyncio.get_running_loop().time() * 1e6), lambda host, port: FarEnd(context)
+    )
+    chip.latency_us = 20000
+    chip.bandwidth = 1_000_000
+    return chip
+
+
+def over_wire(context: ssl.SSLContext, talk: "Talk[T]", **faults: Any) -> T:
+    chip = chip_for(context)
+    for name, value in faults.items():
+        setattr(chip, name, value)
+    return virtual_time.run(talk(TlsLink(WireNet(ChipWire(chip))), 443))
+
+
+PATHS = pytest.mark.parametrize("over", [over_memory, over_tcp, over_wire])
 
 
 def talker(config: TlsConfig, text: bytes = b"hello") -> "Talk[bytes]":
@@ -326,3 +379,55 @@ def test_nothing_is_left_open_or_on_disk(tmp_path: Any) -> None:
     for _ in range(3):
         once()
     assert open_descriptors() <= before
+
+
+@pytest.mark.parametrize("silently", [False, True])
+def test_the_chip_cut_at_any_byte_of_a_request(silently: bool) -> None:
+    context = pki().context("1.2")
+
+    async def talk(link: TlsLink, port: int) -> str:
+        stream = await link.connect("h", port, pki().config(), 5000)
+        net = link._net
+        assert isinstance(net, WireNet)
+        wire = net._wire
+        assert isinstance(wire, ChipWire)
+        wire.chip.cut_after_sent = cut
+        wire.chip.cut_silently = silently
+        try:
+            await stream.write(b"money" * 20)
+            name, _ = await aio.first(("read", stream.read(10)), timeout_ms=1000)
+            return name
+        except ConnectionLost as error:
+            return f"lost {error.sent}"
+        finally:
+            await stream.close()
+
+    for cut in (0, 1, 5, 60, 128):
+        outcome = over_wire(context, talk)
+        if silently:
+            assert outcome == "timeout"
+        else:
+            assert outcome == f"lost {cut > 0}"
+
+
+def test_the_chip_without_bearer_or_host() -> None:
+    async def talk(link: TlsLink, port: int) -> None:
+        await link.connect("h", port, pki().config(), 3000)
+
+    with pytest.raises(LinkDown):
+        over_wire(pki().context(), talk, up=False)
+    with pytest.raises(HostUnreachable):
+        over_wire(pki().context(), talk, dial=lambda host, port: None)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xff", b"\x07", b"\x00" * 9])
+def test_a_broken_chip_is_a_named_error(answer: bytes) -> None:
+    class Broken(Wire):
+        def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:
+            return (answer, 0) if op != 1 else (b"\x01\x04", 0)
+
+    async def talk() -> None:
+        with pytest.raises((HostUnreachable, TlsFailed)):
+            await TlsLink(WireNet(Broken())).connect("h", 1, pki().config(), 1000)
+
+    virtual_time.run(talk())

@@ -285,6 +285,14 @@ def test_key_block_and_rows() -> None:
     document = iso8583.decode(frame(Message("0320", {48: rows, 60: "00000001201"})))
     assert document["subfields"]["48"][0]["pan"] == "0622202*********0128"
     assert PAN not in json.dumps(document)
+    listed = bytes.fromhex("319F0605A0000003339F220103DF05083230323431323331")
+    capks = Message("0830", {60: "00000001372", 62: listed})
+    document = iso8583.decode(frame(capks))
+    assert document["subfields"]["62"]["status"] == "1"
+    assert document["subfields"]["62"]["objects"][1]["value"] == "03"
+    assert "9F22" in call("8583", frame(capks)).output
+    capks.fields[62] = listed[:-1]
+    assert "field 62" in iso8583.decode(frame(capks))["warnings"][0]
     odd = iso8583.decode(frame(Message("0210", {60: "220"})))
     assert "60.2" in odd["warnings"][0]
 
