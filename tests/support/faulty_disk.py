@@ -106,6 +106,12 @@ class FaultyDisk(FileOps):
         self.dead = True
         raise PowerCut(f"after event {self.events}")
 
+    def event(self, what: str) -> None:
+        """Something outside the disk (an APDU, a socket send, a vault write, a
+        print): counted like the rest, so that cuts fall before and after it."""
+        self._begin(what)
+        self._end()
+
     def fail_syncs(self, count: int = 1) -> None:
         """The next ``count`` file syncs fail with EIO; their data stays unsynced."""
         self._fail_sync = count
