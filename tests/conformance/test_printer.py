@@ -1,0 +1,267 @@
+"""Conformance of hal.printer: what every printer driver must do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from firmware import aio
+from firmware.buses.wire_bus import WireSerial
+from firmware.drivers import escpos
+from firmware.drivers.escpos import EscposPrinter
+from firmware.drivers.escpos_encode import Profile
+from firmware.hal.printer import (
+    CoverOpen,
+    PaperOut,
+    Printer,
+    PrinterError,
+    PrinterHot,
+    PrinterMissing,
+)
+from host_tools.emulator.rack import Rack
+from tests.support import rig
+from tests.support.virtual_time import run
+
+Make = Callable[[], tuple[Printer, Rack]]
+LONG = [("text", f"line {i} 第{i}行", "") for i in range(150)]
+
+
+def _escpos(baud: int) -> Make:
+    def build() -> tuple[Printer, Rack]:
+        data = rig.board()
+        data["bus"]["uart1"]["baud"] = baud
+        rack = rig.rack(data)
+        return EscposPrinter(WireSerial(rack, "printer", baud), Profile()), rack
+
+    return build
+
+
+@pytest.fixture(params=[9600, 115200, 921600], ids=["9600", "115200", "921600"])
+def make(request: pytest.FixtureRequest) -> Make:
+    return _escpos(request.param)
+
+
+def test_a_document_is_on_paper_when_print_returns(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        await printer.print(rig.DOCUMENT)
+        assert rack.printer.idle()
+        text = rack.printer.text()
+        for part in ("OpenTill 商店", "Amount 金额            ¥1,234.56", "[CODE128 RRN123456]"):
+            assert part in text
+        assert rack.printer.overruns == 0
+        assert rack.printer.head.unknown == []
+
+    run(main())
+
+
+def test_a_long_document_never_overruns_the_buffer(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        picture = ("image", 384, [bytes((i * 7 + y) & 0xFF for i in range(48)) for y in range(400)])
+        await printer.print([*LONG, picture, *LONG])
+        assert rack.printer.overruns == 0
+        assert rack.printer.peak < 4096
+        lines = [line for line in rack.printer.paper.lines if line.startswith("line ")]
+        assert lines == [line for _, line, _ in LONG] * 2
+
+    run(main())
+
+
+def test_status_says_what_the_switches_say(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        for switch, flag in [
+            ("paper_out", "paper_out"),
+            ("paper_low", "paper_low"),
+            ("cover_open", "cover_open"),
+            ("hot", "hot"),
+        ]:
+            assert not getattr(await printer.status(), flag)
+            setattr(rack.printer, switch, True)
+            assert getattr(await printer.status(), flag)
+            setattr(rack.printer, switch, False)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("switch", "error"), [("paper_out", PaperOut), ("cover_open", CoverOpen), ("hot", PrinterHot)]
+)
+def test_trouble_before_the_start_is_named_and_nothing_is_sent(
+    make: Make, switch: str, error: type[PrinterError]
+) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        setattr(rack.printer, switch, True)
+        with pytest.raises(error):
+            await printer.print(rig.DOCUMENT)
+        setattr(rack.printer, switch, False)
+        await aio.sleep_ms(5000)
+        assert rack.printer.text() == ""
+        await printer.print([("text", "now", "")])
+        assert rack.printer.text() == "now"
+
+    run(main())
+
+
+@pytest.mark.parametrize(("switch", "error"), [("paper_out", PaperOut), ("cover_open", CoverOpen)])
+def test_trouble_in_the_middle_ends_the_document(
+    make: Make, switch: str, error: type[PrinterError]
+) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        task = aio.spawn("print", printer.print(LONG))
+        await aio.sleep_ms(2500)
+        setattr(rack.printer, switch, True)
+        with pytest.raises(error):
+            await task.join()
+        printed = rack.printer.paper.tear().lines
+        assert 0 < len(printed) < len(LONG)
+        setattr(rack.printer, switch, False)
+        await aio.sleep_ms(10_000)
+        assert rack.printer.text() == ""  # no half receipt comes out by itself
+        await printer.print([("text", "again", "b")])
+        assert rack.printer.text() == "again"
+
+    run(main())
+
+
+def test_a_hot_head_is_waited_for(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        task = aio.spawn("print", printer.print(LONG))
+        await aio.sleep_ms(2000)
+        rack.printer.hot = True
+        await aio.sleep_ms(escpos.HOT_WAIT_MS // 2)
+        rack.printer.hot = False
+        await task.join()
+        assert rack.printer.paper.lines[: len(LONG)] == [line for _, line, _ in LONG]
+
+    run(main())
+
+
+def test_a_head_that_does_not_cool_is_named(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        task = aio.spawn("print", printer.print(LONG))
+        await aio.sleep_ms(2000)
+        rack.printer.hot = True
+        with pytest.raises(PrinterHot):
+            await task.join()
+
+    run(main())
+
+
+def test_a_roll_that_ends_is_paper_out(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        rack.printer.rows_left = 30 * 40
+        with pytest.raises(PaperOut):
+            await printer.print(LONG)
+        assert len(rack.printer.paper.lines) == 40
+
+    run(main())
+
+
+def test_a_silent_printer_is_missing(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        rack.printer.mute = True
+        with pytest.raises(PrinterMissing):
+            await printer.status()
+        with pytest.raises(PrinterMissing):
+            await printer.print(rig.DOCUMENT)
+        rack.printer.mute = False
+        await printer.print([("text", "back", "")])
+        assert "back" in rack.printer.text()
+
+    run(main())
+
+
+def test_a_cancelled_document_does_not_spoil_the_next(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        task = aio.spawn("print", printer.print([("image", 384, [b"\xaa" * 48] * 300)]))
+        await aio.sleep_ms(333)
+        task.cancel()
+        await task.done.wait()
+        await printer.print([("text", "next", "")])
+        assert rack.printer.paper.lines[-1] == "next"
+
+    run(main())
+
+
+def test_a_printer_left_inside_a_picture_by_a_power_cut_recovers(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        rack.transfer("printer", 1, b"\x1dv0\x00\x30\x00\xff\x00" + bytes(100))
+        await aio.sleep_ms(1000)
+        await printer.print([("text", "first line", "")])
+        assert rack.printer.text() == "first line"
+
+    run(main())
+
+
+def test_two_documents_at_once_come_out_one_after_the_other(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        one = [("text", f"a{i}", "") for i in range(30)]
+        two = [("text", f"b{i}", "") for i in range(30)]
+        await aio.gather(printer.print(one), printer.print(two))
+        assert rack.printer.paper.lines == [line for _, line, _ in one + two]
+
+    run(main())
+
+
+def test_status_requests_hidden_in_a_picture_confuse_nobody(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        row = (b"\x10\x04\x01\x10\x04\x02\x10\x04\x04" * 6)[:48]
+        await printer.print([("image", 384, [row] * 200), ("text", "end", "")])
+        assert rack.printer.paper.lines[-1] == "end"
+        status = await printer.status()
+        assert not (status.paper_out or status.cover_open or status.hot or status.error)
+        rack.printer.cover_open = True
+        assert (await printer.status()).cover_open
+
+    run(main())
+
+
+BAD: list[list[tuple[object, ...]]] = [
+    [()],
+    [("text", "x")],
+    [("text", 5, "")],
+    [("text", "x", "z")],
+    [("pair", "x", "y")],
+    [("feed", 21)],
+    [("feed", -1)],
+    [("feed", True)],
+    [("barcode", "ean13", "690123456789X")],
+    [("barcode", "ean13", "6901234567890")],
+    [("barcode", "ean8", "123")],
+    [("barcode", "itf", "123")],
+    [("barcode", "code39", "lower")],
+    [("barcode", "code128", "中")],
+    [("barcode", "code128", "A" * 60)],
+    [("barcode", "pdf417", "x")],
+    [("qr", "")],
+    [("qr", "x" * 3000)],
+    [("image", 16, [b"\x00"])],
+    [("image", 400, [bytes(50)])],
+    [("image", 16, "rows")],
+    [("video", 1)],
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad[0])[:40])
+def test_a_malformed_document_is_refused_before_anything_is_printed(
+    bad: list[tuple[object, ...]],
+) -> None:
+    async def main() -> None:
+        printer, rack = _escpos(115200)()
+        with pytest.raises(ValueError, match="document item 1"):
+            await printer.print([("text", "good", ""), *bad])
+        await aio.sleep_ms(1000)
+        assert rack.printer.text() == ""
+
+    run(main())
