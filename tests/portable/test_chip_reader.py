@@ -55,7 +55,8 @@ def _talk(slot: ScriptSlot, command: str) -> "tuple[str, int]":
 
     data, sw, elapsed = aio.run(run())
     assert elapsed >= 0
-    return data.hex().upper(), sw
+    # MicroPython's b"".hex() is bytes, not str.
+    return "".join([f"{byte:02X}" for byte in data]), sw
 
 
 def _fails(slot: ScriptSlot, command: str) -> CardError:
