@@ -180,6 +180,8 @@ def _image(width: object, rows: object, profile: Profile, before: bytes) -> "lis
 def _qr(text: str, profile: Profile) -> "list[Unit]":
     if profile.qr == "native":
         commands, rows = escpos_symbols.qr_native(text, profile.dots)
-        return [(b"\x1ba\x01" + commands + b"\x1ba\x00", rows)]
+        # The quiet zone above and below is ours to leave; beside it there is paper enough.
+        commands = b"\x1bJ\x18" + commands + b"\x1bJ\x18"
+        return [(b"\x1ba\x01" + commands + b"\x1ba\x00", rows + 48)]
     width, picture = escpos_symbols.qr_picture(text, profile.dots)
     return _image(width, picture, profile, b"\x1ba\x01")
