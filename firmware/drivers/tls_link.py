@@ -10,26 +10,12 @@ import os
 import ssl
 
 from firmware import aio
-from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
+from firmware.buses.raw_net import NothingSent, RawConnection
 from firmware.buses.wire import BusError
-from firmware.errors import Timeout
-from firmware.hal.network import (
-    ConnectionLost,
-    HostUnreachable,
-    LinkDown,
-    LinkStatus,
-    NetworkLink,
-    Stream,
-    TlsConfig,
-    TlsFailed,
-)
+from firmware.drivers.tls_base import GRACE_MS, HandshakingStream, TlsLinkBase
+from firmware.hal.network import ConnectionLost, Stream, TlsConfig, TlsFailed
 
 _CHUNK = 16384
-
-#: TLS 1.3 ends for the client before the server has seen our certificate. A
-#: refusal, or the server's session tickets, follow at once: waiting this long
-#: for either tells "certificate refused" from "lost after sending".
-_GRACE_MS = 500
 
 #: OpenSSL's X509_V_ERR numbers (x509_vfy.h) by cause.
 _VERIFY = {
@@ -121,7 +107,7 @@ def make_context(config: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-class TlsStream(Stream):
+class TlsStream(Stream, HandshakingStream):
     """A verified connection."""
 
     def __init__(self, raw: RawConnection, context: ssl.SSLContext, server_name: str) -> None:
@@ -175,7 +161,7 @@ class TlsStream(Stream):
 
     async def _acceptance(self) -> None:
         """Hear whether a TLS 1.3 server refuses our certificate."""
-        name, _ = await aio.first(("news", self._fill()), timeout_ms=_GRACE_MS)
+        name, _ = await aio.first(("news", self._fill()), timeout_ms=GRACE_MS)
         if name == "timeout":
             return
         try:
@@ -235,43 +221,12 @@ class TlsStream(Stream):
         self._raw.close()
 
 
-class TlsLink(NetworkLink):
-    """TLS over ``net``, a bearer of ``kind`` "ethernet", "wifi" or "mobile"."""
+class TlsLink(TlsLinkBase):
+    """TLS by OpenSSL over any RawNet."""
 
-    def __init__(self, net: RawNet, kind: str = "ethernet") -> None:
-        self._net = net
-        self._kind = kind
+    async def _engine(self, config: TlsConfig) -> ssl.SSLContext:
+        return make_context(config)
 
-    async def status(self) -> LinkStatus:
-        try:
-            up, bars = await self._net.link()
-        except BusError:
-            up, bars = False, 0
-        return LinkStatus(up, self._kind, bars)
-
-    async def connect(self, host: str, port: int, tls: TlsConfig, timeout_ms: int) -> TlsStream:
-        started = aio.ticks_ms()
-        context = make_context(tls)
-        raw = await self._raw_connection(host, port, timeout_ms)
-        try:
-            stream = TlsStream(raw, context, tls.server_name)
-            left = max(1, timeout_ms - aio.elapsed_ms(started))
-            await aio.deadline(left, stream.handshake(), "the TLS handshake")
-        except BaseException as error:
-            raw.close()
-            if isinstance(error, Timeout):
-                raise TlsFailed(str(error), "timeout") from None
-            if isinstance(error, BusError):
-                raise TlsFailed(f"closed during the handshake: {error}", "cut") from None
-            raise
-        return stream
-
-    async def _raw_connection(self, host: str, port: int, timeout_ms: int) -> RawConnection:
-        try:
-            return await aio.deadline(
-                timeout_ms, self._net.connect(host, port), f"connecting to {host} port {port}"
-            )
-        except (BusError, Timeout) as error:
-            if not (await self.status()).up:
-                raise LinkDown("no bearer") from None
-            raise HostUnreachable(str(error)) from None
+    def _stream(self, raw: RawConnection, engine: object, name: str) -> TlsStream:
+        assert isinstance(engine, ssl.SSLContext)
+        return TlsStream(raw, engine, name)
