@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def pad(data: "bytes | bytearray", method: int, block: int = 8) -> bytes:
     """ISO/IEC 9797-1, 6.3: 1 zeros as needed (a whole block for empty data),
-    2 one bit then zeros, 3 length block then zeros."""
+    2 one bit then zeros, 3 a block with the length in bits, then as 1."""
     plain = bytes(data)
     if method == 2:
         plain += b"\x80"
     zeros = -len(plain) % block
-    if method == 1 and not plain:
+    if method in (1, 3) and not plain:
         zeros = block
     if method == 3:
         plain = (8 * len(plain)).to_bytes(block, "big") + plain

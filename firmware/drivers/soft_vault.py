@@ -292,6 +292,9 @@ class SoftVault(Vault):
     async def erase(self) -> None:
         self._erased = True  # before any wait: from here nothing answers
         self._close()
+        await aio.protected(self._erase())
+
+    async def _erase(self) -> None:
         async with self._lock:
             await self._store.erase()
 
@@ -334,18 +337,28 @@ class SoftVault(Vault):
         return found
 
     async def _commit(self, state: State) -> None:
-        """Durable first; then it counts, and what it replaced is wiped."""
+        """Durable first; then it counts, and what it replaced is wiped. A cancelled
+        caller does not part storage from RAM: the section runs to its end."""
+        await aio.protected(self._commit_now(state))
+
+    async def _commit_now(self, state: State) -> None:
         before = self._now()
-        await self._store.save(state)
-        if self._erased:
-            for slot in state.slots.values():
-                wipe(slot.key)
+        kept = False
+        try:
+            await self._store.save(state)
+            kept = not self._erased
+        finally:
+            _wipe_other(state if not kept else before, before if not kept else state)
         self._now()
         self._state = state
-        for name in before.slots:
-            old = before.slots[name]
-            if state.slots.get(name) is not old:
-                wipe(old.key)
+
+
+def _wipe_other(dying: State, living: State) -> None:
+    """Wipe the keys of ``dying`` that ``living`` does not hold."""
+    for name in dying.slots:
+        slot = dying.slots[name]
+        if living.slots.get(name) is not slot:
+            wipe(slot.key)
 
 
 def _algorithm(name: str, size: int) -> "str | None":

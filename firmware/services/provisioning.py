@@ -97,7 +97,7 @@ async def factory_install(files: "Files", vault: "Vault", serial: str) -> bool:
     data = await _read(files, FACTORY)
     if data is None:
         return False
-    if data == bytes(len(data)):  # overwritten, and then the supply failed
+    if data and data == bytes(len(data)):  # overwritten, and then the supply failed
         await _remove(files)
         return False
     try:

@@ -30,10 +30,12 @@ def _mac(entry: dict[str, Any]) -> bytes:
     raise AssertionError(f"no rule for {name}")
 
 
-@pytest.mark.parametrize("entry", MAC["macs"], ids=lambda e: e["mac"])
+#: One entry's key comes by DUKPT, which is not here yet.
+_MACS = [entry for entry in MAC["macs"] if "ksn" not in entry]
+
+
+@pytest.mark.parametrize("entry", _MACS, ids=lambda e: e["mac"])
 def test_macs(entry: dict[str, Any]) -> None:
-    if "ksn" in entry:
-        pytest.skip("the key is derived by DUKPT, which this issue does not have")
     expected = bytes.fromhex(entry["mac"])
     assert _mac(entry)[: len(expected)] == expected
 
@@ -65,10 +67,12 @@ def test_check_values() -> None:
     assert checked == len(MAC["kcv"])
 
 
-@pytest.mark.parametrize("entry", PIN["clear_blocks"], ids=lambda e: str(e["clear_block"]))
+#: Formats 1 and 3 are not made by a terminal.
+_CLEAR = [entry for entry in PIN["clear_blocks"] if entry["format"] in (0, 2)]
+
+
+@pytest.mark.parametrize("entry", _CLEAR, ids=lambda e: str(e["clear_block"]))
 def test_clear_pin_blocks(entry: dict[str, Any]) -> None:
-    if entry["format"] not in (0, 2) or not entry.get("pin"):
-        pytest.skip("a format that the terminal does not make")
     pin = entry["pin"].encode()
     if entry["format"] == 2:
         assert pin_block.clear_2(pin).hex().upper() == entry["clear_block"]
@@ -146,11 +150,12 @@ def test_other_versions_are_refused_by_name(entry: dict[str, Any]) -> None:
         key_block.unwrap(bytes.fromhex(entry["kbpk"]), entry["key_block"])
 
 
-@pytest.mark.parametrize("entry", _READ, ids=lambda e: e["key_block"][-8:])
+_PADDED = [entry for entry in _READ if entry["version"] == "D" and "random_padding" in entry]
+
+
+@pytest.mark.parametrize("entry", _PADDED, ids=lambda e: e["key_block"][-8:])
 def test_key_blocks_rewrap(entry: dict[str, Any]) -> None:
-    """With the padding found by deciphering, a version D block is made again to the letter."""
-    if entry["version"] != "D" or "random_padding" not in entry:
-        pytest.skip("no published padding")
+    """With the published padding, a version D block is made again to the letter."""
     protection = bytes.fromhex(entry["kbpk"])
     header, key = key_block.unwrap(protection, entry["key_block"])
     header.blocks = [(name, data) for name, data in header.blocks if name != "PB"]

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from firmware import aio
 from firmware.drivers import vault_store
 from firmware.drivers.soft_vault import SoftVault
 from firmware.hal.files import AppendFile, FilesError, StorageFull
@@ -338,5 +339,55 @@ def test_destroying_a_working_key_ends_the_set(content: dict[str, bytes]) -> Non
         assert await vault.key_set() == 0
         with pytest.raises(KeyMissing):
             await vault.mac("cup-ecb", b"")
+
+    run(main())
+
+
+def test_a_cancelled_caller_does_not_part_storage_from_ram(content: dict[str, bytes]) -> None:
+    class Slow(MemoryFiles):
+        async def replace(self, name: str, data: bytes) -> None:
+            await aio.sleep_ms(50)
+            await super().replace(name, data)
+
+    async def main() -> None:
+        files = Slow(content)
+        vault = _vault(files)
+        await vault.open()
+        new = parts.field62([parts.MAC_KEY * 2, parts.PIN_KEY])
+        name, _ = await aio.first(
+            ("install", vault.install_working_keys(new, 2)), ("cancel", aio.sleep_ms(10))
+        )
+        assert name == "cancel" and await vault.key_set() == 2
+        again = _vault(files.after_cut("lost"))
+        await again.open()
+        assert await again.key_set() == 2
+        assert await again.mac("cup-ecb", b"x") == await vault.mac("cup-ecb", b"x")
+
+    run(main())
+
+
+def test_keys_that_were_not_stored_are_wiped(content: dict[str, bytes]) -> None:
+    async def main() -> None:
+        files = _FullDisk(content)
+        vault = _vault(files)
+        await vault.open()
+        made: list[vault_store.State] = []
+        save = vault._store.save
+
+        async def watched(state: vault_store.State) -> None:
+            made.append(state)
+            await save(state)
+
+        vault._store.save = watched  # type: ignore[method-assign]  # to see what is written
+        files.full = True
+        with pytest.raises(FilesError):
+            await vault.install_working_keys(parts.field62([parts.PIN_KEY, parts.MAC_KEY]), 2)
+        assert made[0].slots["pin"].key == bytes(16) and made[0].slots["mac"].key == bytes(8)
+        assert made[0].slots["tmk"].key == parts.TMK  # shared with what stays
+        files.full = False
+        old = vault._state
+        assert old is not None
+        await vault.forget_working_keys()
+        assert old.slots["pin"].key == bytes(16) and old.slots["tmk"].key == parts.TMK
 
     run(main())
