@@ -16,7 +16,14 @@ from sqlalchemy.orm import Session
 
 from host_tools.acquirer.issuer import DeckData
 from host_tools.acquirer.keys import SIGN_IN_CODES, Random, compute_mac, new_working_keys
-from host_tools.acquirer.ledger import MESSAGES_KEPT, Account, Ledger, LoggedMessage, Terminal
+from host_tools.acquirer.ledger import (
+    MESSAGES_KEPT,
+    Account,
+    Ledger,
+    LoggedMessage,
+    Terminal,
+    Transaction,
+)
 from host_tools.acquirer.rules import HONEST, Plan, Rules
 from host_tools.acquirer.teller import (
     PARTIAL_CODE,
@@ -76,8 +83,8 @@ class _Answer:
 class Bank:
     """The bank: its books, the issuers of the deck's cards, its rules.
 
-    ``clock`` gives Unix seconds. ``sign_declines`` False sends declines
-    without a MAC, as some hosts do.
+    ``clock`` gives Unix seconds. ``sign_declines`` False sends declined
+    payments without a MAC, as some hosts do.
     """
 
     def __init__(
@@ -125,8 +132,6 @@ class Bank:
     def reset(self) -> None:
         """Forget transactions, messages and waiting rules; restore the accounts.
         Terminals stay enrolled and signed in."""
-        from host_tools.acquirer.ledger import Transaction
-
         self.rules.clear()
         with self.ledger.session() as session:
             session.execute(delete(Transaction))
@@ -303,9 +308,10 @@ class Bank:
         if plan.wrong_amount and 4 in message.fields:
             message.fields[4] = f"{(int(message.fields[4]) + 1) % 10**12:012d}"
         code = message.fields[39]
-        approved = code in ("00", PARTIAL_CODE)
+        # Without its MAC a terminal could never end a reversal.
+        unsigned = request.mti == "0200" and code not in ("00", PARTIAL_CODE)
         sign = answer.sign and code not in UNSIGNED and plan.mac != "none"
-        if sign and (approved or self.sign_declines):
+        if sign and (self.sign_declines or not unsigned):
             with self.ledger.session() as session:
                 terminal = session.get(Terminal, request.get(41))
                 if terminal is not None and terminal.mac_key:

@@ -122,8 +122,7 @@ class Wishes:
             ),
             (self.sign_in_code not in SIGN_IN_CODES, "sign-in code: 001, 003 or 004"),
             (
-                # An AES MAC key has no place in the 24, 40 and 60 byte forms.
-                self.mac_algorithm not in MAC_ALGORITHMS[:3],
+                self.mac_algorithm not in MAC_ALGORITHMS,
                 "MAC algorithm: cup-ecb, x9.19 or x9.9 (this dialect signs in with DES keys)",
             ),
             (self.terminal_type not in TERMINAL_TYPES, "terminal type: 21 or 22"),

@@ -7,14 +7,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives import cmac
-from cryptography.hazmat.primitives.ciphers import algorithms
 from psec import des, mac, pinblock
 
 #: Source of key bytes; a test may pass its own.
 Random = Callable[[int], bytes]
 
-MAC_ALGORITHMS = ("cup-ecb", "x9.19", "x9.9", "aes-cmac")
+#: AES-CMAC is not among them: field 62 of a sign-in answer carries DES keys only.
+MAC_ALGORITHMS = ("cup-ecb", "x9.19", "x9.9")
 
 #: 60.3 of a sign-in and the answer's field 62: which keys, how long.
 SIGN_IN_CODES = ("001", "003", "004")
@@ -47,10 +46,6 @@ def compute_mac(algorithm: str, key: bytes, message: bytes) -> bytes:
         return mac.generate_retail_mac(left * 3, right * 3, message, 1)
     if algorithm == "x9.9":
         return mac.generate_cbc_mac(key[:8] * 3, message, 1)
-    if algorithm == "aes-cmac":
-        code = cmac.CMAC(algorithms.AES(key))
-        code.update(message)
-        return code.finalize()[:8]
     raise ValueError(f"MAC algorithm {algorithm!r}")
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, create_engine, event, func, select
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
+
+from host_tools.errors import UserError
 
 #: States of a transaction.
 APPROVED = "approved"
@@ -126,12 +129,18 @@ class LoggedMessage(Base):
     note: Mapped[str] = mapped_column(default="")
 
 
+#: Version of the tables, in SQLite's ``user_version``.
+VERSION = 1
+
 #: The log keeps this many messages; older ones are dropped in lumps.
 MESSAGES_KEPT = 10_000
 
 
 def open_engine(url: str = "sqlite:///:memory:") -> Engine:
-    """The books, made if new. ``sqlite:///FILE`` is durable at each commit."""
+    """The books, made if new. ``sqlite:///FILE`` is durable at each commit.
+
+    UserError when the file is damaged or of another version.
+    """
     memory = url.endswith(":memory:")
     arguments: dict[str, Any] = {"connect_args": {"check_same_thread": False}}
     if memory:
@@ -143,7 +152,19 @@ def open_engine(url: str = "sqlite:///:memory:") -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
 
-    Base.metadata.create_all(engine)
+    try:
+        with engine.begin() as connection:
+            found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if found not in (0, VERSION):
+                raise UserError(f"{url}: books of version {found}, this till knows {VERSION}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+        Base.metadata.create_all(engine)
+    except DatabaseError as error:
+        engine.dispose()
+        raise UserError(f"{url}: the books cannot be opened: {error.orig}") from error
+    except UserError:
+        engine.dispose()
+        raise
     return engine
 
 

@@ -154,8 +154,8 @@ class Teller:
         if request.get(22)[:2] != "05":
             raise _Decline("40", "the test bank takes chip payments only")
         account = session.scalar(select(Account).where(Account.pan == card_number(request)))
-        if account is None:
-            raise _Decline("14", "no such card")
+        if account is None or account.pan not in self.issuers:
+            raise _Decline("14", "no such card in the deck")
         row.account = account
         self._check_cryptogram(session, request, row)
         self._check_expiry(terminal, account, request)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,17 @@ def test_place_keeps_root_and_books(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made"):
         Place.open(tmp_path / "file" / "bank")
+    for name, content in (("damaged", b"not SQLite " * 100), ("newer", b"")):
+        Place.open(tmp_path / name).close()
+        books = tmp_path / name / "books.sqlite"
+        if content:
+            books.write_bytes(content)
+        else:
+            with sqlite3.connect(books) as connection:
+                connection.execute("PRAGMA user_version = 99")
+            connection.close()
+        with pytest.raises(UserError, match=r"books"):
+            Place.open(tmp_path / name)
     monkeypatch.setenv("OPENTILL_STATE", str(tmp_path))
     assert default_folder() == tmp_path / "acquirer"
     monkeypatch.delenv("OPENTILL_STATE")

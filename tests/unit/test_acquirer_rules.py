@@ -144,7 +144,10 @@ def test_unsigned_declines_as_an_option() -> None:
     client.sign_in()
     declined = client.sale(amount=2051)
     assert (declined.code, client.mac_state(declined.message)) == ("51", "missing")
-    assert client.mac_state(client.sale().message) == "ok"
+    sale = client.sale_message()
+    assert client.mac_state(client.send(sale).message) == "ok"
+    for reversal in (client.reversal_of(sale), client.reversal_of(sale, f11="000999")):
+        assert client.mac_state(client.send(reversal).message) == "ok"
     acquirer.close()
 
 
