@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Row = list[tuple[Element, str]]
 
 #: (steps of smaller type, optional nodes left out up to).
-_TRIES = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (1, 2), (2, 2))
+_TRIES = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 2), (1, 3), (2, 3))
 
 
 class Drawing:

@@ -53,12 +53,12 @@ def _foot(left: str, right: str) -> "list[Node]":
     """Key hints: what Cancel does on the left, what Enter does on the right."""
     nodes: "list[Node]" = []
     if left:
-        nodes.append(Text("hint_cancel", left, size=SMALL, place="foot", align="left", optional=1))
+        nodes.append(Text("hint_cancel", left, size=SMALL, place="foot", align="left", optional=2))
     if right:
         nodes.append(
             Text(
                 "hint_enter", right, size=SMALL, place="foot", align="right",
-                beside=bool(left), optional=1,
+                beside=bool(left), optional=2,
             )
         )  # fmt: skip
     return nodes
@@ -107,16 +107,16 @@ def idle(
             Text("mark", mark, size=SMALL, inverse=True, single=True, place="status", align="left")
         )
     nodes.append(Battery("battery", percent, mains))
-    nodes.append(Text("clock", text=clock, size=SMALL, place="status", align="right"))
+    nodes.append(Text("clock", text=clock, size=SMALL, least=TINY, place="status", align="right"))
     told = notices or []
     if shop:
-        nodes.append(Text("shop", text=shop, least=TINY, optional=2 if told else 0))
+        nodes.append(Text("shop", text=shop, least=TINY, optional=1 if told else 0))
     if not told:
         nodes.append(Text("prompt", "idle.prompt", size=NORMAL))
         nodes.append(Text("hint", "idle.hint", size=SMALL, optional=1))
     else:
         nodes.append(Text("notice", told[0], size=NORMAL))
-        nodes.append(Text("notice_do", told[0] + ".do", size=SMALL, maybe=True, optional=1))
+        nodes.append(Text("notice_do", told[0] + ".do", size=SMALL, maybe=True, optional=2))
         if len(told) > 1:
             nodes.append(
                 Text(
@@ -224,31 +224,28 @@ def result(
     """How the payment ended.
 
     ``kind``: "approved", "declined", "cancelled", "unknown" or "reversed".
-    ``key`` says why (``host.51``, ``card.declined``) and ``key + ".do"`` what to
-    do next; a key of ``result.`` is the heading itself. ``code`` is the host's
-    answer code; the field ``auth_code`` of an approval is shown when given.
-    Whether the customer was charged is always said.
+    ``key`` says why (``host.51``, ``sale.torn``) and ``key + ".do"`` what to do
+    next; ``code`` is the authorisation code of an approval, else the host's
+    answer code. Whether the customer was charged is always said.
     """
     given = dict(fields or {})
     given["code"] = code
     if kind == "approved":
         return _approved(key, given, amount_text)
-    heading = key if key[:7] == "result." else "result." + kind
-    nodes: "list[Node]" = [Text("result", heading, place="title", align="left", single=True)]
+    nodes: "list[Node]" = [
+        Text("result", "result." + kind, place="title", align="left", single=True)
+    ]
     if code:
         nodes.append(Text("code", text=code, place="title", align="right", single=True))
-    why = "" if key == heading else key
-    if heading == "result.unknown":
-        why = "result.hold"
-    from_host = why[:5] == "host."
-    if why:
-        nodes.append(Text("reason", why, given, fallback="host.other" if from_host else ""))
+    from_host = key[:5] == "host."
+    if key:
+        nodes.append(Text("reason", key, given, fallback="host.other" if from_host else ""))
     nodes.append(Text("charged", _CHARGED[kind], align="left"))
     if amount_text:
-        nodes.append(Amount("amount", amount_text, NORMAL, align="right", beside=True, optional=2))
-    fallback = "host.other.do" if from_host else ""
-    do = (why or heading) + ".do"
-    nodes.append(Text("do", do, given, size=SMALL, fallback=fallback, maybe=True))
+        nodes.append(Amount("amount", amount_text, NORMAL, align="right", beside=True, optional=3))
+    if key:
+        fallback = "host.other.do" if from_host else ""
+        nodes.append(Text("do", key + ".do", given, size=SMALL, fallback=fallback, maybe=True))
     return Screen("result", nodes)
 
 
@@ -258,17 +255,9 @@ def _approved(key: str, given: "dict[str, Any]", amount_text: str) -> Screen:
         Text("result", "result.approved", size=BIG),
         Amount("amount", amount_text, HUGE),
     ]
-    if given.get("auth_code"):
-        nodes.append(
-            Text(
-                "auth_code",
-                "result.auth_code",
-                {"code": given["auth_code"]},
-                size=SMALL,
-                optional=1,
-            )
-        )
-    if key and key != "result.approved":
+    if given["code"]:
+        nodes.append(Text("code", "result.auth_code", given, size=SMALL, optional=2))
+    if key:
         nodes.append(Text("reason", key, given, size=SMALL, maybe=True))
     return Screen("result", nodes)
 
@@ -304,7 +293,7 @@ def secret(title_key: str, count: int) -> Screen:
 
 def supervisor(count: int) -> Screen:
     """The supervisor's code, as dots."""
-    return secret("supervisor.title", count)
+    return secret("supervisor.code", count)
 
 
 def number(title_key: str, digits: str) -> Screen:
@@ -325,3 +314,8 @@ def remove_card(kind: str = "", amount_text: str = "") -> Screen:
     nodes.append(Icon("icon", "card_out"))
     nodes.append(Text("prompt", "sale.card.remove", size=NORMAL))
     return Screen("remove_card", nodes)
+
+
+def printing(copy_key: str) -> Screen:
+    """The printer works; ``copy_key`` names the copy."""
+    return Screen("printing", [Text("stage", "print.stage"), Text("copy", copy_key, size=SMALL)])

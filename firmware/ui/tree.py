@@ -23,8 +23,8 @@ class Node:
     ``place``: "status" (strip at the top), "title" (inverse bar), "body" (lines
     from top to bottom) or "foot" (hints at the bottom). ``align``: "left",
     "center", "right". ``beside``: may share a line with the node before it.
-    ``optional``: 0 is always drawn; 1 is left out first when a panel is too
-    small, 2 later.
+    ``optional``: 0 is always drawn; on a panel that is too small 1 is left out
+    before type gets smaller, 2 after that, 3 at the very last.
     """
 
     kind = "node"

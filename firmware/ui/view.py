@@ -5,6 +5,7 @@ from firmware.ui.draw import draw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from firmware.hal.display import Display
@@ -24,6 +25,8 @@ class View:
         self.screen: "Screen | None" = None
         self.frame: bytes = b""
         self.overflow: "list[str]" = []
+        #: Hears of each tree once it is on the panel: the debug link of an emulated terminal.
+        self.on_screen: "Callable[[dict[str, Any]], None] | None" = None
 
     @property
     def language(self) -> str:
@@ -43,6 +46,8 @@ class View:
         self.frame = bytes(drawing.frame)
         self.overflow = drawing.overflow
         await self.display.show(self.frame)
+        if self.on_screen is not None:
+            self.on_screen(self.tree())
 
     async def refresh(self) -> None:
         """Draw the present screen again, in the language in use now."""
