@@ -62,7 +62,7 @@ class VpcdCard:
         data = b""
         while len(data) < count:
             # vpcd sends length and body apart; a late ACK of the first costs 40 ms.
-            if hasattr(socket, "TCP_QUICKACK"):
+            if self._connection.family == socket.AF_INET and hasattr(socket, "TCP_QUICKACK"):
                 self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             part = self._connection.recv(count - len(data))
             if not part:

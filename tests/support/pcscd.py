@@ -64,10 +64,15 @@ class PcscDaemon:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="opentill-pcscd-"))
         self._log = (self.folder / "log").open("wb")
+        self._cards: list[VpcdCard] = []
+        self._process = self.start()
+        os.environ["PCSCLITE_CSOCK_NAME"] = str(self.address)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the daemon (again, after ``stop``) at the same address."""
         self._process = subprocess.Popen(
             [str(SCRIPT), "run", str(self.folder)], stdout=self._log, stderr=self._log
         )
-        self._cards: list[VpcdCard] = []
         try:
             self._wait(lambda: self.address.exists())
             # The reader polls from now on; its port listens a moment later.
@@ -75,7 +80,20 @@ class PcscDaemon:
         except BaseException:
             self.close()
             raise
-        os.environ["PCSCLITE_CSOCK_NAME"] = str(self.address)
+        return self._process
+
+    def stop(self) -> None:
+        """Take the cards out and stop the daemon."""
+        for card in self._cards:
+            card.remove()
+        self._cards = []
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.address.unlink(missing_ok=True)
 
     @property
     def pid(self) -> int:
@@ -143,15 +161,8 @@ class PcscDaemon:
         return inserted
 
     def close(self) -> None:
-        """Take the cards out and stop the daemon."""
-        for card in self._cards:
-            card.remove()
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """Stop the daemon for good."""
+        self.stop()
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import pytest
 from firmware import aio
 from firmware.buses.pcsc_linux import PcscSlot
 from firmware.drivers.chip_reader import ChipReader
+from firmware.hal.card_reader import ReaderMissing
 from host_tools.emulator import deck
 from tests.support import pcscd
 from tests.support.card_sale import Sale, objects
@@ -64,6 +65,38 @@ def test_read_through(daemon: pcscd.PcscDaemon, name: str) -> None:
             await slot.close()
 
     aio.run(aio.deadline(30000, work(), "the read-through"))
+
+
+def test_a_daemon_that_dies_and_comes_back(daemon: pcscd.PcscDaemon) -> None:
+    """Each time is named, and the same slot works again without being made anew."""
+    chip = deck.load().cards["approve"].make_card()
+
+    async def work() -> None:
+        slot = PcscSlot("OpenTill")
+        reader = ChipReader(slot)
+        daemon.insert(chip)
+        await reader.wait_present()
+        channel = await reader.power_on()
+        daemon.stop()
+        with pytest.raises(ReaderMissing):
+            await channel.transmit(bytes.fromhex("80CA9F3600"))
+        with pytest.raises(ReaderMissing):
+            await reader.present()
+        await reader.power_off()
+        daemon.start()
+        daemon.insert(chip)
+        await reader.wait_present()
+        channel = await reader.power_on()
+        answer = await channel.transmit(bytes.fromhex("00A4040008A00000033301010100"))
+        assert answer[1] == 0x9000
+        await reader.power_off()
+        await slot.close()
+
+    try:
+        aio.run(aio.deadline(40000, work(), "the restart"))
+    finally:
+        daemon.stop()
+        daemon.start()
 
 
 def test_no_daemon_is_named(daemon: pcscd.PcscDaemon) -> None:

@@ -245,6 +245,7 @@ class Card:
         if garble:
             answer = garbled(answer)
         if answer and expected not in (0, len(answer)):
+            self._reissue = command[:4]
             return bytes([0x6C, len(answer) & 0xFF]), busy
         return answer + status.to_bytes(2, "big"), busy
 
