@@ -183,7 +183,7 @@ class FakeCard:
         self.log.append(bytes(command))
         if self.built is None:
             self.built = self.build()
-        for size in (len(command), 5, 4, 2):
+        for size in (len(command), len(command) - 1, 5, 4):
             canned = self.answers.get(command[:size].hex().upper())
             if canned is not None:
                 if isinstance(canned, list):
