@@ -16,6 +16,10 @@ CODE_PAGES = {0: "cp437", 2: "cp850", 3: "cp860", 4: "cp863", 5: "cp865", 16: "c
 NATIONAL = {3: {"#": "£"}, 8: {"\\": "¥"}, 15: {"$": "¥"}}
 
 
+#: Commands that say how long they are; one that claims too much comes without arguments.
+_VARIABLE = (b"\x1b*", b"\x1dv", b"\x1dk", b"\x1d(", b"\x1d8", b"\x1dV")
+
+
 class Head:
     """The print mechanism of a receipt printer."""
 
@@ -53,6 +57,9 @@ class Head:
         if len(command) == 1:
             return self._byte(command)
         self._flush_multi()
+        if command in _VARIABLE and not arguments:
+            self._note(command)
+            return 0
         kind = command[:1]
         name = chr(command[1])
         if kind == b"\x1b":

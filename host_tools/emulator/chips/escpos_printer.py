@@ -38,10 +38,9 @@ class EscposPrinter:
         self._rows_per_s = rows_per_s
         self._size = buffer
         self.head = Head(Paper(dots), charset)
-        self.overruns = 0
         self.received = 0
-        #: Highest fill of the receive buffer so far.
-        self.peak = 0
+        self._overruns = 0
+        self._peak = 0
         self.mute = False
         self._paper_out = self._cover_open = self._hot = False
         self.paper_low = False
@@ -115,6 +114,18 @@ class EscposPrinter:
         self._advance()
         return len(self._buffer)
 
+    @property
+    def overruns(self) -> int:
+        """Bytes lost to a full buffer so far."""
+        self._advance()
+        return self._overruns
+
+    @property
+    def peak(self) -> int:
+        """Highest fill of the receive buffer so far."""
+        self._advance()
+        return self._peak
+
     def idle(self) -> bool:
         """Whether everything sent has been printed."""
         self._advance()
@@ -164,10 +175,10 @@ class EscposPrinter:
         self.received += 1
         self._real_time(at, byte)
         if len(self._buffer) >= self._size:
-            self.overruns += 1
+            self._overruns += 1
         else:
             self._buffer.append(byte)
-            self.peak = max(self.peak, len(self._buffer))
+            self._peak = max(self._peak, len(self._buffer))
 
     def _real_time(self, at: int, byte: int) -> None:
         self._recent = (self._recent + bytes((byte,)))[-10:]

@@ -1,0 +1,292 @@
+"""The software chips: any bytes never raise more than a ChipError; physics that drivers rely on."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware.buses.wire import BusError
+from host_tools.emulator.chips import net
+from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.escpos_parser import next_command
+from host_tools.emulator.chips.escpos_printer import EscposPrinter
+from host_tools.emulator.chips.net import NetChip
+from host_tools.emulator.chips.pins import PinBank, Switch
+from host_tools.emulator.chips.ssd1306 import OledChip
+from host_tools.emulator.rack import Rack
+
+
+class Clock:
+    """Microseconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+SEATS = ("panel", "gpio", "printer", "i2c", "net", "trng", "pc", "card", "debug")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SEATS), st.integers(0, 6), st.binary(max_size=40)), max_size=30
+    )
+)
+def test_any_transfer_is_an_answer_or_a_bus_error(steps: list[tuple[str, int, bytes]]) -> None:
+    clock = Clock()
+    rack = Rack(clock, 1)
+    for bus, op, payload in steps:
+        clock.now += 3000
+        try:
+            answer, busy = rack.transfer(bus, op, payload)
+        except BusError as error:
+            assert str(error)
+        else:
+            assert isinstance(answer, bytes)
+            assert busy >= 0
+    rack.display.frame()
+    rack.printer.text()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["ssd1306", "sh1106"]), st.lists(st.binary(max_size=60), max_size=20))
+def test_any_command_and_data_bytes_leave_a_frame(controller: str, parts: list[bytes]) -> None:
+    chip = OledChip(controller=controller)
+    for i, part in enumerate(parts):
+        chip.transfer(1 + i % 2, part)
+    assert len(chip.frame()) == 1024
+
+
+ESC = st.sampled_from([b"\x1b", b"\x1c", b"\x1d", b"\x10"])
+COMMANDS = st.one_of(
+    st.binary(max_size=20),
+    st.builds(lambda a, b: a + b, ESC, st.binary(min_size=1, max_size=12)),
+    st.sampled_from([b"\x1d(k", b"\x1d(L", b"\x1dk", b"\x1dv0", b"\x1b*", b"\x1b@", b"\n", b"A"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(COMMANDS, max_size=40), st.sampled_from(["gb18030", "gbk", "utf-8", ""]))
+def test_any_bytes_to_the_printer_never_raise(parts: list[bytes], charset: str) -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock, charset=charset)
+    for part in parts:
+        printer.transfer(1, part)
+        clock.now += 10_000
+        printer.transfer(2, b"\x00\x40")
+    clock.now += 60_000_000
+    paper = printer.paper
+    assert all(0 <= row < 1 << paper.dots for row in paper.rows)
+    assert printer.fill <= 4096
+
+
+@given(st.binary(max_size=100))
+def test_the_parser_always_moves_on_or_waits(data: bytes) -> None:
+    at = 0
+    while (found := next_command(data[at:])) is not None:
+        assert 1 <= found[2] <= len(data) - at
+        at += found[2]
+
+
+@given(st.binary(min_size=1, max_size=80), st.integers(1, 79))
+def test_the_parser_does_not_mind_pieces(data: bytes, cut: int) -> None:
+    """A command found in a part is the command found in the whole."""
+    part = next_command(data[:cut])
+    if part is not None:
+        assert next_command(data) == part
+
+
+def test_the_printer_drops_what_overruns_and_counts_it() -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock, baud=921600)
+    line = b"0123456789012345678901234567890\n"
+    sent = line * 512  # 16 KiB at once: the line is ten times as fast as the head
+    accepted = int.from_bytes(printer.transfer(1, sent)[0], "big")
+    assert accepted == len(sent)
+    clock.now += 1_000_000
+    assert printer.overruns > 0
+    assert printer.peak == 4096
+    clock.now += 60_000_000
+    assert 0 < len(printer.paper.lines) < 512
+
+
+def test_the_printer_prints_at_its_speed() -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock, rows_per_s=600)
+    printer.transfer(1, b"x\n" * 20)
+    clock.now += 4 * 100_000  # after the bytes, 30 rows take 50 ms
+    assert 6 <= len(printer.paper.lines) <= 9
+    clock.now += 2_000_000
+    assert len(printer.paper.lines) == 20
+    assert printer.idle()
+
+
+def test_a_wrong_baud_rate_prints_nonsense() -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock, baud=115200, charset="")
+    printer.transfer(3, (9600).to_bytes(4, "big"))
+    printer.transfer(1, b"hello\n")
+    clock.now += 1_000_000
+    assert "hello" not in printer.text()
+
+
+@pytest.mark.parametrize(
+    ("switch", "ask", "bits"),
+    [
+        ("paper_out", b"\x10\x04\x04", 0x60),
+        ("paper_out", b"\x10\x04\x01", 0x08),
+        ("paper_out", b"\x10\x04\x02", 0x20),
+        ("cover_open", b"\x10\x04\x02", 0x04),
+        ("hot", b"\x10\x04\x03", 0x40),
+        ("paper_low", b"\x10\x04\x04", 0x0C),
+        ("paper_low", b"\x1dr\x01", 0x03),
+    ],
+)
+def test_status_bits(switch: str, ask: bytes, bits: int) -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock)
+    answers = []
+    for state in (False, True):
+        setattr(printer, switch, state)
+        printer.transfer(1, ask)
+        clock.now += 100_000
+        answer = printer.transfer(2, b"\x00\x08")[0]
+        assert len(answer) == 1
+        answers.append(answer[0])
+    assert answers[0] & bits == 0
+    assert answers[1] & bits == bits
+
+
+def test_automatic_status_back() -> None:
+    clock = Clock()
+    printer = EscposPrinter(clock)
+    printer.transfer(1, b"\x1da\xff")
+    clock.now += 10_000
+    assert printer.transfer(2, b"\x00\x08")[0] == b"\x10\x00\x00\x00"
+    printer.cover_open = True
+    clock.now += 10_000
+    assert printer.transfer(2, b"\x00\x08")[0] == b"\x38\x00\x00\x00"
+
+
+def test_pins_pull_float_and_drive() -> None:
+    clock = Clock()
+    bank = PinBank(clock, 4)
+    assert bank.level(0) == 0
+    bank.transfer(3, bytes([0, 1]))
+    assert bank.level(0) == 1
+    switch = Switch(bank, 0, closed=True)
+    assert bank.level(0) == 0
+    switch.set(False)
+    assert bank.level(0) == 1
+    with pytest.raises(ChipError, match="not an output"):
+        bank.transfer(1, bytes([0, 1]))
+    with pytest.raises(ChipError, match="no pin 4, the bank has 0 to 3"):
+        bank.transfer(2, bytes([4]))
+    bank.transfer(3, bytes([1, 2]))
+    bank.transfer(3, bytes([2, 2]))
+    bank.transfer(1, bytes([1, 1]))
+    bank.bridges.append(lambda: [(1, 2)])
+    assert bank.level(1) == 0
+    assert bank.shorts == [1]
+
+
+class Echo:
+    """A far end that sends back what it gets."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.closed = False
+
+    def feed(self, data: bytes) -> None:
+        self.data += data
+
+    def take(self) -> bytes:
+        data, self.data = self.data, b""
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _open(chip: NetChip) -> bytes:
+    return chip.transfer(2, (443).to_bytes(2, "big") + b"host")[0]
+
+
+def _poll(chip: NetChip, ident: bytes) -> tuple[int, bytes]:
+    answer = chip.transfer(4, ident + b"\x10\x00")[0]
+    return answer[0], answer[1:]
+
+
+def test_the_net_carries_with_latency_and_bandwidth() -> None:
+    clock = Clock()
+    far = Echo()
+    chip = NetChip(clock, lambda host, port: far)
+    chip.latency_us, chip.bandwidth = 50_000, 10_000
+    ident = _open(chip)
+    assert chip.connects == [("host", 443)]
+    assert _poll(chip, ident) == (net.CONNECTING, b"")
+    clock.now += 100_000
+    assert _poll(chip, ident) == (net.OPEN, b"")
+    assert chip.transfer(3, ident + bytes(1000))[0] == (1000).to_bytes(2, "big")
+    clock.now += 149_999  # 1000 bytes at 10 kB/s, then the way there
+    assert _poll(chip, ident) == (net.OPEN, b"")
+    clock.now += 1
+    assert _poll(chip, ident) == (net.OPEN, b"")
+    clock.now += 150_000
+    assert _poll(chip, ident) == (net.OPEN, bytes(1000))
+    far.closed = True
+    assert _poll(chip, ident) == (net.CLOSED, b"")
+
+
+def test_the_net_refuses_fails_and_is_cut() -> None:
+    clock = Clock()
+    chip = NetChip(clock)
+    assert _poll(chip, _open(chip)) == (net.REFUSED, b"")
+    far = Echo()
+    chip.dial = lambda host, port: far
+    ident = _open(chip)
+    chip.cut_after_sent = 3
+    assert chip.transfer(3, ident + b"abcdef")[0] == b"\x00\x03"
+    assert far.data == b"abc"  # what went before the cut has arrived
+    assert _poll(chip, ident)[0] == net.CLOSED
+    assert far.closed
+    chip.cut_after_sent = None
+    far = Echo()
+    ident = _open(chip)
+    chip.cut_silently = True
+    chip.cut_after_received = 2
+    far.data = b"answer"
+    assert _poll(chip, ident) == (net.OPEN, b"an")
+    assert _poll(chip, ident) == (net.OPEN, b"")
+    chip.link(False)
+    with pytest.raises(ChipError, match="no bearer"):
+        _open(chip)
+    assert chip.transfer(1, b"")[0] == b"\x00\x00"
+    chip.transfer(5, ident)
+    with pytest.raises(ChipError, match="no connection"):
+        _poll(chip, ident)
+
+
+def test_a_genuine_and_a_seeded_generator() -> None:
+    one, other = Rack(Clock(), 5), Rack(Clock(), 5)
+    assert one.transfer("trng", 1, b"\x20") == other.transfer("trng", 1, b"\x20")
+    genuine = Rack(Clock(), None)
+    first = genuine.transfer("trng", 1, b"\x20")[0]
+    assert first[0] == 1
+    assert first != genuine.transfer("trng", 1, b"\x20")[0]
+    one.trng.stuck = 7
+    assert one.transfer("trng", 1, b"\x04")[0] == b"\x00\x07\x07\x07\x07"
+
+
+def test_the_debug_port_keeps_the_tree() -> None:
+    rack = Rack(Clock(), 5)
+    heard: list[object] = []
+    rack.debug.on_tree.append(heard.append)
+    rack.transfer("debug", 1, b'{"name": "idle"}')
+    assert rack.debug.tree == {"name": "idle"}
+    assert heard == [{"name": "idle"}]
+    for bad in (b"[1]", b"{", b"\xff", b"[" * 5000):
+        with pytest.raises(BusError, match="debug"):
+            rack.transfer("debug", 1, bad)
