@@ -23,7 +23,7 @@ from firmware import cbor
 from host_tools.acquirer.issuer import DeckData
 from host_tools.acquirer.keys import MAC_ALGORITHMS, SIGN_IN_CODES, new_key
 from host_tools.acquirer.ledger import Ledger, Terminal
-from host_tools.acquirer.pki import PROFILES, SERVER_NAME, Authority, der, key_pem
+from host_tools.acquirer.pki import PROFILES, SERVER_NAME, Authority, der, key_der, key_pem
 from host_tools.errors import UserError
 
 TEST_KEYS = Path(__file__).resolve().parents[2] / "boards" / "test_keys.json"
@@ -70,7 +70,11 @@ class TestKeys:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What an enrolment may choose. Amounts in minor units, times in ms."""
+    """What an enrolment may choose. Amounts in minor units, times in ms.
+
+    ``plain_key``: the client key as DER without a passphrase, for MicroPython
+    ports, whose TLS cannot decipher PKCS#8.
+    """
 
     serial: str
     host: str = "127.0.0.1"
@@ -96,6 +100,7 @@ class Wishes:
     answer_timeout_ms: int = 30_000
     profile: str = "ecdsa"
     terminal_type: int = 0x22
+    plain_key: bool = False
     revoked: tuple[tuple[bytes, int, bytes], ...] = field(default=())
 
     def check(self) -> None:
@@ -285,7 +290,7 @@ def enrol(
         },
         7: {
             1: [der(client.certificate)],
-            2: key_pem(client.key, passphrase),
+            2: key_der(client.key) if wishes.plain_key else key_pem(client.key, passphrase),
             3: seal(test_keys.transport_key, passphrase.encode(), secrets.token_bytes(16)),
         },
         8: wrap_tmk(test_keys.transport_key, tmk),

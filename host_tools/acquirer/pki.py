@@ -50,6 +50,15 @@ def key_pem(key: Key, passphrase: str = "") -> bytes:
     )
 
 
+def key_der(key: Key) -> bytes:
+    """PKCS#8 DER in the clear."""
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def der(certificate: x509.Certificate) -> bytes:
     """The certificate as DER."""
     return certificate.public_bytes(serialization.Encoding.DER)
@@ -211,8 +220,8 @@ def server_context(authority: Authority, server: Identity) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=der(authority.certificate))
-    # One connection a payment: tickets would be bytes for nothing.
-    context.num_tickets = 0
+    # Session tickets stay on, as real hosts have them: they tell a TLS 1.3 client
+    # at once that its certificate was taken.
     # ssl takes a key from a file only. The folder is private and short-lived.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "server.pem"

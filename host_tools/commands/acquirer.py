@@ -90,6 +90,9 @@ def enrol(
     mac_algorithm: Annotated[str, typer.Option(help="cup-ecb, x9.19 or x9.9.")] = "cup-ecb",
     mac_length: Annotated[int, typer.Option(help="MAC key: 8 or 16 bytes.")] = 16,
     profile: Annotated[str, typer.Option(help="Client key: ecdsa or rsa.")] = "ecdsa",
+    plain_key: Annotated[
+        bool, typer.Option("--plain-key", help="Client key as DER, for MicroPython ports.")
+    ] = False,
     terminal_type: Annotated[str, typer.Option(help="9F35: 21 or 22.")] = "22",
     state: State = None,
 ) -> None:
@@ -123,6 +126,7 @@ def enrol(
         mac_length=mac_length,
         profile=profile,
         terminal_type=int(terminal_type, 16),
+        plain_key=plain_key,
     )
     wishes.check()
     place = Place.open(_folder(state))

@@ -132,6 +132,13 @@ def test_bundle_read_by_the_terminal(acquirer: InProcessAcquirer) -> None:
         provisioning.check(made.bundle, {**trust, "test": False}, "S-own")
 
 
+def test_plain_client_key(acquirer: InProcessAcquirer) -> None:
+    payload = payload_of(acquirer.enrol("S-plain", plain_key=True)[0])
+    key = serialization.load_der_private_key(payload[7][2], None)
+    certificate = x509.load_der_x509_certificate(payload[7][1][0])
+    assert certificate.public_key() == key.public_key()
+
+
 def test_both_ends_seal_alike() -> None:
     plain, nonce = b"a passphrase", bytes(range(16))
     sealed = seal(KEYS.transport_key, plain, nonce)
