@@ -13,6 +13,9 @@ CP858 = (
     "ðÐÊËÈ€ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u00ad±‗¾¶§÷¸°¨·¹³²■\u00a0"
 )
 
+#: Full-width signs for printers that never leave their Chinese mode.
+_FULL_WIDTH = {"¥": "￥", "£": "￡", "¢": "￠"}
+
 #: What a board may say of its printer's Chinese.
 CHINESE = ("gb18030", "gbk", "utf8", "raster")
 
@@ -47,7 +50,7 @@ class TextCodec:
             return 3
         if self._latin and char in CP858:
             return 1
-        if self._chinese != "raster" and gb18030.is_double_byte(char):
+        if self._chinese != "raster" and gb18030.is_double_byte(_FULL_WIDTH.get(char, char)):
             return 2
         return 9
 
@@ -78,7 +81,7 @@ class TextCodec:
             if kind == 1:
                 out.append(0x80 + CP858.index(char))
             elif kind == 2:
-                out += gb18030.encode_char(ord(char))
+                out += gb18030.encode_char(ord(_FULL_WIDTH.get(char, char)))
             else:
                 out += char.encode()
         if chinese:

@@ -1,0 +1,107 @@
+"""Page writer and bare OLED driver on a small stand-in for the panel's bus."""
+
+from firmware import aio
+from firmware.buses.display_bus import DisplayBus
+from firmware.buses.wire import BusError
+from firmware.drivers.oled_bare import BareOled
+from firmware.drivers.oled_pages import GAP, PageWriter, changed_runs
+from firmware.hal.display import DisplayError
+
+
+class Memory(DisplayBus):
+    """A controller in page addressing mode, as far as the writer uses it."""
+
+    def __init__(self, columns):
+        self.columns = columns
+        self.memory = bytearray(columns * 8)
+        self.page = self.column = 0
+        self.sent = 0
+        self.broken = False
+
+    def command(self, *commands):
+        if self.broken:
+            raise BusError("no acknowledge")
+        if len(commands) == 3 and 0xB0 <= commands[0] <= 0xB7:
+            self.page = commands[0] & 7
+            self.column = commands[1] | (commands[2] & 0x0F) << 4
+
+    def data(self, data):
+        if self.broken:
+            raise BusError("no acknowledge")
+        for byte in data:
+            self.memory[self.page * self.columns + self.column] = byte
+            self.column += 1
+        self.sent += len(data)
+
+    def frame(self, offset):
+        out = b""
+        for page in range(8):
+            start = page * self.columns + offset
+            out += bytes(self.memory[start : start + 128])
+        return out
+
+
+def test_runs_of_changes():
+    old = bytes(256)
+    new = bytearray(256)
+    assert changed_runs(old, new, 128) == []
+    new[3] = new[5] = 1
+    assert changed_runs(old, new, 128) == [(0, 3, 6)]
+    new[5 + GAP + 1] = 1
+    assert changed_runs(old, new, 128) == [(0, 3, 6 + GAP + 1)]
+    new[5 + GAP + 1] = 0
+    new[5 + GAP + 2] = 1
+    assert changed_runs(old, new, 128) == [(0, 3, 6), (0, 7 + GAP, 8 + GAP)]
+    new[255] = 9
+    assert changed_runs(old, new, 128)[2] == (1, 127, 128)
+    assert changed_runs(None, new, 128) == [(0, 0, 128), (1, 0, 128)]
+
+
+def test_the_writer_brings_any_memory_to_the_frame():
+    state = 1
+    for columns, offset in ((128, 0), (132, 2)):
+        bus = Memory(columns)
+        writer = PageWriter(bus, 128, 64, offset)
+        frame = bytearray(1024)
+        for _ in range(20):
+            for _ in range(25):
+                state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+                frame[(state >> 8) % 1024] = state & 0xFF
+            writer.show(frame)
+            assert bus.frame(offset) == bytes(frame)
+
+
+def test_after_a_failure_everything_is_sent_again():
+    bus = Memory(128)
+    writer = PageWriter(bus, 128, 64, 0)
+    writer.show(bytes(1024))
+    bus.broken = True
+    try:
+        writer.show(b"\x01" * 1024)
+        raise AssertionError("no error")
+    except BusError:
+        pass
+    bus.broken = False
+    bus.sent = 0
+    writer.show(bytes(1024))
+    assert bus.sent == 1024
+
+
+def test_the_bare_driver():
+    async def main():
+        for controller, columns, offset in (("ssd1306", 128, 0), ("sh1106", 132, 2)):
+            bus = Memory(columns)
+            oled = BareOled(bus, controller, 128, 64, offset)
+            await oled.show(b"\x42" * 1024)
+            assert bus.frame(offset) == b"\x42" * 1024
+            await oled.power(False)
+            await oled.contrast(3)
+            bus.broken = True
+            for wait in (oled.show(bytes(1024)), oled.power(True), oled.contrast(9)):
+                try:
+                    await wait
+                    raise AssertionError("no error")
+                except DisplayError as error:
+                    assert str(error) == "no acknowledge"
+
+    aio.run(main())
