@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+#: A hop to the thread and back costs as much as a fast disk's fsync. After this
+#: many quick ones in a row the loop does them itself, until one is slow again.
+_QUICK_RUN = 16
+_QUICK_MS = 2
+
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 #: ``replace`` writes here first; a leading dot keeps it out of the name space.
 _TEMPORARY = ".new-"
@@ -123,7 +128,7 @@ class _Inline:
 
 
 class PosixFiles(Files):
-    """One folder. Slow calls run in a thread of their own so that an fsync does
+    """One folder. Slow calls run in a thread of their own so that a slow disk does
     not stop the loop; with ``inline`` they run in the loop (a simulated disk on
     the virtual clock, or a tool without a user interface)."""
 
@@ -132,12 +137,25 @@ class PosixFiles(Files):
     ) -> None:
         self._ops = ops if ops is not None else FileOps(folder)
         self._runner: "aio.Worker | _Inline" = _Inline() if inline else aio.Worker("files")
+        self._quick = 0
 
     async def _call(self, what: str, function: "Callable[..., T]", *args: object) -> "T":
         try:
             return await self._runner.call(function, *args)
         except OSError as error:
             raise _failure(error, what) from error
+
+    async def sync_handle(self, handle: int, name: str) -> None:
+        """fsync; in the thread unless the disk has shown that it is quick."""
+        begin = aio.ticks_ms()
+        try:
+            if self._quick >= _QUICK_RUN:
+                self._ops.fsync(handle)
+            else:
+                await self._runner.call(self._ops.fsync, handle)
+        except OSError as error:
+            raise _failure(error, "sync of " + name) from error
+        self._quick = self._quick + 1 if aio.elapsed_ms(begin) < _QUICK_MS else 0
 
     async def list(self) -> "list[str]":
         names = await self._call("list", self._ops.names)
@@ -236,7 +254,7 @@ class _PosixAppend(AppendFile):
             raise _failure(error, "append to " + self._name) from error
 
     async def sync(self) -> None:
-        await self._files._call("sync of " + self._name, self._ops.fsync, self._open())
+        await self._files.sync_handle(self._open(), self._name)
 
     async def close(self) -> None:
         if self._handle >= 0:

@@ -35,6 +35,8 @@ PAYMENT_ROOM = 8192
 #: Segments kept beside what the open batch needs.
 KEEP_SEGMENTS = 64
 
+_KEPT = (r.REQUEST, r.ANSWER, r.COMMIT)
+
 OK = "ok"
 CONFIRM = "confirm"
 BLOCKED = "blocked"
@@ -160,6 +162,8 @@ class Journal:
         self.state.unconfirmed = True
         base = found.base
         self._bad = sorted(set(self._bad) | set(found.set_aside))
+        if base is None:  # no checkpoint said which segments there were
+            self._oldest = min(self._bad + [found.newest + 1])
         previous = None
         if base is not None and base.number not in found.set_aside:
             whole = found.data[: found.size]
@@ -260,8 +264,9 @@ class Journal:
         self.sequence += 1
         self._unsynced += 1
         self.head_hash = segment.chain(self.head_hash, raw)
-        # The fold keeps its own copy: the caller may go on using the map.
-        self.state.apply(self.sequence, kind, _copy(encoded))
+        if kind in _KEPT:  # the fold keeps the map; the caller may go on using his
+            body = _copy(encoded)
+        self.state.apply(self.sequence, kind, body)
         sequence = self.sequence
         if sync:
             await self._sync()
