@@ -396,3 +396,46 @@ def test_loopback_socket(shared: InProcessAcquirer) -> None:
         idle.close()
 
     asyncio.run(main())
+
+
+def test_one_peer_too_many_is_refused(
+    shared: InProcessAcquirer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("host_tools.acquirer.server.MAX_PEERS", 1)
+
+    async def main() -> None:
+        server = AcquirerServer(shared.bank, shared.context, port=0)
+        await server.start()
+        context = client_context(shared.authority, shared.authority.issue_client("T1"))
+        _, first = await asyncio.open_connection(
+            "127.0.0.1", server.port, ssl=context, server_hostname=SERVER_NAME
+        )
+        reader, second = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await reader.read() == b""
+        second.close()
+        first.close()
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_books_that_fail_end_the_connection_without_an_answer() -> None:
+    acquirer = InProcessAcquirer(load(), now=lambda: NOW)
+
+    async def main() -> None:
+        client = Client(acquirer, "T1")
+        server = AcquirerServer(acquirer.bank, acquirer.context, port=0)
+        await server.start()
+        context = client_context(acquirer.authority, acquirer.authority.issue_client("T1"))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, ssl=context, server_hostname=SERVER_NAME
+        )
+        with acquirer.ledger.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE message")
+        writer.write(echo(client))
+        assert await reader.read() == b""
+        writer.close()
+        await server.stop()
+
+    asyncio.run(main())
+    acquirer.close()
