@@ -169,6 +169,23 @@ class TestFaults:
                 card = powered(protocol=1, faults=[{"ins": ins, "kind": "sw", "sw": status}])
                 assert ask(card, f"00{ins}040000") == status
 
+    def test_garbled_in_the_repetition_that_t0_needs(self) -> None:
+        card, clean = powered("garbled-tlv"), powered()
+        for each in (card, clean):
+            ask(each, SELECT_TPDU.hex())
+            ask(each, "00B2010C00")
+        length = ask(card, "00B2020C00")[2:]
+        assert ask(clean, "00B2020C00")[2:] == length
+        assert ask(card, "00B2020C" + length) != ask(clean, "00B2020C" + length)
+        # The next command is whole again.
+        whole = ask(card, "00B2010C00")[2:]
+        assert ask(card, "00B2010C" + whole)[:8] == "7023" + "5711"
+        # An answer that waits for GET RESPONSE is garbled where it waits.
+        card = powered(faults=[{"ins": "A8", "kind": "garble"}])
+        ask(card, SELECT_TPDU.hex())
+        announced = ask(card, "80A8000009830701569999990156")[2:]
+        assert ask(card, "00C00000" + announced)[:8] == "7712827F"
+
     def test_garbled_runs_past_the_end(self) -> None:
         record = tlv(0x70, tlv(0x5A, b"\x62\x99"), tlv(0x9F07, b"\xff\x00"))
         assert garbled(record)[:4].hex() == "70095a7f"

@@ -94,6 +94,7 @@ class Card:
         self._matched = -1
         self._pending = b""
         self._reissue = b""
+        self._fault: Fault | None = None
         self._commands = 0
         self._of_ins: dict[int, int] = {}
         for application in self.applications:
@@ -175,8 +176,14 @@ class Card:
     def _count(self, command: bytes) -> Fault | None:
         repeated = command[:4] == self._reissue
         self._reissue = b""
-        if command[1] == GET_RESPONSE or repeated:
-            return None
+        if command[1] == GET_RESPONSE:
+            return None  # what it fetches is garbled already
+        if repeated:
+            return self._fault if self._fault and self._fault["kind"] == "garble" else None
+        self._fault = self._fault_at(command)
+        return self._fault
+
+    def _fault_at(self, command: bytes) -> Fault | None:
         self._commands += 1
         nth = self._of_ins.get(command[1], 0) + 1
         self._of_ins[command[1]] = nth
