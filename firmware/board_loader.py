@@ -333,9 +333,9 @@ def _tls_link(bench: Bench, s: "Settings") -> "Any":
         from firmware.drivers.tls_link import TlsLink
 
         return TlsLink(bench.bus(s["bus"]), kind)
-    from firmware.drivers.tls_link_mpy import MpyTlsLink
+    from firmware.drivers.tls_link_mpy import TlsLinkMpy
 
-    return MpyTlsLink(bench.bus(s["bus"]), kind)
+    return TlsLinkMpy(bench.bus(s["bus"]), kind)
 
 
 def _trng(bench: Bench, s: "Settings") -> "Any":
