@@ -175,6 +175,33 @@ def test_cancelling_the_flow_releases_the_keypad(make: Make) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("last", ["enter", "cancel"])
+def test_the_pads_own_buffer_is_wiped(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bytearray] = []
+
+    def watched(size: int) -> bytearray:
+        made.append(bytearray(size))
+        return made[-1]
+
+    monkeypatch.setattr("firmware.drivers.pin_pad.bytearray", watched, raising=False)
+
+    async def main() -> None:
+        store = PinStore()
+        seen: list[bytes] = []
+        pad = PinPad(ScriptedKeypad(*_keys("1234"), (100, last)), store)
+        try:
+            handle = await pad.enter(lambda n: seen.append(bytes(made[0])))
+        except PinCancelled:
+            handle = None
+        assert seen[3] == b"1234" + bytes(8)
+        assert made == [bytearray(12)]
+        assert (handle is not None) == (last == "enter")
+        if handle is not None:
+            assert store.digits(handle) == b"1234"
+
+    run(main())
+
+
 def test_the_store_wipes_what_it_drops() -> None:
     store = PinStore()
     kept = [bytearray(b"1234") for _ in range(5)]

@@ -208,6 +208,19 @@ def test_zero_tail_is_judged_before_deciphering(make: Make) -> None:
     run(main())
 
 
+def test_zero_tail_is_the_mac_keys_alone(make: Make) -> None:
+    """A PIN key so sent is a double-length key whose check value must match as one."""
+    block = parts.field62([parts.MAC_KEY, parts.PIN_KEY])
+
+    async def main() -> None:
+        vault, _ = make(MemoryFiles())
+        await _ready(vault)
+        with pytest.raises(KeyRefused, match="pin"):
+            await vault.install_working_keys(block, 2)
+
+    run(main())
+
+
 def test_macs_and_their_verification(make: Make) -> None:
     async def main() -> None:
         vault, _ = make(MemoryFiles())
@@ -378,6 +391,8 @@ def test_journal_position_never_goes_back(make: Make) -> None:
         before = files.barriers
         await vault.note_journal(4, 3)
         assert files.barriers - before == 1  # rules of the house: one durable barrier
+        await vault.note_journal(4, 3)
+        assert files.barriers - before == 1  # said twice, written once
         again, _ = make(files.after_cut("lost"))
         await again.open()
         assert await again.journal_position() == (4, 3)
