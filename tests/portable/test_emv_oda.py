@@ -368,7 +368,7 @@ def test_pin_key_certificate():
     step = next(s for s in run.steps if s.__class__.__name__ == "VerifyPin")
     assert step.enciphered == (ICC_N.to_bytes(SIZE, "big"), 3)
     card = FakeCard("DDA", cvm="0400")
-    made, rest = icc_certificate(b"")
+    made, _ = icc_certificate(b"")
     card.data[0x9F2D], card.data[0x9F2E], card.data[0x9F2F] = None, b"\x03", rest
     card.afl = bytes.fromhex("080101011001030018010100")
     card.answers["00B2011C"] = (template(0x70, [(0x9F2D, made)]), 0x9000)
@@ -381,3 +381,176 @@ def test_pin_key_certificate():
     run = drive(card)
     assert run.outcome.cvm_results.hex() == "040001"
     assert "B2 7.1 2" in run.rules()
+
+
+def _resigned(signed, n, d, public, place, value):
+    """``signed`` opened, one byte of it replaced, and signed again."""
+    plain = bytearray(pow(int.from_bytes(signed, "big"), public, n).to_bytes(SIZE, "big"))
+    plain[place] = value
+    return pow(int.from_bytes(plain, "big"), d, n).to_bytes(SIZE, "big")
+
+
+def _header_checks(check, signed, n, d, public, hash_place, clauses):
+    """Length, trailer, header, format and hash algorithm, each alone."""
+    found = [check(signed[1:])]
+    for place, value in ((SIZE - 1, 0xBD), (0, 0x6B), (1, 0x0F), (hash_place, 0x02)):
+        found.append(check(_resigned(signed, n, d, public, place, value)))
+    assert found == clauses, found
+
+
+def test_icc_certificate_header():
+    made, rest = icc_certificate(b"static")
+
+    def check(signed):
+        key = _issuer_key()
+        return _clause(certificates.icc_key, key, signed, rest, b"\x03", b"static", PAN, TODAY)
+
+    _header_checks(
+        check,
+        made,
+        ISSUER_N,
+        ISSUER_D,
+        65537,
+        17,
+        ["B2 6.4 1", "B2 6.4 2", "B2 6.4 3", "B2 6.4 4", "B2 6.4 6"],
+    )
+
+
+def test_icc_key_lengths():
+    modulus = ICC_N.to_bytes(SIZE, "big")
+    head = bytes.fromhex("046210940000000012ffff12490000020101")
+
+    def made(length, exponent, remainder):
+        body = head + bytes((length, len(exponent))) + modulus[: SIZE - 42]
+        signed = sign(body, remainder + exponent, ISSUER_N, ISSUER_D)
+        return _clause(
+            certificates.icc_key, _issuer_key(), signed, remainder, exponent, b"", PAN, TODAY
+        )
+
+    assert made(SIZE, b"\x03", modulus[SIZE - 42 :]) == "valid"
+    assert made(SIZE, b"\x03", b"") == "B2 6.4 12"
+    assert made(SIZE, b"\x05", modulus[SIZE - 42 :]) == "B2 6.4 12"
+    assert made(SIZE + 1, b"\x03", modulus[SIZE - 42 :]) == "B2 6.4 12"
+
+
+def test_sda_header():
+    signed = sign(b"\x03\x01\xda\xc0", b"static", ISSUER_N, ISSUER_D)
+
+    def check(changed):
+        return _clause(certificates.static_signature, _issuer_key(), changed, b"static")
+
+    assert check(signed) == "valid"
+    _header_checks(
+        check,
+        signed,
+        ISSUER_N,
+        ISSUER_D,
+        65537,
+        2,
+        ["B2 5.4 1", "B2 5.4 2", "B2 5.4 3", "B2 5.4 4", "B2 5.4 6"],
+    )
+
+
+def _dynamic_check(clause, data):
+    key = certificates.PublicKey(ICC_N.to_bytes(SIZE, "big"), 3, {})
+
+    def check(signed):
+        return _clause(certificates.dynamic_signature, key, signed, data, clause)
+
+    return check
+
+
+def test_dda_header():
+    signed = sign(b"\x05\x01\x09\x08" + bytes(8), b"data", ICC_N, ICC_D)
+    _header_checks(
+        _dynamic_check("B2 6.5.2", b"data"),
+        signed,
+        ICC_N,
+        ICC_D,
+        3,
+        2,
+        ["B2 6.5.2 1", "B2 6.5.2 2", "B2 6.5.2 3", "B2 6.5.2 4", "B2 6.5.2 6"],
+    )
+
+
+class _CdaCard(FakeCard):
+    """Signs what ``forge`` makes of the right signature."""
+
+    def __init__(self, forge):
+        super().__init__("CDA")
+        self.kinds = [0x80, 0x00]
+        self.forge = forge
+
+    def cryptogram(self, command):
+        answer = super().cryptogram(command)
+        nodes = tlv.parse(answer)
+        if nodes[0].tag == 0x80:
+            return answer
+        objects = [(n.tag, n.value) for n in nodes[0].children]
+        tag, signed = objects.pop()
+        return template(0x77, objects + [(tag, self.forge(signed, command[-5:-1]))])
+
+
+def _cda_ends(forge, rule):
+    run = drive(_CdaCard(forge))
+    assert (run.outcome.kind, run.outcome.reason) == ("declined", "cda_failed")
+    assert rule in run.rules(), run.rules()
+    assert run.outcome.tvr[0] == 0x04
+
+
+def test_cda_signature_each_check():
+    for place, value, rule in (
+        (SIZE - 1, 0xBD, "B2 6.6.2 2"),
+        (0, 0x6B, "B2 6.6.2 3"),
+        (1, 0x03, "B2 6.6.2 4"),
+        (2, 0x02, "B2 6.6.2 6"),
+        (9, 0x77, "B2 6.6.2 7"),
+    ):
+
+        def forge(signed, number, place=place, value=value):
+            return _resigned(signed, ICC_N, ICC_D, 3, place, value)
+
+        _cda_ends(forge, rule)
+    _cda_ends(lambda signed, number: signed[1:], "B2 6.6.2 1")
+
+
+def test_cda_dynamic_data_each_check():
+    def signing(body):
+        return lambda signed, number: sign(b"\x05\x01" + body, number, ICC_N, ICC_D)
+
+    _cda_ends(signing(b"\x78" + bytes(100)), "B2 6.6.2 8")
+    _cda_ends(signing(b"\x09\x08" + bytes(8)), "B2 6.6.2 9")
+    whole = b"\x08" + bytes(8) + b"\x40" + bytes(8) + bytes(20)
+    _cda_ends(signing(bytes((len(whole),)) + whole), "B2 6.6.2 10")
+    whole = b"\x08" + bytes(8) + b"\x80" + bytes(8) + bytes(20)
+    _cda_ends(signing(bytes((len(whole),)) + whole), "B2 6.6.2 12")
+
+
+def test_pin_certificate_each_check():
+    def check(signed, rest=None, pan=PAN):
+        remainder = icc_certificate(b"")[1] if rest is None else rest
+        key = _issuer_key()
+        return _clause(
+            certificates.icc_key, key, signed, remainder, b"\x03", b"", pan, TODAY, "B2 7.1"
+        )
+
+    made, _ = icc_certificate(b"")
+    assert check(made) == "valid"
+    _header_checks(
+        check,
+        made,
+        ISSUER_N,
+        ISSUER_D,
+        65537,
+        17,
+        ["B2 7.1 1", "B2 7.1 2", "B2 7.1 3", "B2 7.1 4", "B2 7.1 6"],
+    )
+    assert check(icc_certificate(b"static")[0]) == "B2 7.1 7"
+    assert check(made, pan="6210940000000020") == "B2 7.1 8"
+    assert check(icc_certificate(b"", expiry="1026")[0]) == "B2 7.1 9"
+    assert check(icc_certificate(b"", alg="0104")[0]) == "B2 7.1 11"
+    assert check(made[:-1] + b"\x00", rest=b"") in ("B2 7.1 2", "B2 7.1 3")
+    modulus = ICC_N.to_bytes(SIZE, "big")
+    body = bytes.fromhex("046210940000000012ffff12490000020101") + bytes((SIZE, 1))
+    bare = sign(body + modulus[: SIZE - 42], b"\x03", ISSUER_N, ISSUER_D)
+    assert check(bare, rest=b"") == "B2 7.1 12"

@@ -24,6 +24,12 @@ def _exact(name: str, value: bytes, *lengths: int) -> bytes:
     return bytes(value)
 
 
+def _number(name: str, digits: str) -> int:
+    if not digits.isdigit():
+        raise ConfigError(name + " is no number: " + digits)
+    return int(digits)
+
+
 def bcd(value: int, size: int) -> bytes:
     """``value`` as format n in ``size`` bytes. ConfigError when it does not fit."""
     digits = str(value)
@@ -164,7 +170,7 @@ class TerminalConfig:
             0x9F35: bytes((terminal_type,)),
             0x9F40: self.additional,
             0x9F1E: _padded(ifd_serial, 8),
-            0x9F15: bcd(int(merchant_category or "0"), 2),
+            0x9F15: bcd(_number("merchant category", merchant_category or "0"), 2),
             0x9F39: b"\x05",
         }
         if terminal_id:
@@ -174,7 +180,7 @@ class TerminalConfig:
         if merchant_name:
             self.objects[0x9F4E] = merchant_name.encode()
         if acquirer_id:
-            self.objects[0x9F01] = bcd(int(acquirer_id), 6)
+            self.objects[0x9F01] = bcd(_number("acquirer id", acquirer_id), 6)
         self.extra = dict(extra or {})
 
 

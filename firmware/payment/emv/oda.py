@@ -157,11 +157,16 @@ def _dda(s: "Session") -> "Run[None]":
     if ddol is None:
         ddol = s.aid.default_ddol if s.aid is not None else b""
         s.trace.rule("B2 6.5.1 a", "default DDOL")
+    malformed = ""
+    has_number = False
+    data = b""
     try:
         has_number = 0x9F37 in [tag for tag, _ in dol.parse(ddol)]
         data = s.build(ddol)
     except tlv.TlvError as error:
-        raise OdaError("B2 6.5.1 b", "DDOL: " + error.reason) from error
+        malformed = error.reason
+    if malformed:
+        raise OdaError("B2 6.5.1 b", "DDOL: " + malformed)
     if not has_number:
         raise OdaError("B2 6.5.1 c", "DDOL without an unpredictable number")
     answer, sw = yield from s.send(bytes((0, 0x88, 0, 0, len(data))) + data + b"\x00")

@@ -13,7 +13,8 @@ def manage(s: "Session") -> "Run[None]":
     """Exception file, floor limit, random selection, velocity; sets TVR byte 4."""
     transaction = s.transaction
     number = pan(s.card[0x5A]) or ""
-    sequence = int(s.card.get(0x5F34, b"\x00").hex() or "0", 16)
+    digits = s.card.get(0x5F34, b"\x00").hex()
+    sequence = int(digits) if digits.isdigit() else 0
     if transaction.stopped is not None and transaction.stopped(number, sequence):
         s.set_tvr(bits.ON_EXCEPTION_FILE, "B3 10.6 a")
     if transaction.force_online:

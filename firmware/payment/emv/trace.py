@@ -60,12 +60,17 @@ class Trace:
             shown = command.hex()
         else:
             shown = command[:5].hex() + "*" * (len(command) > 5)
-        answer = data.hex() if self.full else masked(data)
+        answer = hexed(data) if self.full else masked(data)
         self.add("apdu", c=shown.upper(), r=answer.upper(), sw=f"{sw:04X}", us=elapsed_us)
 
     def lines(self) -> "list[str]":
         """The entries as JSON, one a line."""
         return [json.dumps(entry) for entry in self.entries]
+
+
+def hexed(data: bytes) -> str:
+    """Hex digits; MicroPython's ``b"".hex()`` is no str."""
+    return data.hex() if data else ""
 
 
 def masked(data: bytes) -> str:
@@ -84,5 +89,5 @@ def _masked_node(node: "tlv.Node") -> str:
     if node.tag in SECRET_TAGS:
         return head + "*" * (2 * len(node.value))
     if node.children is None:
-        return head + node.value.hex()
+        return head + hexed(node.value)
     return head + "".join([_masked_node(child) for child in node.children])
