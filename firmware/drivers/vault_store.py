@@ -158,8 +158,7 @@ class VaultStore:
             key = bytearray(self._entropy.random(32))
             await self._files.replace(DEVICE, _DEVICE_MAGIC + bytes(key) + _check(key))
             self._set_device(key)
-        self._position = (0, 0)
-        await self._rewrite_position()
+        await self._rewrite_position(0, 0)
         await self.save(state)
 
     async def save(self, state: State) -> None:
@@ -174,8 +173,7 @@ class VaultStore:
     async def note(self, epoch: int, sequence: int) -> None:
         """Make (epoch, sequence) the position, at the cost of one sync."""
         if self._unsure or self._size + _RECORD > _MOST_POSITION:
-            self._position = (epoch, sequence)
-            await self._rewrite_position()
+            await self._rewrite_position(epoch, sequence)
             return
         self._unsure = True
         if self._append is None:
@@ -272,12 +270,13 @@ class VaultStore:
         self._size = whole
         self._unsure = False
         if whole != len(data) or whole > _TIDY:
-            await self._rewrite_position()
+            await self._rewrite_position(self._position[0], self._position[1])
 
-    async def _rewrite_position(self) -> None:
+    async def _rewrite_position(self, epoch: int, sequence: int) -> None:
         self._unsure = True
         await self.close()
-        await self._files.replace(POSITION, self._record(self._position[0], self._position[1]))
+        await self._files.replace(POSITION, self._record(epoch, sequence))
+        self._position = (epoch, sequence)
         self._size = _RECORD
         self._unsure = False
 
