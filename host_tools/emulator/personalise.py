@@ -6,7 +6,7 @@ import hashlib
 
 from host_tools.emulator.card_certificates import certify, static_signature
 from host_tools.emulator.chips.card import Card
-from host_tools.emulator.chips.card_app import Personalisation
+from host_tools.emulator.chips.card_data import Personalisation
 from host_tools.emulator.chips.card_keys import CardKeys
 from host_tools.emulator.chips.card_rsa import RsaKey
 from host_tools.emulator.chips.card_tlv import Dol, dol_bytes, tlv

@@ -34,13 +34,16 @@ def why_not() -> str:
         return "pcscd tests run on Linux only"
     if os.geteuid() != 0:
         return "pcscd in namespaces of its own needs root"
-    for tool in ("unshare", "apt-get", "dpkg"):
+    for tool in ("unshare", "flock", "apt-get", "dpkg"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     ready = (CACHE / "root/usr/sbin/pcscd").exists()
-    done = subprocess.run(
-        [str(SCRIPT), "prepare", sys.executable], capture_output=True, text=True, timeout=300
-    )
+    try:
+        done = subprocess.run(
+            [str(SCRIPT), "prepare", sys.executable], capture_output=True, text=True, timeout=300
+        )
+    except subprocess.TimeoutExpired:
+        return "pcscd or pyscard could not be fetched within five minutes"
     if done.returncode:
         what = "pyscard does not build" if ready else "pcscd cannot be fetched"
         return f"{what}: {done.stderr.strip()[-300:]}"

@@ -13,6 +13,9 @@ root="$cache/root"
 
 case "${1:-}" in
 prepare)
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9 # two test runs may start at once
     if [ ! -x "$root/usr/sbin/pcscd" ]; then
         mkdir -p "$cache/debs"
         (cd "$cache/debs" && apt-get -qq download pcscd vsmartcard-vpcd libpcsclite1 libpcsclite-dev)

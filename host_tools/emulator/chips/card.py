@@ -12,14 +12,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from host_tools.emulator.chips.card_app import (
+from host_tools.emulator.chips.card_app import Application
+from host_tools.emulator.chips.card_data import (
     NO_FILE,
     NO_RECORD,
     NOT_SUPPORTED,
     OK,
     WRONG_LENGTH,
     WRONG_P1P2,
-    Application,
     Personalisation,
 )
 from host_tools.emulator.chips.card_scripts import SCRIPT_INS, run_script

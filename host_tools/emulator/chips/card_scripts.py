@@ -6,7 +6,8 @@ wrong MAC changes nothing and is remembered in the CVR.
 
 from __future__ import annotations
 
-from host_tools.emulator.chips.card_app import ARQC, LIMITS, OK, Application
+from host_tools.emulator.chips.card_app import Application
+from host_tools.emulator.chips.card_data import ARQC, LIMITS, OK
 
 PIN_CHANGE = 0x24
 APPLICATION_BLOCK = 0x1E
