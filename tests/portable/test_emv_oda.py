@@ -368,7 +368,7 @@ def test_pin_key_certificate():
     step = next(s for s in run.steps if s.__class__.__name__ == "VerifyPin")
     assert step.enciphered == (ICC_N.to_bytes(SIZE, "big"), 3)
     card = FakeCard("DDA", cvm="0400")
-    made, _ = icc_certificate(b"")
+    made, rest = icc_certificate(b"")
     card.data[0x9F2D], card.data[0x9F2E], card.data[0x9F2F] = None, b"\x03", rest
     card.afl = bytes.fromhex("080101011001030018010100")
     card.answers["00B2011C"] = (template(0x70, [(0x9F2D, made)]), 0x9000)
