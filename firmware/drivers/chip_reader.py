@@ -11,6 +11,7 @@ from firmware.buses import atr
 from firmware.buses.wire import BusError
 from firmware.hal.card_reader import (
     CardChannel,
+    CardError,
     CardMute,
     CardReader,
     CardRemoved,
@@ -53,32 +54,34 @@ class ChipChannel(CardChannel):
         self.atr = answer
         self.protocol = protocol
         self._slot = slot
-        self._dead = ""
+        self._dead: "CardError | None" = None
 
     def kill(self, why: str) -> None:
         """The card lost power: every later command raises CardRemoved."""
-        self._dead = self._dead or why
+        if self._dead is None:
+            self._dead = CardRemoved(why)
 
     async def transmit(self, command: bytes) -> "tuple[bytes, int, int]":
         """One command APDU; see ``CardChannel.transmit``.
 
-        A transmit that is cancelled leaves the card in a state that nobody
-        knows, so the channel is dead from then on.
+        The channel is dead after its first error, which every later command
+        raises again. A transmit that is cancelled leaves the card in a state
+        that nobody knows: dead as well, by CardRemoved.
         """
         case = _case(command)
-        if self._dead:
-            raise CardRemoved(self._dead)
-        self._dead = "the last command was abandoned, or one still runs"
+        if self._dead is not None:
+            raise self._dead
+        self._dead = CardRemoved("a command was abandoned, or one still runs")
         began = aio.ticks_ms()
         try:
             data, sw = await self._procedure(command, case)
         except BusError as error:
-            self._dead = "the card failed before"
-            raise await cause(self._slot, error) from error
-        except CardMute:
-            self._dead = "the card failed before"
+            self._dead = await cause(self._slot, error)
+            raise self._dead from error
+        except CardMute as error:
+            self._dead = error
             raise
-        self._dead = ""
+        self._dead = None
         return data, sw, aio.elapsed_ms(began) * 1000
 
     async def _procedure(self, command: bytes, case: int) -> "tuple[bytes, int]":

@@ -193,6 +193,23 @@ def test_failed_transfer_says_why() -> None:
     assert len(slot.sent) == 1
 
 
+def test_the_first_error_is_raised_again() -> None:
+    slot = ScriptSlot([None, "9000"])
+
+    async def run() -> "list[str]":
+        channel = await ChipReader(slot).power_on()
+        seen = []
+        for _ in range(2):
+            try:
+                await channel.transmit(b"\x00\xb2\x01\x0c\x00")
+            except CardError as error:
+                seen.append(error.__class__.__name__)
+        return seen
+
+    assert aio.run(run()) == ["CardMute", "CardMute"]
+    assert len(slot.sent) == 1
+
+
 def test_reader_gone() -> None:
     slot = ScriptSlot([])
     slot.broken = True
