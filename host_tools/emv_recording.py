@@ -27,6 +27,7 @@ class Exchange:
         self.command = command
         self.data = data
         self.sw = sw
+        self.used = False
 
     @property
     def ins(self) -> int:
@@ -69,7 +70,7 @@ class Recording:
 
     The next exchange answers when its command is the one sent, or at least
     the same instruction. Otherwise a later exchange with just this command
-    is taken, then an earlier SELECT of the same name; a command that the
+    is taken, then an earlier one not used yet (a SELECT also again); a command that the
     recording never saw gets what a card says that lacks the object, or, where
     there is no such word, the next recorded answer. All but the first case
     are reported in ``mismatches``.
@@ -92,6 +93,7 @@ class Recording:
 
     def _take(self, place: int) -> Exchange:
         self.at = place + 1
+        self.exchanges[place].used = True
         return self.exchanges[place]
 
     def answer(self, command: bytes) -> tuple[bytes, int] | None:
@@ -107,11 +109,12 @@ class Recording:
                 self._report(command, skipped, f"{place - self.at} recorded steps passed over")
                 taken = self._take(place)
                 return taken.data, taken.sw
-        if command[1] == SELECT:
-            for earlier in self.exchanges[: self.at]:
-                if body(earlier.command) == wanted:
-                    self._report(command, None, "answered from an earlier SELECT")
-                    return earlier.data, earlier.sw
+        for earlier in self.exchanges[: self.at]:
+            again = command[1] == SELECT or not earlier.used
+            if again and body(earlier.command) == wanted:
+                self._report(command, None, "answered from an earlier step")
+                earlier.used = True
+                return earlier.data, earlier.sw
         same = upcoming is not None and upcoming.ins == command[1]
         if command[1] in _ABSENT and not (same and command[1] != SELECT):
             self._report(command, upcoming.command if upcoming else None, "not in the recording")

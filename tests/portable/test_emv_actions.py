@@ -3,7 +3,17 @@
 import hashlib
 
 from firmware.payment.emv import steps
-from tests.portable.emv_card import FakeCard, aid_config, config, drive, template, transaction
+from firmware.payment.emv.kernel import Kernel
+from firmware.payment.emv.trace import Trace
+from tests.portable.emv_card import (
+    FakeCard,
+    aid_config,
+    approve,
+    config,
+    drive,
+    template,
+    transaction,
+)
 
 ZERO = bytes(5)
 
@@ -217,11 +227,45 @@ def test_unable_to_go_online():
         assert not run.outcome.online and not run.outcome.host_approved_card_declined
 
 
+def test_offline_only_terminal_completes_an_arqc_by_itself():
+    card = FakeCard(cvm="1F00")
+    card.static[0x9F0F] = ZERO
+    card.kinds = [0x80, 0x40]
+    terminal = config(aids=_codes(), terminal_type=0x23)
+    run = drive(card, terminal=terminal, payment=transaction(amount=1))
+    assert "GoOnline" not in run.kinds() and "B3 10.8 f" in run.rules()
+    assert (_asked(card), run.outcome.kind) == ([0x40, 0x40], "approved")
+
+
+def test_card_removed_at_every_step():
+    """Wherever the card goes, one outcome, and after an approval it must be reversed."""
+    length = len(drive(FakeCard("CDA", cvm="0100")).steps)
+    approvals = 0
+    for stop in range(1, length):
+        card = FakeCard("CDA", cvm="0100")
+        kernel = Kernel(config(), transaction(), lambda n: b"\x5a" * n, Trace())
+        step = kernel.start()
+        answered = False
+        for _ in range(stop - 1):
+            if isinstance(step, steps.SendApdu):
+                answer = card.exchange(step.command) + (0,)
+            elif isinstance(step, steps.EnterPin):
+                answer = ("entered", None)
+            elif isinstance(step, steps.VerifyPin):
+                answer = card.verify()
+            else:
+                answer = approve()
+                answered = True
+            step = kernel.resume(answer)
+        outcome = kernel.abort("card_removed")
+        assert outcome.kind in ("try_again", "terminated")
+        assert outcome.host_approved_card_declined == answered
+        approvals += answered
+    assert approvals
+
+
 def _until(kind):
     """A kernel stopped at its first step of this class, and the card."""
-    from firmware.payment.emv.kernel import Kernel
-    from firmware.payment.emv.trace import Trace
-
     card = FakeCard()
     kernel = Kernel(config(), transaction(), lambda n: bytes(n), Trace())
     step = kernel.start()

@@ -61,7 +61,8 @@ def test_unrecognised_and_unsupported():
     _check(_run("42001F00", quiet), "1F0002", "10", True, "B3 10.5.1 a")
     _check(_run("1E00", quiet), "3F0001", "80")
     with_pad = config(capabilities=b"\xe0\x88\xc8")  # offline plaintext PIN only
-    _check(_run("0200", with_pad), "3F0001", "80")
+    _check(_run("0200", with_pad), "3F0001", "90")
+    _check(_run("1E00", with_pad), "3F0001", "80")
 
 
 def test_fail_with_try_next_goes_on():

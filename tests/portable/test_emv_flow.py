@@ -1,6 +1,7 @@
 """Whole transactions against the scripted card: outcome, TVR, TSI, commands."""
 
 from firmware.payment.emv import steps
+from firmware.payment.emv.trace import Trace
 from tests.portable.emv_card import FakeCard, aid_config, config, drive, transaction
 
 
@@ -109,6 +110,21 @@ def test_offline_approval_and_decline():
     card.kinds = [0x00]
     run = drive(card)
     assert (run.outcome.kind, run.outcome.reason) == ("declined", "offline_declined")
+
+
+def test_masked_trace_hides_a_pan_in_any_object():
+    card = FakeCard()
+    card.data[0xDF01] = card.static[0x5A]
+    text = "\n".join(drive(card).trace.lines())
+    assert "6210940000000012" not in text and "*" * 16 in text
+    assert "6210940000000012" in "\n".join(drive(FakeCard(), full=True).trace.lines())
+
+
+def test_trace_limit():
+    trace = Trace(limit=3)
+    for _ in range(5):
+        trace.rule("house a")
+    assert (len(trace.entries), trace.dropped) == (3, 2)
 
 
 def test_abort_says_what_to_reverse():

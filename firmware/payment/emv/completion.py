@@ -31,6 +31,10 @@ def complete(s: "Session", first: "Cryptogram") -> "Run[None]":
 
 
 def _online(s: "Session") -> "Run[None]":
+    if s.config.offline_only:
+        s.trace.rule("B3 10.8 f", "an offline-only terminal cannot send this ARQC")
+        yield from _unable(s, False)
+        return
     answer = yield GoOnline(s.tags(), s.online_pin)
     if not isinstance(answer, HostAnswer):
         yield from _unable(s, answer.decline)

@@ -31,7 +31,6 @@ _NEEDS = {
     SIGNATURE: 0x20,
     NO_CVM: 0x08,
 }
-_PIN_BITS = 0xD0
 _TRY_NEXT = 0x40
 
 # Byte 3 of CVM results (Book 4, Annex A4).
@@ -137,7 +136,7 @@ class _Verifier:
             return True, FAILED
         if not self._supported(method):
             s.trace.rule("B3 10.5 j", "method not supported", method=method)
-            if method not in (SIGNATURE, NO_CVM) and not s.config.capabilities[1] & _PIN_BITS:
+            if method not in (SIGNATURE, NO_CVM):
                 s.set_tvr(bits.PIN_PAD_MISSING, "B3 10.5.1 a")
             return False, FAILED
         if method == NO_CVM:

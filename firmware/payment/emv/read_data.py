@@ -122,6 +122,7 @@ def _complete(s: "Session") -> None:
     number = pan(s.card[0x5A])
     if number is None:
         raise _bad("B3 7.5 d", "5A is no PAN")
+    s.trace.hide(number)
     if 0x57 in s.card:
         track = s.card[0x57].hex()
         cut = track.find("d")

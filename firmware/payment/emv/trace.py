@@ -26,16 +26,22 @@ MAX_ENTRIES = 2048
 
 
 class Trace:
-    """Collects entries (dicts of str, int, bool). ``full`` makes it replayable."""
+    """Collects entries (dicts of str, int, bool), at most ``limit``.
 
-    def __init__(self, full: bool = False) -> None:
+    ``full`` makes it replayable. A small board gives a small limit: 0 keeps
+    nothing.
+    """
+
+    def __init__(self, full: bool = False, limit: int = MAX_ENTRIES) -> None:
         self.full = full
+        self.limit = limit
+        self._hidden = ""
         self.entries: "list[dict[str, Any]]" = []
         self.dropped = 0
 
     def add(self, kind: str, **values: "Any") -> None:
         """Append one entry."""
-        if len(self.entries) >= MAX_ENTRIES:
+        if len(self.entries) >= self.limit:
             self.dropped += 1
             return
         values["t"] = kind
@@ -60,8 +66,23 @@ class Trace:
             shown = command.hex()
         else:
             shown = command[:5].hex() + "*" * (len(command) > 5)
-        answer = hexed(data) if self.full else masked(data)
+        answer = hexed(data) if self.full else self._without_pan(masked(data))
         self.add("apdu", c=shown.upper(), r=answer.upper(), sw=f"{sw:04X}", us=elapsed_us)
+
+    def hide(self, pan: str) -> None:
+        """From here on, and in what stands already, star these digits out.
+
+        The tags that hold a PAN are masked anyway; a card may put it elsewhere.
+        """
+        self._hidden = "" if self.full else pan
+        for entry in self.entries:
+            if entry["t"] == "apdu":
+                entry["r"] = self._without_pan(entry["r"])
+
+    def _without_pan(self, shown: str) -> str:
+        if not self._hidden:
+            return shown
+        return shown.replace(self._hidden, "*" * len(self._hidden))
 
     def lines(self) -> "list[str]":
         """The entries as JSON, one a line."""
