@@ -89,7 +89,9 @@ def test_encoder():
 
 
 def test_symbols():
-    assert escpos_symbols.check_digit("690123456789") == "2"
+    assert b"6901234567892" in escpos_symbols.barcode("ean13", "690123456789", 384)[0]
+    width, rows = escpos_symbols.qr_picture("OPENTILL", 384)
+    assert width == 29 * 6 and len(rows) == width
     assert escpos_symbols.barcode("code128", "1234", 384)[0][-7:-1] == b"I\x04{C\x0c\x22"
     assert escpos_symbols.barcode("itf", "12", 384)[0][-5:] == b"F\x0212\n"
     raises(ValueError, escpos_symbols.barcode, "ean13", "6901234567890", 384)

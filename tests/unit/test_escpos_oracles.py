@@ -131,6 +131,15 @@ def test_our_native_qr_is_read_at_level_m(length: int) -> None:
     assert found[0].ec_level == "M"
 
 
+@pytest.mark.parametrize("length", [1, 60, 400])
+def test_a_qr_code_as_a_picture_is_read_too(length: int) -> None:
+    text = ("https://opentill.example/" + "y" * length)[:length]
+    head = _feed(_ours([("qr", text)], Profile(qr="raster")))
+    assert not any(line.startswith("[QR") for line in head.paper.lines)
+    found = zxingcpp.read_barcodes(head.paper.image())
+    assert [symbol.text for symbol in found] == [text]
+
+
 def test_our_commands_are_theirs() -> None:
     data = _ours([("text", "x", "bc"), ("text", "y", "hw"), ("cut",)], Profile(cutter=True))
     assert data.startswith(constants.HW_INIT)
