@@ -195,16 +195,27 @@ class _Fold:
         else:
             items = node.labels(self.texts)
             size = tree.SMALL
-            focus = len(items) - 1 if node.first < 0 else node.first
+            focus = len(items) - 1 if node.first < 0 else min(node.first, len(items) - 1)
+        focus_line = 0
         s = self.style.scale
-        width = self.canvas.width - 8 * s  # the scroll marks' column
+        width = self.canvas.width
+        if isinstance(node, tree.Menu):
+            width -= 8 * s  # the scroll marks' column
         lines: "list[tuple[Row, int]]" = []
-        for left, right in items:
-            row = self._list_row(node.name, left, right, size, width)
-            lines.append((row, _height(row)))
+        for i, (left, right) in enumerate(items):
+            if i == focus:
+                focus_line = len(lines)
+            for row in self._list_rows(node.name, left, right, size, width):
+                lines.append((row, _height(row)))
         if not lines:
             return
-        first = _window([height for _, height in lines], focus, bottom - top, node.kind == "menu")
+        heights = [height for _, height in lines]
+        if isinstance(node, tree.Menu):
+            first = _window(heights, focus_line, bottom - top, True)
+        elif node.first < 0:
+            first = _window(heights, len(lines) - 1, bottom - top, False)
+        else:
+            first = focus_line
         y = top
         shown = first
         while shown < len(lines) and y + lines[shown][1] <= bottom:
@@ -220,21 +231,24 @@ class _Fold:
         if isinstance(node, tree.Menu):
             self._marks(first > 0, shown < len(lines), top, bottom, width)
 
-    def _list_row(self, name: str, left: str, right: str, size: int, width: int) -> "Row":
+    def _list_rows(self, name: str, left: str, right: str, size: int, width: int) -> "list[Row]":
+        """A line of a list; a value that finds no room beside its name goes below it."""
         s = self.style.scale
-        least = tree.TINY if size == tree.SMALL else tree.SMALL
-        while True:
-            chosen = parts.face(size, s)
-            total = chosen.width(left) + (chosen.width(right) + 4 * s if right else 0)
-            if total <= width or size <= least:
-                break
-            size -= 1
-        if total > width and name not in self.overflow:
+        gap = 4 * s if right else 0
+        chosen = parts.face(size, s)
+        if size > tree.SMALL and chosen.width(left) + gap + chosen.width(right) > width:
+            chosen = parts.face(tree.SMALL, s)
+        one, two = chosen.width(left), chosen.width(right)
+        if max(one, two) > width and name not in self.overflow:
             self.overflow.append(name)
-        row: "Row" = [(parts.line(left, chosen), "left")]
-        if right:
-            row.append((parts.line(right, chosen), "right"))
-        return row
+        first: "Row" = [(parts.line(left, chosen), "left")]
+        if not right:
+            return [first]
+        value = (parts.line(right, chosen), "right")
+        if one + gap + two > width:
+            return [first, [value]]
+        first.append(value)
+        return [first]
 
     def _paint_list_row(self, row: "Row", y: int, on: bool, width: int) -> None:
         height = _height(row)

@@ -1,0 +1,173 @@
+"""Every screen, in both languages, with worst-case values: nothing is cut, pictures are kept."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from firmware.text.texts import LANGUAGES, Texts
+from firmware.ui import screens
+from firmware.ui.draw import draw
+from firmware.ui.tree import Screen
+from host_tools import catalogue_build
+from tests.support import pictures
+
+#: The widest amounts that a 128x64 panel must show, and an ordinary one.
+WIDE = "¥99,999,999.99"
+KWD = "KWD 999,999.999"
+PLAIN = "¥128.50"
+LABEL = "UNIONPAY CREDIT1"  # 16 characters, the most that tag 50 holds
+SHOP = "Golden Dragon Tea House Ltd"
+SHOP_ZH = "金龙茶叶有限公司"
+KEYS = sorted(catalogue_build.read_catalogue(catalogue_build.LOCALE / "en.po"))
+PANELS = [(128, 64), (240, 128), (256, 64), (320, 240)]
+
+DEVICES = (
+    "display", "keypad", "files", "entropy", "vault", "clock", "tamper", "power",
+    "card_reader", "printer", "network", "indicators",
+)  # fmt: skip
+FIELDS = {
+    "label": LABEL, "amount": WIDE, "limit": WIDE, "batch": "000123", "ms": 12345, "left": 4,
+    "code": "Z9", "tries": 2, "count": 12, "minutes": 30, "reason": "no paper", "detail": "x",
+    "version": "10.20.30", "serial": "V-0000000001",
+}  # fmt: skip
+
+
+def _reasons(*groups: str) -> list[str]:
+    return [k for k in KEYS if k.split(".")[0] in groups and f"{k}.do" in KEYS]
+
+
+def worst() -> Iterator[tuple[str, Screen]]:
+    """Every screen with values that are as wide as they get."""
+    yield "boot_splash", screens.boot([], "10.20.30")
+    states = ("ok", "warn", "fail")
+    lines = [(kind, states[i % 3]) for i, kind in enumerate(DEVICES)]
+    for count in (1, 5, 12):
+        yield f"boot_{count}", screens.boot(lines[:count])
+    yield "self_test", screens.self_test(lines, 4)
+    yield "info", screens.info(
+        "menu.about",
+        [("about.version", "10.20.30"), ("about.merchant", "123456789012345"),
+         ("about.serial", "V-0000000001"), ("about.batch", "000123"), ("tmk", "A1B2C3 TEST")],
+    )  # fmt: skip
+    for test in (False, True):
+        for emulated in (False, True):
+            yield (
+                f"idle_{test:d}{emulated:d}",
+                screens.idle("23:59", 4, 100, True, SHOP, test=test, emulated=emulated),
+            )
+    yield "idle_zh_shop", screens.idle("23:59", 0, 5, False, SHOP_ZH)
+    yield "idle_no_shop", screens.idle("--:--", 2, None, True)
+    for key in _reasons("error", "idle"):
+        yield (
+            f"idle_{key}",
+            screens.idle("23:59", 4, 100, True, SHOP_ZH, [key, "error.network_link"], True, True),
+        )
+    for name, amount in (("plain", PLAIN), ("wide", WIDE), ("kwd", KWD)):
+        yield f"amount_{name}", screens.amount(amount, "CNY")
+        yield f"amount_note_{name}", screens.amount(amount, "CNY", "sale.amount.too_large")
+        yield f"confirm_amount_{name}", screens.confirm_amount(amount)
+        yield f"present_card_{name}", screens.present_card(amount)
+        yield f"present_again_{name}", screens.present_card(amount, again=True)
+        yield f"pin_{name}", screens.pin(amount, 4)
+        yield f"pin_full_{name}", screens.pin(amount, 12, 2, retry=True, bypass=True)
+        yield f"pin_wrong_{name}", screens.pin(amount, 0, None, retry=True)
+        yield f"pin_last_{name}", screens.pin(amount, 0, 1, last_try=True, bypass=True)
+        yield f"approved_{name}", screens.result("approved", "", {}, amount, "123456")
+        yield f"approved_plain_{name}", screens.result("approved", "", {}, amount)
+        yield f"unknown_{name}", screens.result("unknown", "unknown.hold", {}, amount, "96")
+        yield f"remove_{name}", screens.remove_card("approved", amount)
+        yield f"progress_late_{name}", screens.progress("sale.stage.waiting", 999, amount, True)
+    yield "remove", screens.remove_card()
+    for key in KEYS:
+        if key.startswith("sale.stage.") and not key.endswith(".do"):
+            yield f"progress_{key}", screens.progress(key, 59, WIDE)
+    for key in _reasons("host", "sale", "error", "unknown"):
+        code = key[5:] if key.startswith("host.") else ""
+        for kind in ("declined", "reversed", "cancelled"):
+            yield f"{kind}_{key}", screens.result(kind, key, FIELDS, WIDE, code)
+    yield "declined_unlisted", screens.result("declined", "host.Z9", {}, WIDE, "Z9")
+    yield "unknown_owed", screens.result("unknown", "error.reversal_owed", {}, WIDE, "98")
+    yield "unknown_lost", screens.result("unknown", "error.network_lost", {}, WIDE, "")
+    for key in _reasons(*{k.split(".")[0] for k in KEYS}):
+        if not key.startswith("host."):
+            yield f"message_{key}", screens.message(key, FIELDS)
+            yield f"question_{key}", screens.question(key, FIELDS, "hint.skip", "hint.retry")
+    for key in ("app.confirm", "print.customer_question", "print.none", "sale.cancel_not_now"):
+        yield f"ask_{key}", screens.question(key, FIELDS)
+    for count in (0, 12):
+        yield f"supervisor_{count}", screens.supervisor(count)
+    yield "number", screens.number("menu.reprint", "000123")
+    items = [LABEL, "Second Brand", "中文应用名称", "Four", "Five"]
+    for at in (0, 2, 4):
+        yield f"choose_{at}", screens.choose("app.choose.title", items, at)
+    menu = [k for k in KEYS if k.startswith("menu.") and k != "menu.title"]
+    for at in range(len(menu)):
+        yield f"menu_{at}", screens.menu("menu.title", menu, at, marked=1)
+    yield "languages", screens.choose("menu.language", [name for _, name in LANGUAGES], 1)
+    for copy in ("print.copy.merchant", "print.copy.cardholder"):
+        yield f"printing_{copy}", screens.printing(copy)
+
+
+@pytest.mark.parametrize("language", [code for code, _ in LANGUAGES])
+@pytest.mark.parametrize(("width", "height"), PANELS)
+def test_no_text_is_cut(language: str, width: int, height: int) -> None:
+    texts = Texts(language)
+    faults = []
+    for name, screen in worst():
+        drawing = draw(screen, texts, width, height)
+        if drawing.overflow:
+            faults.append(f"{name}: {drawing.overflow}")
+        for node in screen.to_tree(texts)["nodes"]:
+            if "[" in json.dumps(node.get("text", "")):
+                faults.append(f"{name}: missing key in {node}")
+    texts.close()
+    assert faults == []
+
+
+def test_too_much_is_reported_by_name() -> None:
+    screen = screens.message("error.internal")
+    screen.nodes[0] = type(screen.nodes[0])("text", text="far too many words " * 40)
+    assert "text" in draw(screen, Texts("en"), 128, 64).overflow
+    wide = screens.result("approved", "", {}, "¥" + "9" * 40, "1")
+    assert draw(wide, Texts("en"), 128, 64).overflow == ["amount"]
+
+
+def test_pictures_are_the_accepted_ones() -> None:
+    book = pictures.PictureBook()
+    for language, _ in LANGUAGES:
+        texts = Texts(language)
+        for name, screen in worst():
+            frame = draw(screen, texts, 128, 64).frame
+            book.check(f"screen/{language}/{name}", pictures.image(frame, 128, 64))
+        for name, screen in (
+            ("idle", screens.idle("23:59", 4, 100, True, SHOP, test=True)),
+            ("approved", screens.result("approved", "", {}, PLAIN, "123456")),
+        ):
+            for width, height in PANELS[1:]:
+                frame = draw(screen, texts, width, height).frame
+                picture = pictures.image(frame, width, height)
+                book.check(f"screen/{language}/{width}x{height}_{name}", picture)
+        texts.close()
+    assert book.finish("screen/") == []
+
+
+def test_a_changed_picture_fails_and_is_reported(tmp_path: Path) -> None:
+    hashes, report = tmp_path / "hashes.json", tmp_path / "report"
+    one, other = Image.new("L", (8, 8), 0), Image.new("L", (8, 8), 255)
+    hashes.write_text(json.dumps({"a/x": pictures.digest(one), "a/gone": "0"}))
+    book = pictures.PictureBook(hashes, report)
+    if book._accept:
+        pytest.skip("pictures are being accepted")
+    assert book.check("a/x", one)
+    assert len(book.finish("a/")) == 1
+    book = pictures.PictureBook(hashes, report)
+    assert not book.check("a/x", other)
+    faults = book.finish("a/")
+    assert len(faults) == 2
+    assert "drawn differently" in faults[0]
+    page = (report / "index.html").read_text()
+    assert "accepted/a/x.png" in page
+    assert "difference/a/x.png" in page
