@@ -12,6 +12,9 @@ from host_tools.emv_input import InputError, hex_bytes, index_of, table_of, tags
 STEPS = ("issuer", "sda", "icc", "dda", "cda")
 
 
+_UNCHECKED = "static_data is missing, so the hash could not be checked"
+
+
 class _Case:
     """One input file."""
 
@@ -43,9 +46,11 @@ class _Case:
             raise OdaError("B3 7.5 e", f"{name} is missing")
         return self.texts[name]
 
-    def static_choices(self) -> list[tuple[bytes, bool | None]]:
-        """Static data with the AIP that 9F4A names appended, then as given."""
-        data = self.part("static_data")
+    def static_choices(self) -> list[tuple[bytes | None, bool | None]]:
+        """Static data with the AIP that 9F4A names appended, then as given; None if absent."""
+        if "static_data" not in self.texts:
+            return [(None, None)]
+        data = self.texts["static_data"]
         listed = self.tags.get(0x9F4A)
         if listed is None or not listed:
             return [(data, None)]
@@ -94,6 +99,8 @@ def check(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     try:
         icc = _icc(case, issuer)
         results["icc"] = _key(icc) | _static_note(case)
+        if "static_data" not in case.texts:
+            results["icc"] |= {"valid": False, "reason": _UNCHECKED, "clause": "B2 6.4 7"}
     except TillError as error:
         results["icc"] = _failure(error)
     results["dda"] = _dda(case, icc)
@@ -137,9 +144,11 @@ def _sda(case: _Case, issuer: PublicKey | None) -> dict[str, Any]:
                 last = last or error
                 continue
             case.with_aip = with_aip
-            return {"valid": True, "data_authentication_code": code.hex().upper()} | _static_note(
-                case
-            )
+            found: dict[str, Any] = {"valid": data is not None}
+            if data is None:
+                found |= {"reason": _UNCHECKED, "clause": "B2 5.4 7"}
+            found["data_authentication_code"] = code.hex().upper()
+            return found | _static_note(case)
         raise last or OdaError("B2 5.4 7", "no static data")
     except TillError as error:
         return _failure(error)
@@ -201,6 +210,7 @@ def _dda(case: _Case, icc: PublicKey | None) -> dict[str, Any]:
         dynamic = _dynamic(case, icc, case.part("dynamic_data"), "B2 6.5.2")
         return {
             "valid": True,
+            "icc_key_checked": "static_data" in case.texts,
             "icc_dynamic_number": dynamic[1 : 1 + dynamic[0]].hex().upper(),
             "icc_dynamic_data": dynamic.hex().upper(),
         }
@@ -219,10 +229,13 @@ def _cda(case: _Case, icc: PublicKey | None) -> dict[str, Any]:
         if cid and cid[0] != dynamic[start]:
             raise OdaError(clause + " 10", "the signed CID is not tag 9F27")
         digest = dynamic[start + 9 : start + 29]
-        if sha1(case.part("transaction_data")) != digest:
+        hashed = case.texts.get("transaction_data")
+        if hashed is not None and sha1(hashed) != digest:
             raise OdaError(clause + " 12", "transaction_data does not have the signed hash")
         return {
             "valid": True,
+            "icc_key_checked": "static_data" in case.texts,
+            "transaction_data_checked": hashed is not None,
             "icc_dynamic_number": dynamic[1:start].hex().upper(),
             "cid": f"{dynamic[start]:02X}",
             "cryptogram": dynamic[start + 1 : start + 9].hex().upper(),

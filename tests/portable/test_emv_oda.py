@@ -362,6 +362,15 @@ def test_cda_second_cryptogram_fails_after_host_approval():
     assert run.outcome.host_approved_card_declined
 
 
+def test_an_aac_may_be_signed_too():
+    card = FakeCard("CDA")
+    body = b"".join([tlv.encode(t, v) for t, v in ((0x9F27, b"\x00"), (0x9F36, b"\x00\x01"))])
+    card.answers["80AE9000"] = (tlv.encode(0x77, body + tlv.encode(0x9F4B, bytes(SIZE))), 0x9000)
+    run = drive(card)
+    assert (run.outcome.kind, run.outcome.reason) == ("declined", "offline_declined")
+    assert run.outcome.tvr[0] == 0x04
+
+
 def test_pin_key_certificate():
     card = FakeCard("DDA", cvm="0400")
     run = drive(card)

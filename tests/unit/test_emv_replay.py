@@ -1,5 +1,6 @@
 """``till emv replay`` and ``till emv oda`` on recordings made here, and on bad files."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,36 @@ def test_oda_steps() -> None:
     assert result["icc"]["valid"] and result["icc"]["modulus"] == f"{emv_card.ICC_N:0256X}"
     assert result["dda"]["icc_dynamic_number"] == "11" * 8
     assert not result["sda"]["valid"] and not result["cda"]["valid"]
+
+
+def test_oda_without_static_or_transaction_data() -> None:
+    case = _oda_case("DDA")
+    del case["static_data"]
+    result = emv_oda.check(case)
+    assert not result["icc"]["valid"] and "static_data" in result["icc"]["reason"]
+    assert result["icc"]["modulus"] == f"{emv_card.ICC_N:0256X}"
+    assert result["dda"]["valid"] and not result["dda"]["icc_key_checked"]
+    case = _oda_case("SDA")
+    del case["static_data"]
+    result = emv_oda.check(case)
+    assert not result["sda"]["valid"]
+    assert result["sda"]["data_authentication_code"] == "DAC0"
+    dynamic = b"\x08" + b"\x22" * 8 + b"\x80" + b"\xac" * 8 + hashlib.sha1(b"data").digest()
+    signed = emv_card.sign(
+        b"\x05\x01" + bytes((len(dynamic),)) + dynamic, b"\x5a" * 4, emv_card.ICC_N, emv_card.ICC_D
+    )
+    case = _oda_case("CDA")
+    case["tags"] |= {"9F4B": signed.hex(), "9F27": "80"}
+    case["unpredictable_number"] = "5a" * 4
+    result = emv_oda.check(case)["cda"]
+    assert result["valid"] and not result["transaction_data_checked"]
+    assert (result["cid"], result["cryptogram"]) == ("80", "AC" * 8)
+    case["transaction_data"] = b"data".hex()
+    assert emv_oda.check(case)["cda"]["transaction_data_checked"]
+    case["transaction_data"] = "00"
+    assert "hash" in emv_oda.check(case)["cda"]["reason"]
+    case["tags"]["9F27"] = "40"
+    assert "CID" in emv_oda.check(case)["cda"]["reason"]
 
 
 def test_oda_names_the_failing_check() -> None:

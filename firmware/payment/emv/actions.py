@@ -143,7 +143,9 @@ def _answer(s: "Session", answer: bytes, wanted: int, signed: bool, first: bool)
     cid = found[0x9F27][0]
     kind = cid & 0xC0
     _check_kind(s, kind, wanted, first)
-    if signed and kind != AAC:
+    # A card asked for CDA may sign its AAC too; without 9F26 only that holds it.
+    only_signed = 0x9F26 not in found and 0x9F4B in found
+    if signed and (kind != AAC or only_signed):
         cda_failed = _cda(s, found, hashed, cid)
     else:
         cda_failed = False

@@ -40,9 +40,12 @@ def recover(signature: bytes, number: int, exponent: int, size: int) -> bytes:
 
 
 def _opened(
-    signed: bytes, key: "Capk | PublicKey", kind: int, clause: str, what: str, extra: bytes
+    signed: bytes, key: "Capk | PublicKey", kind: int, clause: str, what: str, extra: "bytes | None"
 ) -> bytes:
-    """Length, trailer, header, format and hash: steps common to all signed data."""
+    """Length, trailer, header, format and hash: steps common to all signed data.
+
+    ``extra`` None leaves the hash unchecked, for tools that lack its input.
+    """
     size = len(key.modulus)
     if len(signed) != size:
         raise OdaError(clause + " 1", what + " has not the length of the key that signed it")
@@ -57,7 +60,7 @@ def _opened(
     if plain[at] != 1:
         # Named before the hash is computed: no other algorithm could be.
         raise OdaError(clause + " 6", what + f" has hash algorithm {plain[at]:02X}")
-    if sha1(plain[1 : size - 21] + extra) != plain[size - 21 : size - 1]:
+    if extra is not None and sha1(plain[1 : size - 21] + extra) != plain[size - 21 : size - 1]:
         raise OdaError(clause + " 7", what + " does not have its hash")
     return plain
 
@@ -147,14 +150,18 @@ def icc_key(
     certificate: bytes,
     remainder: bytes,
     exponent: bytes,
-    static_data: bytes,
+    static_data: "bytes | None",
     pan: "str | None",
     today: str,
     clause: str = "B2 6.4",
 ) -> PublicKey:
-    """The card's key (Book 2, 6.4), or its PIN encipherment key (7.1: no static data)."""
+    """The card's key (Book 2, 6.4), or its PIN encipherment key (7.1: no static data).
+
+    ``static_data`` None leaves the hash unchecked: a tool's question, never the
+    kernel's.
+    """
     what = "ICC certificate"
-    extra = remainder + exponent + static_data
+    extra = None if static_data is None else remainder + exponent + static_data
     plain = _opened(certificate, issuer, 4, clause, what, extra)
     size = len(issuer.modulus)
     number = plain[2:12].hex().rstrip("f")
@@ -167,8 +174,8 @@ def icc_key(
     return PublicKey(modulus, power, fields)
 
 
-def static_signature(issuer: PublicKey, signed: bytes, static_data: bytes) -> bytes:
-    """SDA: the Data Authentication Code (Book 2, 5.4)."""
+def static_signature(issuer: PublicKey, signed: bytes, static_data: "bytes | None") -> bytes:
+    """SDA: the Data Authentication Code (Book 2, 5.4). None: hash unchecked (tools)."""
     plain = _opened(signed, issuer, 3, "B2 5.4", "signed static data", static_data)
     return plain[3:5]
 
