@@ -219,6 +219,8 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "vault": {"soft_vault": ({}, {})},
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
 }
+#: Ports on pins 14 and 15 of a Raspberry Pi's header.
+_HEADER_UARTS = ("/dev/serial0", "/dev/ttyAMA0", "/dev/ttyS0")
 #: Without these no terminal boots to more than an error.
 NEEDED = ("display", "keypad", "clock", "entropy", "files", "vault")
 #: Device: devices that it stands on.
@@ -338,15 +340,27 @@ class _Check:
             self.say(owner, f"pin {pin} of bus {bus!r} already belongs to {other}")
 
     def _bus_pins(self, name: str, driver: str, value: Board) -> None:
-        if driver != "luma_spi":
-            return
+        """Header pins that a Linux bus takes for itself."""
+        buses = self._board["bus"]
         header = next(
-            (n for n, b in self._board["bus"].items()
-             if isinstance(b, dict) and b.get("driver") == "rpi_pins"), None,
-        )  # fmt: skip
-        if header is not None:
+            (n for n, b in buses.items() if isinstance(b, dict) and b.get("driver") == "rpi_pins"),
+            None,
+        )
+        if header is None:
+            return
+        if driver in ("linux_i2c", "luma_i2c") and value.get("port") == 1:
+            for pin in (2, 3):
+                self._claim(header, pin, "I2C port 1", buses)
+        elif driver == "linux_serial" and value.get("path") in _HEADER_UARTS:
+            for pin in (14, 15):
+                self._claim(header, pin, f"bus.{name}.path", buses)
+        elif driver == "luma_spi":
+            for pin in (
+                (7 + (value.get("device") == 0), 9, 10, 11) if value.get("port") == 0 else ()
+            ):
+                self._claim(header, pin, "SPI port 0", buses)
             for setting in ("dc_pin", "reset_pin"):
-                self._claim(header, value.get(setting), f"bus.{name}.{setting}", self._board["bus"])
+                self._claim(header, value.get(setting), f"bus.{name}.{setting}", buses)
 
     def _pins(self, kind: str, value: Board, buses: Board) -> None:
         bus = value.get("bus")

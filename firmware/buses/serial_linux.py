@@ -1,4 +1,4 @@
-"""Bus: serial port by pyserial, in a thread of its own (Linux, CPython only)."""
+"""Bus: serial port by pyserial, a thread each way (Linux, CPython only)."""
 
 from firmware import aio
 from firmware.buses.serial_port import SerialPort
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: A blocking read in the thread ends after so many seconds, so that writes get their turn.
+#: A blocking read in the thread ends after so many seconds, so that closing is not held up.
 READ_S = 0.02
 
 
@@ -29,14 +29,16 @@ class LinuxSerial(SerialPort):
             )
         except (serial.SerialException, OSError, ValueError) as error:
             raise BusError("serial port " + path + ": " + str(error)) from None
-        self._worker = aio.Worker("serial")
+        # pyserial's POSIX port may be read and written from two threads at once.
+        self._reader = aio.Worker("serial-in")
+        self._writer = aio.Worker("serial-out")
         self._closed = False
 
-    async def _call(self, function: "Any", *args: "Any") -> "Any":
+    async def _call(self, worker: aio.Worker, function: "Any", *args: "Any") -> "Any":
         if self._closed:
             raise BusError("serial port " + self._path + " is closed")
         try:
-            return await self._worker.call(function, *args)
+            return await worker.call(function, *args)
         except (self._error, OSError, TypeError) as error:
             # pyserial raises TypeError when the port is closed under a waiting read.
             raise BusError("serial port " + self._path + ": " + str(error)) from None
@@ -58,13 +60,13 @@ class LinuxSerial(SerialPort):
 
     async def write(self, data: bytes) -> int:
         """Send; returns how many bytes were accepted. BusError."""
-        taken: int = await self._call(self._write, data[:4096])
+        taken: int = await self._call(self._writer, self._write, data[:4096])
         return taken
 
     async def read(self, most: int) -> bytes:
         """Wait for 1 to ``most`` bytes. Cancelling it loses nothing. BusError."""
         while not self._got:
-            await self._call(self._read, 4096)
+            await self._call(self._reader, self._read, 4096)
         data = bytes(self._got[:most])
         del self._got[:most]
         return data
@@ -83,7 +85,9 @@ class LinuxSerial(SerialPort):
             return
         self._closed = True
         try:
-            await self._worker.call(self._port.close)
+            await self._writer.call(self._port.cancel_write)
+            await self._reader.call(self._port.close)
         except (self._error, OSError):  # gone already
             pass
-        self._worker.close()
+        self._reader.close()
+        self._writer.close()

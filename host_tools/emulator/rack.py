@@ -57,7 +57,7 @@ class Rack(Wire):
         board: Mapping[str, Any] | None = None,
         unix_seconds: int | None = DEFAULT_TIME,
     ) -> None:
-        board = load_board() if board is None else board
+        board = _filled(board)
         self.board = board
         self._clock_us = clock_us
         self.transfers = 0
@@ -110,6 +110,17 @@ class Rack(Wire):
     def now_us(self) -> int:
         """The injected clock."""
         return self._clock_us()
+
+
+def _filled(board: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``board`` with the virtual board's chips in the places that it leaves empty: the
+    rack has every chip, whether the terminal's board knows of it or not."""
+    whole = load_board()
+    if board is not None:
+        buses = {**whole["bus"], **board.get("bus", {})}
+        whole.update(board)
+        whole["bus"] = buses
+    return whole
 
 
 def _charset(chinese: str) -> str:

@@ -121,8 +121,8 @@ def test_a_panel_that_does_not_answer_is_named_and_comes_back_whole(make: Make) 
         rack.display.mute = False
         # Somebody pulled the ribbon: the memory is not what was last sent.
         rack.display.memory[:] = bytes([0x5A]) * len(rack.display.memory)
-        await display.show(bytes([3] * 1024))
-        assert rack.display.frame() == bytes([3] * 1024)
+        await display.show(bytes(1024))
+        assert rack.display.frame() == bytes(1024)
 
     run(main())
 

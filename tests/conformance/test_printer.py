@@ -216,11 +216,13 @@ def test_two_documents_at_once_come_out_one_after_the_other(make: Make) -> None:
 def test_status_requests_hidden_in_a_picture_confuse_nobody(make: Make) -> None:
     async def main() -> None:
         printer, rack = make()
-        row = (b"\x10\x04\x01\x10\x04\x02\x10\x04\x04" * 6)[:48]
+        row = b"\x10\x04\x04" * 16
+        rack.printer.paper_low = True  # as an answer about the cover it would mean "open"
         await printer.print([("image", 384, [row] * 200), ("text", "end", "")])
         assert rack.printer.paper.lines[-1] == "end"
         status = await printer.status()
         assert not (status.paper_out or status.cover_open or status.hot or status.error)
+        assert status.paper_low
         rack.printer.cover_open = True
         assert (await printer.status()).cover_open
 

@@ -111,6 +111,17 @@ def test_a_wrong_setting_names_key_and_allowed_values(
         assert part in text, text
 
 
+def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
+    board = copy.deepcopy(board_file.read(board_file.find("raspberry-pi")))
+    board["tamper"]["pin"] = 3
+    board["indicators"]["ok"] = 15
+    board["keypad"]["rows"][0] = 28
+    text = "\n".join(board_file.check(board))
+    assert "tamper.pin: pin 3 of bus 'header' already belongs to I2C port 1" in text
+    assert "indicators.ok: pin 15 of bus 'header' already belongs to bus.uart0.path" in text
+    assert "keypad.rows[0]: pin 28 is not on bus 'header'; allowed: 0 to 27" in text
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.floats(), st.just([]),
     st.lists(st.integers(0, 300), max_size=3), st.dictionaries(st.text(max_size=3), st.integers()),

@@ -56,7 +56,39 @@ def test_any_command_and_data_bytes_leave_a_frame(controller: str, parts: list[b
     chip = OledChip(controller=controller)
     for i, part in enumerate(parts):
         chip.transfer(1 + i % 2, part)
-    assert len(chip.frame()) == 1024
+    slow = bytes(
+        sum(chip.lit(x, page * 8 + bit) << bit for bit in range(8))
+        for page in range(8)
+        for x in range(128)
+    )
+    assert chip.frame() == slow
+
+
+@pytest.mark.parametrize("controller", ["ssd1306", "sh1106"])
+@pytest.mark.parametrize(
+    "extra", [b"", b"\xa7", b"\xa5", b"\xae", b"\xa0", b"\xc0", b"\x45", b"\xa8\x1f"]
+)
+def test_what_the_eye_sees(controller: str, extra: bytes) -> None:
+    chip = OledChip(controller=controller)
+    chip.transfer(1, b"\x8d\x14\xa1\xc8\xaf\xb0\x00\x10" + extra)
+    chip.memory[:] = bytes(len(chip.memory))
+    chip.transfer(1, b"\xb0\x00\x10")
+    chip.transfer(2, b"\x01")
+    rows = chip.rows()
+    lit = [(x, y) for y in range(64) for x in range(128) if rows[y][x] == "#"]
+    if extra == b"\xa7":
+        assert len(lit) == 8191 and (0, 0) not in lit
+    elif extra == b"\xa5":
+        assert len(lit) == 8192
+    elif extra == b"\xae":
+        assert lit == []
+    else:
+        place = {b"\xa0": (127, 0), b"\xc0": (0, 63), b"\x45": (0, 59)}.get(extra, (0, 0))
+        assert lit == [place]
+    frame = chip.frame()
+    assert {
+        (i % 128, i // 128 * 8 + b) for i in range(1024) for b in range(8) if frame[i] >> b & 1
+    } == set(lit)
 
 
 ESC = st.sampled_from([b"\x1b", b"\x1c", b"\x1d", b"\x10"])

@@ -192,6 +192,13 @@ class OledChip:
 
     def frame(self) -> bytes:
         """What the panel shows, in page order (bit 0 on top), width * height / 8 bytes."""
+        straight = self.remap and self.scan_reversed and not (self.start_line or self.offset)
+        plain = straight and self.on and not self.entire_on and self.multiplex >= self.height - 1
+        if plain and (self.charge_pump or self.controller == "sh1106"):
+            # The usual mounting: memory is the picture, which a page asks for often.
+            starts = [page * self.columns + self.visible_from for page in range(self.height // 8)]
+            picture = b"".join(self.memory[at : at + self.width] for at in starts)
+            return bytes(byte ^ 0xFF for byte in picture) if self.inverted else picture
         return bytes(
             sum(self.lit(x, page * 8 + bit) << bit for bit in range(8))
             for page in range(self.height // 8)
