@@ -1,0 +1,89 @@
+"""From power-on to the idle screen: splash, self-test, recovery, provisioning.
+
+Nothing here gives up silently: what fails is named on the screen and put into
+``Terminal.blocked``, which every payment asks first.
+"""
+
+from firmware.app.terminal import Terminal
+from firmware.errors import TillError
+from firmware.payment.journal import records
+from firmware.services import provisioning, self_test
+from firmware.services.host_session import HostSession
+from firmware.ui import screens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.ui.view import View
+
+
+async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
+    """Bring the terminal up. Raises only when not even the display works."""
+    t = Terminal(devices, view, board)
+    lines: "list[tuple[str, str]]" = []
+    await view.show(screens.boot(lines))
+
+    async def show(result: self_test.Result) -> None:
+        if result.state != "absent":
+            lines.append((result.kind, result.state))
+            await view.show(screens.boot(lines))
+
+    t.results = await self_test.run(devices, int(board["built"]), show)
+    for result in t.results:
+        if result.state == "fail" and result.kind in self_test.ESSENTIAL:
+            t.blocked.append(result.text_key)
+    await _recover(t)
+    await _provision(t)
+    return t
+
+
+def _storage_works(t: Terminal) -> bool:
+    for result in t.results:
+        if result.kind in ("files", "vault", "entropy") and result.state in ("fail", "absent"):
+            return False
+    return True
+
+
+async def _recover(t: Terminal) -> None:
+    """Fold the journal; owe what it owes; name what is damaged."""
+    if not _storage_works(t):
+        return
+    try:
+        report = await t.journal.open()
+        codes = [notice.code for notice in report.notices]
+        body: "dict[int, Any]" = {records.K_VERSION: str(t.board["version"])}
+        if codes:
+            body[records.K_NOTICES] = codes[:16]
+        if report.trading == "ok":
+            await t.journal.append(records.BOOT, body, sync=False)
+        elif report.trading == "confirm":
+            t.blocked.append("error.journal_confirm")
+        else:
+            t.blocked.append("error.journal_blocked")
+        language = t.journal.state.settings.get("language")
+        if language:
+            t.view.set_language(str(language))
+    except TillError as error:
+        t.blocked.append(error.text_key)
+        t.results.append(self_test.Result("journal", "fail", error.text_key, str(error)))
+
+
+async def _provision(t: Terminal) -> None:
+    """Read who this terminal is. Without a bundle it says so and takes no payment."""
+    if not _storage_works(t):
+        return
+    devices = t.devices
+    try:
+        await provisioning.factory_install(devices.files, devices.vault, str(t.board["serial"]))
+        provision = await provisioning.load(devices.files, t.board["trust"], str(t.board["serial"]))
+        await provisioning.install(devices.vault, provision)
+    except TillError as error:
+        t.blocked.append(error.text_key)
+        t.results.append(self_test.Result("provisioning", "fail", error.text_key, str(error)))
+        return
+    t.provision = provision
+    t.test = provision.test
+    if not t.journal.state.settings.get("language"):
+        t.view.set_language(provision.terminal.languages[0])
+    t.session = HostSession(devices, t.journal, provision)

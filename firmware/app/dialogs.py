@@ -1,0 +1,164 @@
+"""Questions to the person in front of the terminal: keys in, an answer out."""
+
+from firmware import aio
+from firmware.errors import Cancelled, Timeout
+from firmware.ui import screens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.app.terminal import Terminal
+    from firmware.ui.tree import Screen
+
+#: A message stays this long unless a key ends it earlier.
+MESSAGE_MS = 10_000
+
+
+async def key(t: "Terminal", timeout_ms: int) -> str:
+    """The next key press. Timeout when none comes; the key clicks."""
+    name, value = await aio.first(("key", t.devices.keypad.read()), timeout_ms=timeout_ms)
+    if name == "timeout":
+        raise Timeout("no key for " + str(timeout_ms) + " ms")
+    await t.sound("key")
+    return str(value)
+
+
+async def message(
+    t: "Terminal",
+    text_key: str,
+    fields: "dict[str, Any] | None" = None,
+    timeout_ms: int = MESSAGE_MS,
+) -> None:
+    """Show a text until Enter, Cancel or Clear, or until it has been read long enough."""
+    await t.view.show(screens.message(text_key, fields or {}))
+    await acknowledge(t, timeout_ms)
+
+
+async def acknowledge(t: "Terminal", timeout_ms: int) -> None:
+    """Leave what is shown until Enter, Cancel or Clear, or for ``timeout_ms``."""
+    started = aio.ticks_ms()
+    while True:
+        left = timeout_ms - aio.elapsed_ms(started)
+        if left <= 0:
+            return
+        name, value = await aio.first(("key", t.devices.keypad.read()), timeout_ms=left)
+        if name == "timeout" or value in ("enter", "cancel", "clear"):
+            return
+
+
+async def confirm(
+    t: "Terminal",
+    text_key: str,
+    fields: "dict[str, Any] | None",
+    timeout_ms: int,
+    no: str = "hint.no",
+    yes: str = "hint.yes",
+) -> bool:
+    """Enter is yes, Cancel and silence are no."""
+    await t.view.show(screens.question(text_key, fields or {}, no, yes))
+    while True:
+        try:
+            pressed = await key(t, timeout_ms)
+        except Timeout:
+            return False
+        if pressed == "enter":
+            return True
+        if pressed == "cancel":
+            return False
+
+
+async def choose(
+    t: "Terminal", title_key: str, items: "list[str]", timeout_ms: int
+) -> "int | None":
+    """Pick one of ``items`` with a digit, or arrows and Enter; None for Cancel or silence."""
+    return await _pick(t, len(items), timeout_ms, lambda at: screens.choose(title_key, items, at))
+
+
+async def _pick(
+    t: "Terminal", count: int, timeout_ms: int, screen: "Callable[[int], Screen]"
+) -> "int | None":
+    selected = 0
+    while True:
+        await t.view.show(screen(selected))
+        try:
+            pressed = await key(t, timeout_ms)
+        except Timeout:
+            return None
+        if pressed == "cancel":
+            return None
+        if pressed == "enter":
+            return selected
+        if pressed == "up":
+            selected = (selected - 1) % count
+        elif pressed == "down":
+            selected = (selected + 1) % count
+        elif len(pressed) == 1 and pressed in "123456789" and int(pressed) <= count:
+            return int(pressed) - 1
+
+
+async def menu(t: "Terminal", title_key: str, keys: "list[str]", timeout_ms: int) -> "int | None":
+    """As ``choose``, for choices that are text keys of ours."""
+    return await _pick(t, len(keys), timeout_ms, lambda at: screens.menu(title_key, keys, at))
+
+
+async def lines(
+    t: "Terminal", title_key: str, items: "list[tuple[str, str]]", timeout_ms: int
+) -> None:
+    """A page of (name, value) lines that up and down scroll, until Enter or Cancel."""
+    first = 0
+    while True:
+        await t.view.show(screens.info(title_key, items, first))
+        try:
+            pressed = await key(t, timeout_ms)
+        except Timeout:
+            return
+        if pressed in ("enter", "cancel", "clear"):
+            return
+        if pressed == "down" and first < len(items) - 1:
+            first += 1
+        elif pressed == "up" and first > 0:
+            first -= 1
+
+
+async def digits(t: "Terminal", title_key: str, most: int, timeout_ms: int) -> str:
+    """A secret number (supervisor code): only its length is shown. Cancelled, Timeout."""
+    typed = ""
+    while True:
+        await t.view.show(screens.secret(title_key, len(typed)))
+        pressed = await key(t, timeout_ms)
+        if pressed == "cancel":
+            raise Cancelled("code entry")
+        if pressed == "enter" and typed:
+            return typed
+        if pressed == "clear":
+            typed = typed[:-1]
+        elif pressed.isdigit() and len(typed) + len(pressed) <= most:
+            typed += pressed
+
+
+class CancelWatch:
+    """Notes a Cancel key pressed while the card works."""
+
+    def __init__(self, t: "Terminal") -> None:
+        self._t = t
+        self.pressed = False
+        self._task = aio.spawn("cancel watch", self._watch())
+
+    async def _watch(self) -> None:
+        while not self.pressed:
+            self.pressed = await self._t.devices.keypad.read() == "cancel"
+
+    async def pause(self) -> None:
+        """Leave the keypad to a dialog."""
+        await self.stop()
+
+    def resume(self) -> None:
+        """Watch again."""
+        self._task = aio.spawn("cancel watch", self._watch())
+
+    async def stop(self) -> None:
+        """Stop watching; later keys are left for the next reader."""
+        self._task.cancel()
+        await self._task.done.wait()

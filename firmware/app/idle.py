@@ -1,0 +1,105 @@
+"""The idle screen, and what each key does from there."""
+
+from firmware import aio
+from firmware.app import dialogs, menu, sale
+from firmware.app.terminal import Terminal
+from firmware.errors import Cancelled, TillError, Timeout
+from firmware.services import calendar
+from firmware.ui import screens
+
+#: The clock on the screen shows minutes; bars and battery may change sooner.
+REFRESH_MS = 5_000
+
+
+async def run(t: Terminal) -> None:
+    """Serve the merchant until the power goes."""
+    t.devices.keypad.flush()
+    while True:
+        await _guarded(t, _once(t))
+
+
+async def _guarded(t: Terminal, step: "object") -> None:
+    """No error of a flow reaches the merchant as anything but a text."""
+    try:
+        await step  # type: ignore[misc]
+    except Cancelled:
+        await t.lamps("ready")
+    except Timeout:
+        await t.lamps("ready")
+    except TillError as error:
+        await t.lamps("error")
+        await t.sound("error")
+        await dialogs.message(t, error.text_key, {"detail": str(error)[:60]})
+
+
+async def _once(t: Terminal) -> None:
+    await show(t)
+    reader = t.devices.card_reader
+    sources = [("key", t.devices.keypad.read())]
+    if reader is not None and not t.blocked and not await reader.present():
+        sources.append(("card", reader.wait_present()))
+    if t.devices.tamper is not None and "error.tamper" not in t.blocked:
+        sources.append(("tamper", t.devices.tamper.wait_open()))
+    name, value = await aio.first(*sources, timeout_ms=REFRESH_MS)
+    if name == "timeout":
+        return
+    if name == "tamper":
+        await _tampered(t)
+        return
+    if name == "card":
+        await sale.run(t, "")
+        return
+    await t.sound("key")
+    if value == "menu" or value == "func":
+        await menu.run(t)
+    elif value == "feed":
+        await menu.feed(t)
+    elif value == "enter" or (value.isdigit() and value not in ("0", "00")):
+        await sale.run(t, value if value != "enter" else "")
+
+
+async def show(t: Terminal) -> None:
+    """Draw the idle screen from the devices' present state."""
+    clock = "--:--"
+    try:
+        now = await t.local_time()
+        clock = calendar.digits(now[3], 2) + ":" + calendar.digits(now[4], 2)
+    except TillError as error:
+        t.note_failure("clock", error)
+    bars = 0
+    try:
+        if t.devices.network is not None:
+            status = await t.devices.network.status()
+            bars = status.bars if status.up else 0
+    except TillError as error:
+        t.note_failure("network", error)
+    percent, mains = None, False
+    try:
+        if t.devices.power is not None:
+            supply = await t.devices.power.status()
+            percent, mains = supply.percent, supply.mains
+    except TillError as error:
+        t.note_failure("power", error)
+    notices = list(t.blocked)
+    state = t.journal.state
+    if not notices and state.debt is not None:
+        notices.append("idle.reversal_owed")
+    shop = t.provision.merchant.name if t.provision is not None else ""
+    if t.provision is not None and t.view.language == "zh":
+        shop = t.provision.merchant.name_zh or shop
+    await t.lamps("error" if t.blocked else "ready")
+    await t.view.show(
+        screens.idle(
+            clock, bars, percent, mains, shop=shop, notices=notices, test=t.test,
+            emulated=t.devices.capabilities.emulated,
+        )
+    )  # fmt: skip
+
+
+async def _tampered(t: Terminal) -> None:
+    """The case opened: every key is erased at once, then said."""
+    await t.devices.vault.erase()
+    t.blocked.append("error.tamper")
+    await t.lamps("error")
+    await t.sound("error")
+    await dialogs.message(t, "error.tamper", {})

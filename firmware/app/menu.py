@@ -1,0 +1,186 @@
+"""The menu: what a merchant does between payments."""
+
+from firmware.app import dialogs, printing
+from firmware.payment.journal import records
+from firmware.services import calendar
+from firmware.text.texts import LANGUAGES
+from firmware.ui import screens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.app.terminal import Terminal
+
+MENU_TIMEOUT_MS = 60_000
+#: Wrong supervisor codes in a row before every code is refused; the count is
+#: journalled, so a restart does not help. A new provisioning bundle does.
+MOST_FAILURES = 5
+SUPERVISOR = "supervisor"
+
+ITEMS = (
+    "menu.reprint",
+    "menu.sign_in",
+    "menu.echo",
+    "menu.language",
+    "menu.self_test",
+    "menu.sign_out",
+    "menu.release",
+    "menu.about",
+)
+
+
+async def run(t: "Terminal") -> None:
+    """Show the menu until an item was done or Cancel was pressed."""
+    chosen = await dialogs.menu(t, "menu.title", list(ITEMS), MENU_TIMEOUT_MS)
+    if chosen is None:
+        return
+    await _ACTIONS[ITEMS[chosen]](t)
+
+
+async def feed(t: "Terminal") -> None:
+    """The paper feed key."""
+    await printing.feed(t)
+
+
+async def _reprint(t: "Terminal") -> None:
+    await printing.reprint_last(t)
+
+
+async def _sign_in(t: "Terminal") -> None:
+    if await _no_session(t):
+        return
+    assert t.session is not None
+    async with t.session.lock:
+        await t.view.show(screens.progress("sale.stage.signing_in"))
+        await t.session.sign_in()
+    await dialogs.message(t, "network.signed_in", {"batch": calendar.digits(t.session.batch, 6)})
+
+
+async def _sign_out(t: "Terminal") -> None:
+    if await _no_session(t):
+        return
+    assert t.session is not None
+    async with t.session.lock:
+        await t.view.show(screens.progress("sale.stage.connecting"))
+        await t.session.sign_out()
+    await dialogs.message(t, "network.signed_out")
+
+
+async def _network_test(t: "Terminal") -> None:
+    if await _no_session(t):
+        return
+    assert t.session is not None
+    await t.view.show(screens.progress("sale.stage.connecting"))
+    async with t.session.lock:
+        took = await t.session.echo()
+    await dialogs.message(t, "network.ok", {"ms": took})
+
+
+async def _no_session(t: "Terminal") -> bool:
+    """Say why there is no session, if there is none."""
+    if t.session is not None:
+        return False
+    await dialogs.message(t, t.blocked[0] if t.blocked else "error.not_provisioned")
+    return True
+
+
+async def _language(t: "Terminal") -> None:
+    languages = t.provision.terminal.languages if t.provision is not None else ["en", "zh"]
+    own = dict(LANGUAGES)
+    names = [own[code] for code in languages if code in own]
+    chosen = await dialogs.choose(t, "menu.language", names, MENU_TIMEOUT_MS)
+    if chosen is None:
+        return
+    t.view.set_language(languages[chosen])
+    if "error.journal_blocked" not in t.blocked and "error.storage" not in t.blocked:
+        await t.journal.append(
+            records.SETTING,
+            {records.K_NAME: "language", records.K_VALUE: languages[chosen]},
+        )
+
+
+async def _self_test(t: "Terminal") -> None:
+    lines = [(r.kind, r.state) for r in t.results if r.state != "absent"]
+    await t.view.show(screens.self_test(lines))
+    data = {
+        "results": [(r.kind, r.state, r.detail) for r in t.results],
+        "serial": t.board["serial"],
+    }
+    data["version"] = t.board["version"]
+    await printing.slip(t, "self_test", data)
+
+
+async def _about(t: "Terminal") -> None:
+    items = [("about.version", str(t.board["version"])), ("about.serial", str(t.board["serial"]))]
+    items.append(("about.board", str(t.board["name"])))
+    if t.provision is not None:
+        items.append(("about.merchant", t.provision.merchant.merchant_id))
+        items.append(("about.terminal", t.provision.merchant.terminal_id))
+        items.append(("about.batch", calendar.digits(t.journal.state.batch, 6)))
+    for name, slot in sorted((await t.devices.vault.status()).items()):
+        items.append((name, slot.kcv + (" TEST" if slot.test else "")))
+    await dialogs.lines(t, "menu.about", items, MENU_TIMEOUT_MS)
+
+
+async def supervisor(t: "Terminal") -> bool:
+    """Ask for the supervisor's code. Failures are counted across restarts."""
+    assert t.provision is not None
+    failures = t.journal.state.failures.get(SUPERVISOR, 0)
+    if failures >= MOST_FAILURES:
+        await dialogs.message(t, "supervisor.locked")
+        return False
+    typed = await dialogs.digits(t, "supervisor.code", 12, MENU_TIMEOUT_MS)
+    # Counted before the comparison: cutting the power does not buy a guess.
+    await t.journal.append(
+        records.LOCKOUT, {records.K_WHO: SUPERVISOR, records.K_FAILURES: failures + 1}
+    )
+    stored = t.provision.terminal.supervisor_password
+    if not await t.devices.vault.check_password(stored, typed.encode()):
+        await t.sound("error")
+        await dialogs.message(t, "supervisor.wrong", {"left": MOST_FAILURES - failures - 1})
+        return False
+    await t.journal.append(records.LOCKOUT, {records.K_WHO: SUPERVISOR, records.K_FAILURES: 0})
+    return True
+
+
+async def _release(t: "Terminal") -> None:
+    """What only a supervisor may do: release a debt, confirm a damaged journal."""
+    if await _no_session(t) and "error.journal_confirm" not in t.blocked:
+        return
+    if "error.journal_confirm" in t.blocked:
+        if await supervisor(t):
+            await t.journal.confirm_damage(SUPERVISOR)
+            t.blocked.remove("error.journal_confirm")
+            await printing.slip(t, "damage", {"who": SUPERVISOR})
+        return
+    debt = t.journal.state.debt
+    if debt is None:
+        await dialogs.message(t, "release.none")
+        return
+    amount = t.amount_text(debt.request[records.K_AMOUNT])
+    if not await supervisor(t):
+        return
+    if not await dialogs.confirm(t, "release.confirm", {"amount": amount}, MENU_TIMEOUT_MS):
+        return
+    assert t.session is not None
+    async with t.session.lock:
+        if t.journal.state.debt is None:  # the background task was quicker
+            await dialogs.message(t, "release.none")
+            return
+        await t.journal.append(
+            records.RELEASED,
+            {records.K_STAN: debt.stan, records.K_WHO: SUPERVISOR, records.K_REASON: debt.reason},
+        )
+    stan = calendar.digits(debt.stan, 6)
+    await printing.slip(t, "release", {"stan": stan, "amount_text": amount, "who": SUPERVISOR})
+
+
+_ACTIONS = {
+    "menu.reprint": _reprint,
+    "menu.sign_in": _sign_in,
+    "menu.echo": _network_test,
+    "menu.language": _language,
+    "menu.self_test": _self_test,
+    "menu.sign_out": _sign_out,
+    "menu.release": _release,
+    "menu.about": _about,
+}

@@ -1,0 +1,454 @@
+"""A chip sale: amount, card, bank, result, receipt. One straight line.
+
+What unwinds it are exceptions (Cancelled, Timeout, errors with a text for the
+merchant), except in the protected section of ``_online``.
+"""
+
+from firmware import aio
+from firmware.app import dialogs, printing
+from firmware.app.card_run import CardRun
+from firmware.errors import Cancelled, TillError, Timeout
+from firmware.hal.card_reader import CardError
+from firmware.payment.emv import steps
+from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
+from firmware.payment.emv.kernel import Kernel
+from firmware.payment.emv.trace import Trace
+from firmware.payment.host import unionpay
+from firmware.payment.journal import records
+from firmware.payment.money import Entry
+from firmware.services import calendar, online, slip_data
+from firmware.services.host_session import DebtStands
+from firmware.ui import screens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.app.terminal import Terminal
+
+AMOUNT_TIMEOUT_MS = 60_000
+CARD_TIMEOUT_MS = 60_000
+RESULT_MS = 10_000
+APPROVED_MS = 1_500
+#: An unknown payment stays on the screen until somebody has seen it.
+UNKNOWN_MS = 600_000
+REMOVE_BEEP_MS = 2_000
+#: How long "cannot cancel now" stands in place of the stage.
+TOO_LATE_MS = 2_000
+#: A wrong PIN starts a new transaction at most this often (rules of money, 8).
+PIN_ROUNDS = 3
+WRONG_PIN = "55"
+
+
+#: What the card's end means to the merchant: by the kernel's reason, else its kind.
+_BY_REASON = {
+    "card_removed": "sale.torn",
+    "reader": "sale.reader",
+    "card_blocked": "sale.card_blocked",
+    "application_blocked": "sale.app_blocked",
+    "no_application": "sale.no_app",
+}
+_BY_KIND = {
+    "declined": "sale.declined_offline",
+    "terminated": "error.card_data",
+    "fallback": "sale.fallback",
+    "blocked_card": "sale.card_blocked",
+    "not_accepted": "sale.no_app",
+    "try_again": "sale.torn",
+}
+
+
+class NotReady(TillError):
+    """Something stands against taking payments; ``text_key`` says what."""
+
+    def __init__(self, text_key: str) -> None:
+        super().__init__(text_key)
+        self.text_key = text_key
+
+
+async def run(t: "Terminal", first_key: str) -> None:
+    """One sale from the first digit to the idle screen."""
+    if t.blocked:
+        raise NotReady(t.blocked[0])
+    amount = await _amount(t, first_key)
+    session = t.session
+    assert session is not None
+    await t.lamps("busy")
+    async with session.lock:
+        await _prepare(t)
+        try:
+            await _rounds(t, amount)
+        finally:
+            await t.devices.card_reader.power_off()
+            await _card_out(t)
+    await t.lamps("ready")
+
+
+async def _amount(t: "Terminal", first_key: str) -> int:
+    """Digits fill from the right; Enter takes the amount. Cancelled, Timeout."""
+    assert t.provision is not None
+    entry = Entry(t.currency, t.provision.terminal.largest_amount)
+    if first_key:
+        entry.key(first_key)
+    while True:
+        await t.view.show(screens.amount(entry.money().format(), t.currency.code))
+        pressed = await dialogs.key(t, AMOUNT_TIMEOUT_MS)
+        if pressed == "cancel":
+            raise Cancelled("amount entry")
+        if pressed == "clear":
+            entry.key("clear")
+        elif pressed == "enter":
+            if entry.money().minor:
+                return entry.money().minor
+            await _refuse(t, "sale.amount.zero")
+        elif pressed.isdigit() and not entry.key(pressed):
+            await _refuse(t, "sale.amount.too_large")
+
+
+async def _refuse(t: "Terminal", text_key: str) -> None:
+    await t.sound("error")
+    await dialogs.message(t, text_key, {}, 3_000)
+
+
+async def _prepare(t: "Terminal") -> None:
+    """What must go before a payment: the debt, the scripts, the keys."""
+    assert t.session is not None
+    stages = StageScreen(t, "")
+    try:
+        if t.session.journal.state.debt is not None or not t.session.signed_in:
+            stages.show("sale.stage.connecting")
+        await t.session.prepare()
+    finally:
+        await stages.stop()
+
+
+async def _rounds(t: "Terminal", amount: int) -> None:
+    """The transaction, and a new one after a wrong online PIN."""
+    assert t.session is not None
+    for attempt in range(PIN_ROUNDS):
+        code = await _transaction(t, amount, retry=attempt > 0)
+        if code in unionpay.SIGN_IN_AGAIN:
+            if t.session.signed_in_by_itself:
+                return  # a second refusal in a row is shown, not looped
+            t.session.signed_in_by_itself = True
+            await t.session.sign_in()
+            await dialogs.message(t, "sign_in.again")
+            return
+        t.session.signed_in_by_itself = False
+        if code != WRONG_PIN or attempt == PIN_ROUNDS - 1:
+            return
+        if not await t.devices.card_reader.present():
+            return
+        await t.session.prepare()
+
+
+async def _transaction(t: "Terminal", amount: int, retry: bool) -> str:
+    """One card, one cryptogram. Returns field 39, "" without an answer."""
+    session = t.session
+    assert session is not None
+    amount_text = t.amount_text(amount)
+    await _card_in(t, amount_text)
+    moment = await t.local_time()
+    sale = await _new_sale(t, amount, moment)
+    try:
+        channel = await t.devices.card_reader.power_on()
+    except CardError as error:
+        # The signal for a stripe fallback: the chip gave no answer to reset.
+        raise NotReady(error.text_key) from error
+    await t.view.show(screens.progress("sale.stage.card"))
+    kernel = Kernel(
+        terminal_config(t), _emv_transaction(t, sale), t.devices.entropy.random, Trace()
+    )
+    card = CardRun(t, kernel, channel, amount_text)
+    try:
+        step = await card.until_online()
+        if isinstance(step, steps.Outcome):
+            await _ended_offline(t, sale, step)
+            return ""
+        return await _online(t, sale, card, step, amount_text)
+    finally:
+        card.drop_pin()
+
+
+async def _new_sale(
+    t: "Terminal", amount: int, moment: "tuple[int, int, int, int, int, int]"
+) -> online.Sale:
+    session = t.session
+    assert session is not None
+    currency = t.currency
+    stan = await session.next_stan(
+        "sale",
+        {
+            records.K_BATCH: session.batch,
+            records.K_AMOUNT: amount,
+            records.K_CURRENCY: currency.number,
+            records.K_EXPONENT: currency.exponent,
+            records.K_LOCAL_TIME: calendar.stamp(moment),
+        },
+    )
+    return online.Sale(stan, session.batch, amount, currency.number, currency.exponent, moment)
+
+
+async def _card_in(t: "Terminal", amount_text: str) -> None:
+    """Wait for the card. Cancelled by the key, Timeout after a minute."""
+    reader = t.devices.card_reader
+    if await reader.present():
+        return
+    await t.view.show(screens.present_card(amount_text))
+    await t.sound("card")
+    while True:
+        name, value = await aio.first(
+            ("card", reader.wait_present()),
+            ("key", t.devices.keypad.read()),
+            timeout_ms=CARD_TIMEOUT_MS,
+        )
+        if name == "card":
+            return
+        if name == "timeout":
+            raise Timeout("no card")
+        if value == "cancel":
+            raise Cancelled("card prompt")
+
+
+def terminal_config(t: "Terminal") -> TerminalConfig:
+    """The kernel's configuration, from the provisioning bundle alone."""
+    assert t.provision is not None
+    merchant, terminal = t.provision.merchant, t.provision.terminal
+    aids = []
+    for aid in t.provision.aids:
+        aids.append(
+            AidConfig(
+                aid.aid, aid.partial, aid.tac_default, aid.tac_online, aid.tac_denial,
+                aid.floor_limit, aid.threshold, aid.target_percentage, aid.max_target_percentage,
+                aid.default_ddol, aid.default_tdol, aid.version, aid.name,
+            )
+        )  # fmt: skip
+    capks = []
+    for key in t.provision.capks:
+        capks.append(Capk(key.rid, key.index, key.modulus, key.exponent, key.sha1, key.expiry))
+    return TerminalConfig(
+        aids,
+        capks,
+        [(entry[0], entry[1], entry[2]) for entry in t.provision.revoked],
+        terminal.terminal_type,
+        terminal.capabilities,
+        terminal.additional_capabilities,
+        merchant.country,
+        str(t.board["serial"])[-8:],
+        merchant.terminal_id,
+        merchant.merchant_id,
+        merchant.category,
+        merchant.name,
+        pin_bypass=terminal.pin_bypass,
+        online_only=True,
+    )
+
+
+def _emv_transaction(t: "Terminal", sale: online.Sale) -> Transaction:
+    stamp = calendar.stamp(sale.moment)
+    return Transaction(
+        sale.amount,
+        sale.currency,
+        sale.exponent,
+        date=bytes.fromhex(stamp[2:8]),
+        time=bytes.fromhex(stamp[8:14]),
+        sequence=sale.stan,
+    )
+
+
+async def _online(
+    t: "Terminal", sale: online.Sale, card: CardRun, step: "steps.GoOnline", amount_text: str
+) -> str:
+    """From the journalled request to the committed result: nothing cancels this."""
+    session = t.session
+    assert session is not None
+    provision = session.provision
+
+    async def section() -> "tuple[online.Result, online.Authorisation, Any, dict[str, Any]]":
+        authorisation = await online.authorise(session, t.devices.vault, sale, step.tags, step.pin)
+        card.drop_pin()
+        outcome = await card.finish(card.resume(authorisation.for_card))
+        result = online.judge(authorisation, outcome)
+        receipt = slip_data.receipt(provision, t.board, sale, authorisation, outcome, result)
+        await online.commit(session, sale, result, outcome, receipt)
+        return result, authorisation, outcome, receipt
+
+    stages = StageScreen(t, amount_text)
+    try:
+        result, authorisation, outcome, receipt = await aio.protected(section())
+    finally:
+        await stages.stop()
+    await _show_result(t, sale, result, authorisation, outcome, receipt, amount_text)
+    return authorisation.code
+
+
+async def _show_result(
+    t: "Terminal",
+    sale: online.Sale,
+    result: online.Result,
+    authorisation: online.Authorisation,
+    outcome: "Any",
+    receipt: "dict[str, Any]",
+    amount_text: str,
+) -> None:
+    if result.outcome == "not_sent":
+        await _finish(t, "cancelled", authorisation.error.text_key, amount_text, "")
+        return
+    if result.outcome == records.OUTCOME_APPROVED:
+        await _finish(t, "approved", "", amount_text, receipt["auth_code"])
+        await printing.sale_slips(t, sale.stan, receipt)
+        return
+    if result.outcome == records.OUTCOME_DECLINED:
+        key = "host." + authorisation.code
+        await _finish(t, "declined", key, amount_text, authorisation.code)
+        await printing.slip(t, "declined", receipt)
+        return
+    await _reversed(t, authorisation, outcome, receipt, amount_text)
+
+
+async def _reversed(
+    t: "Terminal",
+    authorisation: online.Authorisation,
+    outcome: "Any",
+    receipt: "dict[str, Any]",
+    amount_text: str,
+) -> None:
+    """Unknown, or refused by the card: say so, then reverse (rules of money, 4)."""
+    session = t.session
+    assert session is not None
+    await t.lamps("error")
+    await t.sound("error")
+    await t.view.show(
+        screens.result("unknown", "unknown.hold", {}, amount_text, authorisation.code)
+    )
+    stages = StageScreen(t, amount_text)
+    try:
+        await session.pay_debt()
+    except TillError as error:
+        await stages.stop()
+        await t.sound("error")
+        await printing.slip(t, "unknown", receipt)
+        key = error.text_key if isinstance(error, DebtStands) else "idle.reversal_owed"
+        await t.view.show(screens.result("unknown", key, {}, amount_text, authorisation.code))
+        await dialogs.acknowledge(t, UNKNOWN_MS)
+        return
+    finally:
+        await stages.stop()
+    if authorisation.verdict is not None and authorisation.verdict.kind == "declined":
+        key = "host." + authorisation.code
+        await _finish(t, "declined", key, amount_text, authorisation.code)
+    else:
+        await _finish(t, "reversed", _why_reversed(authorisation, outcome), amount_text, "")
+    await printing.slip(t, "reversed", receipt)
+
+
+def _why_reversed(authorisation: online.Authorisation, outcome: "Any") -> str:
+    """Text key of what made a reversal due."""
+    if authorisation.verdict is None:
+        return "unknown.reversed"
+    if authorisation.verdict.kind == "unusable":
+        return "sale.host_mac"
+    if outcome.reason == "card_removed":
+        return "sale.torn"
+    return "sale.card_refused"
+
+
+async def _ended_offline(t: "Terminal", sale: online.Sale, outcome: "steps.Outcome") -> None:
+    """The card ended it before the acquirer was asked: nobody was charged."""
+    session = t.session
+    assert session is not None
+    if outcome.kind == "cancelled":
+        raise Cancelled(outcome.reason)
+    await session.journal.append(
+        records.NOTICE,
+        {
+            records.K_CODE: "not_online",
+            records.K_DETAIL: outcome.kind + ": " + outcome.reason,
+            records.K_STAN: sale.stan,
+        },
+        sync=False,
+    )
+    # A TC without host approval is never shown as approved (rules of money, 9).
+    kind = "declined" if outcome.kind == "approved" else outcome.kind
+    key = _BY_REASON.get(outcome.reason, _BY_KIND[kind])
+    await _finish(t, "declined", key, t.amount_text(sale.amount), "")
+
+
+async def _finish(t: "Terminal", kind: str, key: str, amount_text: str, code: str) -> None:
+    await t.lamps("ok" if kind == "approved" else "error")
+    await t.sound("ok" if kind == "approved" else "error")
+    await t.view.show(screens.result(kind, key, {}, amount_text, code))
+    if kind == "approved":
+        await aio.sleep_ms(APPROVED_MS)  # then the printing screen takes over
+    else:
+        await dialogs.acknowledge(t, RESULT_MS)
+
+
+async def _card_out(t: "Terminal") -> None:
+    """Ask for the card back, with a beep now and then, for as long as it is in."""
+    reader = t.devices.card_reader
+    if not await reader.present():
+        return
+    await t.view.show(screens.remove_card())
+    while True:
+        await t.sound("remove")
+        name, _ = await aio.first(("out", reader.wait_removed()), timeout_ms=REMOVE_BEEP_MS)
+        if name == "out":
+            return
+
+
+class StageScreen:
+    """Shows what the host session does, with seconds; answers the Cancel key
+    with a text, for nothing cancels a request that may have left."""
+
+    def __init__(self, t: "Terminal", amount_text: str) -> None:
+        self._t = t
+        self._amount = amount_text
+        self._stage = ""
+        self._changed = aio.Event()
+        self._started = aio.ticks_ms()
+        self._too_late_at: "int | None" = None
+        assert t.session is not None
+        self._session = t.session
+        self._session.on_stage = self.show
+        self._session.exchange.stage = self._exchange_stage
+        self._tasks = [aio.spawn("stage", self._draw()), aio.spawn("keys", self._keys())]
+
+    def show(self, text_key: str) -> None:
+        """Change the stage; drawn by the task."""
+        self._stage = text_key
+        self._changed.set()
+
+    def _exchange_stage(self, name: str) -> None:
+        self.show("sale.stage." + name)
+
+    async def _draw(self) -> None:
+        while True:
+            if self._stage:
+                seconds = aio.elapsed_ms(self._started) // 1000
+                stage = self._stage
+                if self._too_late_at is not None:
+                    if aio.elapsed_ms(self._too_late_at) < TOO_LATE_MS:
+                        stage = "sale.cancel_not_now"
+                    else:
+                        self._too_late_at = None
+                await self._t.view.show(screens.progress(stage, seconds, self._amount))
+            await aio.first(("changed", self._changed.wait()), timeout_ms=1000)
+            self._changed.clear()
+
+    async def _keys(self) -> None:
+        while True:
+            if await self._t.devices.keypad.read() == "cancel":
+                self._too_late_at = aio.ticks_ms()
+                self._changed.set()
+                await self._t.sound("error")
+
+    async def stop(self) -> None:
+        """End the tasks; the keypad is free again. Harmless twice."""
+        self._session.on_stage = None
+        self._session.exchange.stage = None
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            await task.done.wait()
+        self._tasks = []

@@ -1,0 +1,79 @@
+"""The terminal as the flows see it: its devices, its books, what blocks it."""
+
+from firmware.errors import TillError
+from firmware.payment.journal.journal import Journal
+from firmware.payment.money import Currency, Money
+from firmware.services import calendar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.services.host_session import HostSession
+    from firmware.services.provision import Provision
+    from firmware.services.self_test import Result
+    from firmware.ui.view import View
+
+
+class Terminal:
+    """Everything that a flow needs; made by ``app/boot.py``."""
+
+    def __init__(self, devices: "Any", view: "View", board: "dict[str, Any]") -> None:
+        self.devices = devices
+        self.view = view
+        self.board = board
+        self.journal = Journal(devices.files, devices.vault)
+        self.provision: "Provision | None" = None
+        self.session: "HostSession | None" = None
+        self.results: "list[Result]" = []
+        #: Text keys of what stands against taking payments; empty when ready.
+        self.blocked: "list[str]" = []
+        self.test = False
+        #: Set by a flow that ended with the card still in the slot.
+        self.ready = False
+
+    @property
+    def currency(self) -> Currency:
+        """The merchant's currency. NotProvisioned is refused long before."""
+        assert self.provision is not None
+        merchant = self.provision.merchant
+        return Currency.by_number(merchant.currency)
+
+    def amount_text(self, minor: int) -> str:
+        """An amount as the screen shows it."""
+        return Money(minor, self.currency).format()
+
+    async def now(self) -> int:
+        """Unix seconds, UTC. ClockError."""
+        return int(await self.devices.clock.now())
+
+    async def local_time(self) -> "tuple[int, int, int, int, int, int]":
+        """(year, month, day, hour, minute, second) in the merchant's zone."""
+        offset = self.provision.terminal.utc_offset if self.provision is not None else 0
+        return calendar.civil(await self.now() + offset * 60)
+
+    async def sound(self, name: str) -> None:
+        """A sound, if the terminal can; a broken buzzer stops nobody."""
+        if self.devices.indicators is not None:
+            try:
+                await self.devices.indicators.sound(name)
+            except TillError as error:
+                self.note_failure("indicators", error)
+
+    async def lamps(self, *on: str) -> None:
+        """Light these lamps and no other."""
+        if self.devices.indicators is None:
+            return
+        try:
+            for name in ("ready", "busy", "ok", "error"):
+                await self.devices.indicators.lamp(name, name in on)
+        except TillError as error:
+            self.note_failure("indicators", error)
+
+    def note_failure(self, kind: str, error: TillError) -> None:
+        """Keep a device's latest failure for the self-test page and the PC."""
+        for result in self.results:
+            if result.kind == kind:
+                result.state = "fail"
+                result.text_key = error.text_key
+                result.detail = str(error)

@@ -1,0 +1,100 @@
+"""Boot: board -> self-test -> recover -> app.
+
+    python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET]
+
+``BOARD.py`` is what ``till board build`` made; a device bundle calls ``run``
+with its own board data instead.
+"""
+
+import sys
+
+from firmware import aio, board_loader
+from firmware.app import boot, idle, printing
+from firmware.errors import TillError
+from firmware.text.texts import Texts
+from firmware.ui.view import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.buses.wire import Wire
+
+#: Exit codes of the process.
+USAGE = 2
+NO_DISPLAY = 3
+
+
+async def serve(
+    board: "dict[str, Any]",
+    wire: "Wire | None",
+    data_dir: str,
+    on_screen: "Callable[[dict[str, Any]], None] | None" = None,
+    given: "dict[str, Any] | None" = None,
+) -> None:
+    """Boot and serve the merchant until cancelled.
+
+    ``on_screen`` hears of every screen's tree (redacted): the debug link.
+    ``given``: ready devices by kind, as ``board_loader.build`` takes them.
+    """
+    devices = await board_loader.build(board, wire, data_dir, given)
+    if devices.display is None:
+        for kind, driver, error in devices.failures:
+            print("till: " + kind + " " + driver + ": " + str(error), file=sys.stderr)
+        raise SystemExit(NO_DISPLAY)
+    view = View(devices.display, Texts(board["languages"][0]))
+    view.on_screen = on_screen
+    terminal = await boot.boot(devices, view, board)
+    background = []
+    if terminal.session is not None:
+        await terminal.session.agree_on_keys()
+        background.append(aio.spawn("reversals", terminal.session.retry_debts()))
+        if not terminal.blocked:
+            await printing.owed(terminal)
+    try:
+        await idle.run(terminal)
+    finally:
+        for task in background:
+            task.cancel()
+
+
+def _arguments(words: "list[str]") -> "dict[str, str]":
+    given: "dict[str, str]" = {}
+    for at in range(0, len(words) - 1, 2):
+        if words[at] not in ("--board", "--data", "--wire"):
+            break
+        given[words[at][2:]] = words[at + 1]
+    if "board" not in given or "data" not in given or len(given) * 2 != len(words):
+        print(__doc__, file=sys.stderr)
+        raise SystemExit(USAGE)
+    return given
+
+
+def main(words: "list[str]") -> None:
+    """The process's entry point on Linux."""
+    given = _arguments(words)
+    board = board_loader.load(given["board"])
+    wire: "Any" = None
+    on_screen = None
+    if "wire" in given:
+        import json
+
+        from firmware.buses.wire_stream import connect
+
+        wire = connect(given["wire"])
+
+        def on_screen(tree: "dict[str, Any]") -> None:
+            wire.transfer("debug", 1, json.dumps(tree).encode())
+
+    try:
+        aio.run(serve(board, wire, given["data"], on_screen))
+    except TillError as error:
+        print("till: " + str(error), file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,148 @@
+"""Power-on self-test: every device answers for itself, by name.
+
+A device that fails stays named on screen and slip; what it blocks is decided
+by the caller: no payment without vault, storage, entropy, keypad, clock and
+card reader, while a sale does complete without printer or lamps.
+"""
+
+from firmware.errors import TillError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+#: Device kinds in the order in which they are tested and shown.
+KINDS = (
+    "display", "keypad", "files", "entropy", "vault", "clock", "tamper", "power",
+    "card_reader", "printer", "network", "indicators",
+)  # fmt: skip
+#: Without these no payment starts.
+ESSENTIAL = ("display", "keypad", "files", "entropy", "vault", "clock", "tamper", "card_reader")
+#: Storage below this is a failure: a payment and its reversal must fit.
+LEAST_FREE_BYTES = 256 * 1024
+
+
+class Result:
+    """``state``: "ok", "warn" (works, needs attention), "fail", "absent"."""
+
+    def __init__(self, kind: str, state: str, text_key: str = "", detail: str = "") -> None:
+        self.kind = kind
+        self.state = state
+        self.text_key = text_key
+        self.detail = detail
+
+
+async def run(
+    devices: "Any",
+    build_time: int,
+    on_result: "Callable[[Result], Awaitable[None]]",
+) -> "list[Result]":
+    """Test each device; ``on_result`` hears of each result as it comes.
+
+    ``build_time``: Unix seconds of this firmware's build; an earlier clock is
+    wrong (rules of money, 20).
+    """
+    failed = {}
+    for kind, driver, error in devices.failures:
+        failed[kind] = driver + ": " + str(error)
+    results = []
+    for kind in KINDS:
+        if kind in failed:
+            result = Result(kind, "fail", "error." + kind, failed[kind])
+        elif getattr(devices, kind) is None:
+            result = Result(kind, "absent")
+        else:
+            result = await _one(kind, getattr(devices, kind), build_time)
+        results.append(result)
+        await on_result(result)
+    return results
+
+
+async def _one(kind: str, device: "Any", build_time: int) -> Result:
+    try:
+        check = _CHECKS.get(kind)
+        complaint = await check(device, build_time) if check else None
+    except TillError as error:
+        return Result(kind, "fail", error.text_key, str(error))
+    if complaint is None:
+        return Result(kind, "ok")
+    state, text_key, detail = complaint
+    return Result(kind, state, text_key, detail)
+
+
+async def _files(files: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    free = await files.free()
+    if free < LEAST_FREE_BYTES:
+        return "fail", "error.storage_full", str(free) + " bytes left"
+    return None
+
+
+async def _entropy(entropy: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await entropy.self_test()
+    return None
+
+
+async def _vault(vault: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await vault.open()
+    return None
+
+
+async def _clock(clock: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    now = await clock.now()
+    if now < build_time:
+        return "fail", "error.clock_wrong", "the clock is earlier than this firmware"
+    return None
+
+
+async def _tamper(tamper: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    if await tamper.open():
+        return "fail", "error.tamper", "the case is open"
+    return None
+
+
+async def _power(power: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await power.status()
+    if status.percent is not None and status.percent < 10 and not status.mains:
+        return "warn", "error.battery_low", str(status.percent) + " %"
+    return None
+
+
+async def _reader(reader: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await reader.present()
+    return None
+
+
+async def _printer(printer: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await printer.status()
+    if status.paper_out:
+        return "warn", "error.printer_paper", "no paper"
+    if status.cover_open:
+        return "warn", "error.printer_cover", "cover open"
+    if status.hot:
+        return "warn", "error.printer_hot", "head too hot"
+    if status.error:
+        return "fail", "error.printer", "the printer reports an error"
+    if status.paper_low:
+        return "warn", "error.printer_paper_low", "paper near its end"
+    return None
+
+
+async def _network(network: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await network.status()
+    if not status.up:
+        return "warn", "error.network_link", "no link"
+    return None
+
+
+_CHECKS = {
+    "files": _files,
+    "entropy": _entropy,
+    "vault": _vault,
+    "clock": _clock,
+    "tamper": _tamper,
+    "power": _power,
+    "card_reader": _reader,
+    "printer": _printer,
+    "network": _network,
+}
