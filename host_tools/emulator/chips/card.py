@@ -89,6 +89,7 @@ class Card:
     def _power_off(self) -> None:
         self._powered = False
         self._silent = False
+        self._torn_next = False
         self._current: Application | None = None
         self._in_pse = False
         self._matched = -1
@@ -143,6 +144,10 @@ class Card:
             application.reset()
         self._power_off()
 
+    def tear_next(self) -> None:
+        """Pull the card at its next command, once."""
+        self._torn_next = True
+
     def exchange(self, command: bytes) -> tuple[bytes, int]:
         """(response with SW1 SW2, busy time in us); b"" from a card that is off,
         mute or torn."""
@@ -151,6 +156,9 @@ class Card:
         if len(command) < 4 or len(command) > 261:
             return WRONG_LENGTH.to_bytes(2, "big"), BUSY_OTHER
         fault = self._count(command)
+        if self._torn_next:
+            self._torn_next = False
+            fault = {"kind": "torn"}
         if fault is not None and fault["kind"] in ("torn", "mute"):
             self.torn = fault["kind"] == "torn"
             self._silent = True

@@ -51,10 +51,8 @@ function drawFrame(message) {
   }
 }
 
-function describe(node) {
-  if (!node) return "";
-  const own = node.text || node.value || "";
-  return [own, ...(node.children || []).map(describe)].filter(Boolean).join(". ");
+function describe(tree) {
+  return (tree.nodes || []).map((node) => node.text || node.items || node.count || "").filter(Boolean).join(". ");
 }
 
 function addTrace(entry) {
@@ -119,7 +117,7 @@ function drawState(state) {
 
 const HANDLERS = {
   frame: drawFrame,
-  screen: (m) => { $("oled").setAttribute("aria-label", "Display: " + describe(m.tree)); document.body.dataset.screen = m.tree.name; },
+  screen: (m) => { $("oled").setAttribute("aria-label", "Display: " + describe(m.tree)); document.body.dataset.screen = m.tree.screen || ""; },
   lamps: (m) => { for (const [name, on] of Object.entries(m.lamps)) { const lamp = $(`lamp-${name}`); if (lamp) lamp.classList.toggle("on", on); } },
   sound: (m) => beep(m.frequency, 120),
   paper: (m) => {

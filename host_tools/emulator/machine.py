@@ -1,0 +1,267 @@
+"""A virtual handheld that runs: the terminal's process, its chips, its bank.
+
+The terminal is a process of its own (``python -m firmware.main``) that
+reaches the chips over the wire's Unix socket and the bank over the virtual
+modem. Cutting the power is killing that process; chips, paper, card and bank
+go on, as they would.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from host_tools import board_file
+from host_tools.acquirer.inprocess import InProcessAcquirer
+from host_tools.acquirer.server import AcquirerServer
+from host_tools.commands.board import build_time, version
+from host_tools.emulator import tap
+from host_tools.emulator.chips.net import TcpEndpoint
+from host_tools.emulator.deck import Deck, load
+from host_tools.emulator.rack import Rack, load_board
+from host_tools.emulator.rack_server import RackServer
+from host_tools.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+#: The name that the terminal dials; the virtual modem connects it to the bank.
+BANK_HOST = "bank.test"
+STOP_SECONDS = 3
+
+
+class Machine:
+    """Everything behind the page, the demo and the scripted runs.
+
+    ``folder`` holds the terminal's storage, its compiled board and the wire's
+    socket; it is made if absent. ``listen`` hears of trace entries.
+    """
+
+    def __init__(self, folder: Path, board: str = "virtual", seed: int | None = None) -> None:
+        self.folder = folder
+        self.board_name = board
+        self.board = load_board(board)
+        self.deck: Deck = load()
+        self.acquirer = InProcessAcquirer(self.deck)
+        self.rack = Rack(_monotonic_us, seed, self.board, int(time.time()))
+        self.inserted = ""
+        self.printed_stderr: list[str] = []
+        self.listeners: list[Callable[[tap.Entry], None]] = []
+        self._rack_server = RackServer(self.rack)
+        self._bank_server = AcquirerServer(self.acquirer.bank, self.acquirer.context, port=0)
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._cards: dict[str, Any] = {}
+        self._tapped_slot = self.rack.slot.transfer
+        self.rack.slot.transfer = self._tap_slot  # type: ignore[method-assign]
+        self._tapped_handle = self.acquirer.bank.handle
+        self.acquirer.bank.handle = self._tap_bank  # type: ignore[method-assign]
+
+    # ---- life ---------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the bank and the wire, provision the terminal if it is new, power it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
+        await self._bank_server.start()
+        port = self._bank_server.port
+        self.rack.net.dial = lambda host, _port: (
+            TcpEndpoint("127.0.0.1", port) if host == BANK_HOST else None
+        )
+        await self._rack_server.listen_unix(str(self.socket))
+        self._write_board()
+        await self.power_on()
+
+    def _write_board(self) -> None:
+        """Compile the board file, as ``till board build`` does."""
+        data = board_file.read(board_file.find(self.board_name))
+        module = board_file.module_text(board_file.compiled(data, version(), build_time()))
+        (self.folder / "board.py").write_text(module, encoding="utf-8")
+
+    def enrol(self, **wishes: Any) -> None:
+        """Provision the terminal with the test bank, as an engineer would."""
+        serial = str(self.board["board"]["serial"])
+        wishes.setdefault("host", BANK_HOST)
+        bundle, factory = self.acquirer.enrol(serial, **wishes)
+        data = self.folder / "data"
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, content in (("bundle.cbor", bundle), ("factory.cbor", factory)):
+            path = data / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+
+    @property
+    def socket(self) -> Path:
+        """The wire's Unix socket."""
+        return self.folder / "wire"
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The screen tree shown last; empty before the first."""
+        return self.rack.debug.tree or {}
+
+    @property
+    def powered(self) -> bool:
+        """Whether the terminal's process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def power_on(self) -> None:
+        """Start the terminal's process; harmless while it runs."""
+        if self.powered:
+            return
+        self.note("power on")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "firmware.main",
+            "--board", str(self.folder / "board.py"),
+            "--data", str(self.folder / "data"),
+            "--wire", str(self.socket),
+            cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        self._watch = asyncio.create_task(self._collect(self._process))
+
+    async def _collect(self, process: asyncio.subprocess.Process) -> None:
+        """Keep what the terminal says on stderr; it should say nothing."""
+        assert process.stderr is not None
+        async for line in process.stderr:
+            text = line.decode(errors="replace").rstrip()
+            self.printed_stderr.append(text)
+            self.note("stderr", text)
+        code = await process.wait()
+        if code not in (0, -9):
+            self.note("terminal ended", f"exit code {code}")
+
+    async def power_cut(self) -> None:
+        """Kill the terminal's process at once, as a power cut would."""
+        if self._process is not None and self.powered:
+            self._process.kill()
+            await self._process.wait()
+            self.rack.display.transfer(1, b"\xae")  # the panel goes dark with its supply
+            self.note("power cut")
+        if self._watch is not None:
+            await self._watch
+            self._watch = None
+
+    async def stop(self) -> None:
+        """End everything that ``start`` began."""
+        await self.power_cut()
+        await self._rack_server.close()
+        await self._bank_server.stop()
+        self.acquirer.close()
+        self.socket.unlink(missing_ok=True)
+
+    # ---- hands --------------------------------------------------------------------
+
+    def insert(self, name: str) -> None:
+        """Put a card of the deck in. UserError for a name that the deck lacks."""
+        if name not in self.deck.cards:
+            raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
+        if name not in self._cards:
+            self._cards[name] = self.deck.cards[name].make_card()
+        self.rack.slot.insert(self._cards[name])
+        self.inserted = name
+        self.note("card inserted", name)
+
+    def remove(self) -> None:
+        """Take the card out, whatever runs."""
+        self.rack.slot.remove()
+        if self.inserted:
+            self.note("card removed", self.inserted)
+        self.inserted = ""
+
+    def tear(self) -> None:
+        """Take the card out at its next command."""
+        card = self.rack.slot.card
+        if card is not None:
+            card.tear_next()
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after another, and wait until they are up again."""
+        end = self.rack.keys.type(keys)
+        await asyncio.sleep((end - _monotonic_us()) / 1_000_000 + 0.03)
+
+    async def screen(self, *names: str, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Wait until the terminal shows one of these screens; its tree.
+
+        UserError when it does not come in time, naming what is shown instead.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            tree = self.tree
+            if tree.get("screen") in names:
+                return tree
+            if time.monotonic() > deadline:
+                shown = tree.get("screen", "nothing")
+                raise UserError(
+                    f"the terminal shows {shown!r}, not {' or '.join(names)}; "
+                    + " | ".join(self.printed_stderr[-3:])
+                )
+            await asyncio.sleep(0.02)
+
+    async def leave(self, name: str, timeout_s: float = 10.0) -> None:
+        """Wait until the terminal no longer shows this screen. UserError as above."""
+        await self._until(
+            lambda: self.tree.get("screen") != name, timeout_s, f"still shows {name!r}"
+        )
+
+    async def booked(self, timeout_s: float = 10.0) -> None:
+        """Wait until the bank's ledger has one more transaction. UserError as above."""
+        before = len(self.acquirer.transactions())
+        await self._until(
+            lambda: len(self.acquirer.transactions()) > before, timeout_s, "no booking"
+        )
+
+    async def _until(self, what: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not what():
+            if time.monotonic() > deadline:
+                raise UserError(f"{complaint} after {timeout_s:.0f} s")
+            await asyncio.sleep(0.02)
+
+    # ---- taps ---------------------------------------------------------------------
+
+    def note(self, title: str, text: str = "") -> None:
+        """Put a line about the bench into the trace."""
+        self._tell(tap.note(title, text))
+
+    def _tell(self, entry: tap.Entry) -> None:
+        for listener in self.listeners:
+            listener(entry)
+
+    def _tap_slot(self, op: int, payload: bytes) -> tuple[bytes, int]:
+        try:
+            answer, busy = self._tapped_slot(op, payload)
+        finally:
+            if self.rack.slot.card is None and self.inserted:
+                self.inserted = ""
+        if op == 3:
+            self._tell(tap.apdu_entry(payload, answer, busy))
+        elif op == 2:
+            self._tell({"kind": "apdu", "title": "RESET", "text": "ATR " + answer.hex(" ").upper(),
+                        "fields": []})  # fmt: skip
+        return answer, busy
+
+    def _tap_bank(self, frame: bytes, peer: Any) -> Any:
+        self._tell(tap.message_entry(len(frame).to_bytes(2, "big") + frame, "to bank"))
+        actions = self._tapped_handle(frame, peer)
+        for action in actions:
+            if action.data:
+                self._tell(tap.message_entry(action.data, "from bank"))
+        return actions
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+@contextlib.asynccontextmanager
+async def running(machine: Machine) -> Any:
+    """``async with running(machine):`` starts it and always stops it."""
+    try:
+        await machine.start()
+        yield machine
+    finally:
+        await machine.stop()
