@@ -111,6 +111,27 @@ def worst() -> Iterator[tuple[str, Screen]]:
         yield f"printing_{copy}", screens.printing(copy)
 
 
+#: Screens that differ only in their words are judged by the fit, not by a picture.
+_WORDS_ONLY = (
+    "message_",
+    "question_",
+    "reversed_",
+    "cancelled_",
+    "idle_error",
+    "menu_",
+    "progress_",
+)
+_KEPT = (
+    "declined_host.51", "declined_host.05", "reversed_sale.torn", "cancelled_error.network_host",
+    "message_error.printer_paper", "question_release.confirm", "idle_error.not_provisioned",
+    "menu_0", "menu_4", "progress_sale.stage.waiting", "progress_late_plain",
+)  # fmt: skip
+
+
+def _pictured(name: str) -> bool:
+    return name in _KEPT or not name.startswith((*_WORDS_ONLY, "declined_"))
+
+
 @pytest.mark.parametrize("language", [code for code, _ in LANGUAGES])
 @pytest.mark.parametrize(("width", "height"), PANELS)
 def test_no_text_is_cut(language: str, width: int, height: int) -> None:
@@ -140,6 +161,8 @@ def test_pictures_are_the_accepted_ones() -> None:
     for language, _ in LANGUAGES:
         texts = Texts(language)
         for name, screen in worst():
+            if not _pictured(name):
+                continue
             frame = draw(screen, texts, 128, 64).frame
             book.check(f"screen/{language}/{name}", pictures.image(frame, 128, 64))
         for name, screen in (
