@@ -133,7 +133,8 @@ def _aid(
         version = hex_bytes(entry["version"], where + ".version")
     if version is None:
         # Nothing says the terminal's version: it is taken to be the card's.
-        version = recording.find(0x9F08) or b"\x00\x00"
+        found = recording.find(0x9F08)
+        version = found if found is not None and len(found) == 2 else b"\x00\x00"
     target = number_of(entry.get("target_percent", 0), where + ".target_percent")
     return AidConfig(
         hex_bytes(entry.get("aid"), where + ".aid"),

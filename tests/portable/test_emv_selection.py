@@ -135,6 +135,16 @@ def test_blocked_application_is_no_candidate():
     _has(run, "B1 12.3.3 d")
 
 
+def test_a_chip_that_answers_nonsense_falls_back():
+    card = FakeCard()
+    card.answers[_select(AID)] = (b"", 0x6F00)
+    run = drive(card)
+    assert (run.outcome.kind, run.outcome.reason) == ("fallback", "chip_unusable")
+    _has(run, "house h")
+    card.answers[_select(AID)] = (b"", 0x6A82)
+    assert drive(card).outcome.kind == "not_accepted"
+
+
 def test_fci_without_df_name_or_with_another():
     card = FakeCard()
     card.answers[_select(AID)] = (template(0x6F, [(0x50, b"X")]), 0x9000)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from firmware.payment.emv import steps
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import MAX_ENTRIES, Trace
+from host_tools import emv_oda, emv_replay
+from host_tools.emv_input import InputError
 from tests.portable.emv_card import FakeCard, config, drive, transaction
 
 #: Prompts and commands of the longest transaction the bounds allow.
@@ -102,3 +104,62 @@ def test_a_card_that_selects_for_ever_is_bounded() -> None:
     assert run.outcome.kind in ("terminated", "not_accepted")
     assert len(Endless.log) < 100
     assert card.log == []
+
+
+_SCALAR = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10**20),
+    st.sampled_from(["", "00", "5A", "9F02", "unable", "entered", "A000000333010101", "zz", "123"]),
+    st.binary(max_size=12).map(bytes.hex),
+)
+_VALUE = st.recursive(
+    _SCALAR,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(
+                ["c", "r", "aid", "rid", "index", "modulus", "exponent", "8A", "91", "71", "72"]
+                + ["9F02", "9F35", "9A", "5A", "90", "9F4B", "partial", "floor_limit", "sha1"]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=10,
+)
+_KEYS = ["interface", "steps", "terminal", "transaction", "capks", "aids", "host", "pin"]
+_KEYS += ["choices", "random", "date", "rid", "capk", "tags", "static_data", "dynamic_data"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(_KEYS), _VALUE, max_size=8))
+def test_any_table_is_judged_or_refused(table: dict[str, object]) -> None:
+    for work in (emv_replay.replay, emv_oda.check):
+        try:
+            work(dict(table))
+        except InputError as error:
+            assert str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.binary(min_size=4, max_size=12), st.binary(min_size=2, max_size=60))),
+    st.integers(0, 2**32),
+)
+def test_any_recording_ends(pairs: list[tuple[bytes, bytes]], seed: int) -> None:
+    source = random.Random(seed)
+    card = FakeCard("DDA")
+    steps_given = [{"c": c.hex(), "r": r.hex()} for c, r in pairs]
+    original = card.exchange
+
+    def record(command: bytes) -> tuple[bytes, int]:
+        data, sw = original(command)
+        steps_given.append({"c": command.hex(), "r": data.hex() + f"{sw:04x}"})
+        return data, sw
+
+    card.exchange = record  # type: ignore[method-assign]  # a spy
+    drive(card)
+    source.shuffle(steps_given)
+    result = emv_replay.replay({"interface": "contact", "steps": steps_given, "date": "261121"})
+    assert result["outcome"]

@@ -161,14 +161,18 @@ def _from_list(s: "Session") -> "Run[list[Entry]]":
     """By the terminal's own list (12.3.3)."""
     found: "list[Entry]" = []
     blocked = False
+    sensible = not s.config.aids
     for known in s.config.aids:
         following = False
         for _ in range(MAX_OCCURRENCES):
             data, sw = yield from s.send(select_command(known.aid, following))
             if sw == 0x6A81 and not following:
                 raise Ended("blocked_card", "card_blocked", "B1 12.3.3 a", "SELECT gave 6A81")
+            if sw == 0x6A82:
+                sensible = True
             if sw != 0x9000 and sw >> 8 not in (0x62, 0x63):
                 break
+            sensible = True
             try:
                 fci = parse_fci(data)
             except tlv.TlvError as error:
@@ -191,6 +195,8 @@ def _from_list(s: "Session") -> "Run[list[Entry]]":
             following = True
     if not found and blocked:
         raise Ended("not_accepted", "application_blocked", "B1 12.3.3 d")
+    if not sensible:
+        raise Ended("fallback", "chip_unusable", "house h", "no SELECT had a sensible answer")
     return found
 
 
