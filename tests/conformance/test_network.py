@@ -247,9 +247,10 @@ def test_cut_after_any_number_of_bytes_of_the_handshake(version: str) -> None:
         await (await link.connect("h", port, pki().config(), 5000)).close()
 
     virtual_time.run(handshake(TlsLink(whole), 1))
-    total = whole.given
-    assert total > 500
-    for cut in list(range(30)) + list(range(30, total, 97)) + [total - 1]:
+    # Handshakes differ by a few bytes: an ECDSA signature has no fixed length.
+    last = whole.given - 16
+    assert last > 500
+    for cut in [*range(30), *range(30, last, 97), last]:
         error = over_memory(context, failing(pki().config()), cut_in=cut)
         assert error.cause in ("cut", "timeout"), cut
         assert not error.sent
