@@ -1,5 +1,8 @@
 """The software chips: any bytes never raise more than a ChipError; physics that drivers rely on."""
 
+import socket
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -299,6 +302,46 @@ def test_the_net_refuses_fails_and_is_cut() -> None:
     chip.transfer(5, ident)
     with pytest.raises(ChipError, match="no connection"):
         _poll(chip, ident)
+
+
+def _until(chip: NetChip, ident: bytes, state: int, want: bytes = b"") -> bytes:
+    """Poll a real connection; bounded by transfers, not by time alone."""
+    data = b""
+    for _ in range(20_000):
+        now, part = _poll(chip, ident)
+        data += part
+        if now == state and len(data) >= len(want):
+            return data
+    raise AssertionError(f"still in state {now} with {len(data)} bytes")
+
+
+def test_a_real_tcp_far_end() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                while part := peer.recv(65536):
+                    peer.sendall(part)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        chip = NetChip(Clock(), net.TcpEndpoint)
+        ident = chip.transfer(2, port.to_bytes(2, "big") + b"127.0.0.1")[0]
+        _until(chip, ident, net.OPEN)
+        sent = bytes(range(256)) * 100
+        assert chip.transfer(3, ident + sent)[0] == len(sent).to_bytes(2, "big")
+        assert _until(chip, ident, net.OPEN, sent) == sent
+        chip.transfer(5, ident)
+        thread.join(5)
+        assert not thread.is_alive()
+    refused = chip.transfer(2, port.to_bytes(2, "big") + b"127.0.0.1")[0]
+    _until(chip, refused, net.REFUSED)
+    unknown = chip.transfer(2, port.to_bytes(2, "big") + b"no.such.host.invalid")[0]
+    _until(chip, unknown, net.REFUSED)
 
 
 def test_a_genuine_and_a_seeded_generator() -> None:

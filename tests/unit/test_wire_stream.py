@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -193,6 +194,27 @@ def test_a_real_server_over_a_unix_socket_and_tcp(tmp_path: Path) -> None:
         await server.close()
 
     asyncio.run(main())
+
+
+def test_a_pair_of_unbuffered_files_is_a_stream_too() -> None:
+    to_chip, from_device = os.pipe()
+    to_device, from_chip = os.pipe()
+
+    def chip() -> None:
+        os.read(to_chip, 1000)
+        os.write(from_chip, encode_answer(0, 3, b"by pipe"))
+
+    thread = threading.Thread(target=chip)
+    thread.start()
+    with open(to_device, "rb", buffering=0) as source, open(from_device, "wb", buffering=0) as sink:
+        wire = StreamWire(source, sink, lambda: 0)
+        assert wire.transfer("bus", 1, b"") == (b"by pipe", 3)
+        thread.join()
+        os.close(from_chip)
+        with pytest.raises(BusError, match="closed by the other end"):
+            wire.transfer("bus", 1, b"")
+        wire.close()
+    os.close(to_chip)
 
 
 def test_no_rack_is_named(tmp_path: Path) -> None:
