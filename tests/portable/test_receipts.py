@@ -56,7 +56,8 @@ def test_every_slip_fits_both_papers_in_both_languages() -> None:
             for language in ("en", "zh"):
                 for copy in ("merchant", "customer"):
                     for cvm in ("pin", "signature", "none"):
-                        data = _with(test=True, emulated=True, cvm=cvm, response_code="51", aid="A0" * 16,
+                        data = _with(test=True, emulated=True, cvm=cvm, response_code="51",
+                                     aid="A0" * 16,
                                      who="supervisor", reason="98", serial="V-0001",
                                      version="0.1.0", notices=["torn tail cut at 12"],
                                      results=[("printer", "warn", "no paper at all, and more")],

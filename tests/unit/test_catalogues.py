@@ -131,3 +131,18 @@ def test_a_damaged_table_is_a_named_error(tmp_path: Path, monkeypatch: pytest.Mo
     texts = Texts("en")
     with pytest.raises(data_file.DataFileError, match="truncated"):
         texts.get("unknown.hold")
+
+
+#: Keys that are put together at run time: from answer codes, device kinds, kinds of result
+#: and of slip, and the names of stages.
+_MADE = ("host.", "boot.device.", "boot.state.", "error.", "result.", "slip.title.", "sale.stage.")
+
+
+def test_no_key_is_left_over() -> None:
+    used = catalogue_build.used_keys()
+    left = [
+        key
+        for key in catalogue_build.read_catalogue(LOCALE / "en.po")
+        if key.removesuffix(".do") not in used and not key.startswith(_MADE)
+    ]
+    assert left == []
