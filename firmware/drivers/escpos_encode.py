@@ -137,7 +137,9 @@ def _line(line: str, style: str, profile: Profile) -> "list[Unit]":
     if not profile.codec.has(line):
         cell = profile.dots // profile.columns
         width, rows = raster.line(line, 1, style, cell)
-        return _image(width, rows, profile, b"\x1ba" + align)
+        gap = max(LINE * tall - len(rows), 0)  # the printer's own lines are this far apart
+        picture = _image(width, rows, profile, b"\x1ba" + align)
+        return picture + [(bytes((0x1B, 0x4A, gap)), gap)]
     size = (0x10 if "w" in style else 0) | (1 if "h" in style else 0)
     before = after = b""
     if align != b"\x00":

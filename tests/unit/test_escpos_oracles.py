@@ -207,6 +207,7 @@ def test_chinese_without_a_chinese_printer_is_a_picture() -> None:
     assert head.paper.lines[0].startswith("[image")
     assert head.paper.lines[-1] == "plain"
     native = _feed(_ours([("text", "金额 12", "")]))
+    assert len(head.paper.rows) == len(native.paper.rows) + 30  # and as far apart as its own
 
     def dark(head: Head) -> int:
         return head.paper.image().crop((0, 0, 84, 24)).histogram()[0]
