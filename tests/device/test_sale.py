@@ -1,0 +1,22 @@
+"""The main job, whole device, virtual time."""
+
+from tests.support import virtual_time
+from tests.support.handheld import Handheld
+
+
+def test_an_online_pin_sale_is_approved_booked_and_printed() -> None:
+    async def story() -> None:
+        t = Handheld()
+        await t.power_on()
+        await t.pay("1234", "approve")
+        assert "result.approved" in t.keys_shown()
+        await t.until("question")
+        await t.press("enter")
+        await t.until("remove_card")
+        t.remove()
+        await t.until("idle")
+        assert t.books() == [("000002", 1234, "approved")]
+        assert t.paper.count("CNY 12.34") == 2
+        await t.power_off()
+
+    virtual_time.run(story())

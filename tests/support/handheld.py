@@ -1,0 +1,296 @@
+"""A whole handheld on virtual time: keys and cards in; screens, paper, ledger out.
+
+The firmware that runs is the one that ships; below it stand the rack's chips,
+the simulated disk and the test bank, all in one loop whose clock moves only
+when nothing can run (tests/support/virtual_time.py).
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+from firmware import main
+from host_tools import board_file
+from host_tools.acquirer.inprocess import InProcessAcquirer
+from host_tools.acquirer.session import TlsServerSession
+from host_tools.emulator.deck import Deck, load
+from host_tools.emulator.rack import DEFAULT_TIME, Rack, load_board
+from tests.support.faulty_disk import FaultyDisk, PowerCut
+
+#: A moment after every test board's build, and the bank's time as well.
+NOW = DEFAULT_TIME
+BANK_HOST = "bank.test"
+DECK: Deck = load()
+
+
+def clock_us() -> int:
+    """The running loop's virtual clock."""
+    return int(asyncio.get_running_loop().time() * 1_000_000)
+
+
+class BankEnd:
+    """The bank's TLS session as the far end of the virtual modem's connection."""
+
+    def __init__(self, session: TlsServerSession) -> None:
+        self._session = session
+
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
+    def feed(self, data: bytes) -> None:
+        self._session.feed(data)
+
+    def take(self) -> bytes:
+        return self._session.take()
+
+    def close(self) -> None:
+        self._session.feed(b"")
+
+
+class Handheld:
+    """One virtual terminal with its bank. Make it inside ``virtual_time.run``."""
+
+    _banks: dict[tuple[Any, ...], Any] = {}
+
+    def __init__(
+        self,
+        board: str = "virtual",
+        seed: int = 1,
+        provisioned: bool = True,
+        deck: Deck = DECK,
+        **wishes: Any,
+    ) -> None:
+        table = load_board(board)
+        self.started = asyncio.get_running_loop().time()
+        self.deck = deck
+        self.rack = Rack(clock_us, seed, table, NOW)
+        self.disk = FaultyDisk(seed)
+        draw = random.Random(seed)
+        self.acquirer = InProcessAcquirer(deck, now=self.now, random=draw.randbytes)
+        self.board = board_file.compiled(
+            board_file.read(board_file.find(board)), "0.1.0", NOW - 86_400
+        )
+        self.rack.net.dial = self._dial
+        self.screens: list[dict[str, Any]] = []
+        self.changed = asyncio.Event()
+        self.inserted = ""
+        self._cards: dict[str, Any] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.cut = False
+        wishes.setdefault("languages", ("en", "zh"))
+        wishes.setdefault("host", BANK_HOST)
+        if provisioned:
+            self.provision(**wishes)
+
+    def now(self) -> int:
+        """The bank's Unix time, which follows the virtual clock."""
+        return NOW + int(asyncio.get_running_loop().time() - self.started)
+
+    def provision(self, **wishes: Any) -> None:
+        """Put bundle and factory file on the disk, durably."""
+        bundle, factory = self.acquirer.enrol(self.board["serial"], **wishes)
+        self.put("bundle.cbor", bundle)
+        self.put("factory.cbor", factory)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file below the driver, durably."""
+        handle = self.disk.open(name, True)
+        self.disk.write(handle, content)
+        self.disk.fsync(handle)
+        self.disk.close(handle)
+        self.disk.fsync_folder()
+
+    def _dial(self, host: str, port: int) -> BankEnd | None:
+        return BankEnd(self.acquirer.connect()) if host == BANK_HOST else None
+
+    # ---- power --------------------------------------------------------------------
+
+    async def power_on(self, until: str = "idle") -> None:
+        """Boot and wait for a screen ("" not to wait)."""
+        assert self._task is None, "already on"
+        self.cut = False
+        self.screens.clear()
+        given = {"files": self.disk.files()}
+        self._task = asyncio.create_task(
+            main.serve(self.board, self.rack, "", self._on_screen, given)
+        )
+        self._task.add_done_callback(lambda task: self.changed.set())
+        if until:
+            await self.until(until)
+
+    async def power_off(self) -> None:
+        """Take the power away now: the disk keeps what its model lets survive."""
+        if self._task is None:
+            return
+        self.disk.dead = True
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._drain()
+        self.disk.reboot()
+
+    async def reaped(self) -> None:
+        """After a scheduled cut struck: wait for the firmware to be dead, revive the disk."""
+        assert self._task is not None
+        task, self._task = self._task, None
+        await asyncio.wait({task}, timeout=600)
+        self.cut = True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._drain()
+        self.disk.reboot()
+
+    async def _drain(self) -> None:
+        """Cancel every task that the firmware left behind, as lost power does."""
+        mine = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not mine and not task.done()]
+        others = [task for task in others if "wait_for" not in repr(task.get_coro())]
+        others = [
+            task for task in others if task.get_name().startswith("Task-") and _firmware(task)
+        ]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self.rack.net.cut()
+        self.rack.slot.transfer(4, b"")
+
+    # ---- hands --------------------------------------------------------------------
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after another and wait until the last is up."""
+        end = self.rack.keys.type(keys)
+        await asyncio.sleep((end - clock_us()) / 1_000_000 + 0.05)
+
+    def insert(self, name: str) -> Any:
+        """Put a card of the deck in; the same card keeps its state. Returns the chip."""
+        if name not in self._cards:
+            self._cards[name] = self.deck.cards[name].make_card()
+        self.rack.slot.insert(self._cards[name])
+        self.inserted = name
+        return self._cards[name]
+
+    def remove(self) -> None:
+        """Take the card out."""
+        self.rack.slot.remove()
+        self.inserted = ""
+
+    # ---- eyes ---------------------------------------------------------------------
+
+    def _on_screen(self, tree: dict[str, Any]) -> None:
+        self.screens.append(tree)
+        self.changed.set()
+
+    @property
+    def screen(self) -> dict[str, Any]:
+        """The tree shown last."""
+        return self.screens[-1] if self.screens else {"screen": "", "nodes": []}
+
+    @property
+    def text(self) -> str:
+        """Every word on the screen, joined by " | "."""
+        words: list[str] = []
+        for node in self.screen["nodes"]:
+            words += [str(item) for item in node.get("items") or []]
+            if node.get("text"):
+                words.append(str(node["text"]))
+        return " | ".join(words)
+
+    def keys_shown(self) -> set[str]:
+        """Text keys on the screen."""
+        return {str(node["key"]) for node in self.screen["nodes"] if node.get("key")}
+
+    @property
+    def paper(self) -> str:
+        """Everything printed."""
+        return str(self.rack.printer.text())
+
+    async def until(self, *names: str, limit_s: float = 300.0) -> dict[str, Any]:
+        """Wait for one of these screens; AssertionError names what is shown instead."""
+        return await self.when(lambda tree: tree["screen"] in names, " or ".join(names), limit_s)
+
+    async def when(
+        self, good: Callable[[dict[str, Any]], bool], what: str, limit_s: float = 300.0
+    ) -> dict[str, Any]:
+        """Wait for a screen that is ``good``."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit_s
+        while True:
+            if good(self.screen):
+                return self.screen
+            if self._task is not None and self._task.done():
+                error = None if self._task.cancelled() else self._task.exception()
+                if isinstance(error, PowerCut):
+                    raise error
+                raise AssertionError(f"the firmware ended, waiting for {what}: {error!r}")
+            self.changed.clear()
+            left = deadline - loop.time()
+            if left <= 0:
+                raise AssertionError(
+                    f"waited for {what}, shown: {self.screen['screen']}: {self.text}"
+                )
+            try:
+                await asyncio.wait_for(self.changed.wait(), left)
+            except TimeoutError:
+                continue
+
+    # ---- the main job -------------------------------------------------------------
+
+    async def pay(self, amount: str, card: str, *until: str) -> dict[str, Any]:
+        """Key the amount, insert the card, key its PINs when asked, until one of
+        these screens (default: the result)."""
+        await self.press(*amount)
+        await self.until("amount")
+        await self.press("enter")
+        if self.inserted != card:
+            await self.until("present_card", *until)
+            if self.screen["screen"] != "present_card":
+                return self.screen
+            self.insert(card)
+        return await self.pins(list(self.deck.cards[card].typed), *(until or ("result",)))
+
+    async def pins(self, typed: list[str], *until: str) -> dict[str, Any]:
+        """Answer every PIN prompt until one of the screens comes."""
+        for _ in itertools.count():
+            tree = await self.until("pin", *until)
+            if tree["screen"] != "pin":
+                return tree
+            digits = typed.pop(0) if typed else ""
+            await self.press(*digits, "enter")
+            await self.when(
+                lambda tree: tree["screen"] != "pin" or not _dots(tree), "the PIN taken"
+            )
+        raise AssertionError("never")
+
+    async def back_to_idle(self) -> None:
+        """Go on pressing Enter, giving the card back, until the idle screen."""
+        for _ in range(20):
+            if self.screen["screen"] == "idle":
+                return
+            if self.screen["screen"] == "remove_card":
+                self.remove()
+                await self.until("idle")
+                return
+            await self.press("enter")
+            await asyncio.sleep(1)
+        raise AssertionError(f"no way back to idle from {self.screen['screen']}: {self.text}")
+
+    def books(self) -> list[tuple[str, int, str]]:
+        """(STAN, amount, state) of the bank's ledger."""
+        return [
+            (str(row["stan"]), int(row["amount"]), str(row["state"]))
+            for row in self.acquirer.transactions()
+        ]
+
+
+def _dots(tree: dict[str, Any]) -> bool:
+    return any(
+        node.get("kind") == "dots" and node.get("count") not in (0, "0") for node in tree["nodes"]
+    )
+
+
+def _firmware(task: "asyncio.Task[Any]") -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "/firmware/" in code.co_filename.replace("\\", "/")
