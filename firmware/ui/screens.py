@@ -194,7 +194,8 @@ def pin(
     else:
         nodes.append(Text("prompt", "sale.pin.prompt"))
     nodes.append(Dots("pin", count))
-    return Screen("pin", nodes + _foot("hint.cancel", "hint.bypass" if bypass and not count else "hint.ok"))
+    enter = "hint.bypass" if bypass and not count else "hint.ok"
+    return Screen("pin", nodes + _foot("hint.cancel", enter))
 
 
 def progress(

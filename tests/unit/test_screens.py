@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from firmware.text.texts import LANGUAGES, Texts
@@ -194,3 +196,30 @@ def test_a_changed_picture_fails_and_is_reported(tmp_path: Path) -> None:
     page = (report / "index.html").read_text()
     assert "accepted/a/x.png" in page
     assert "difference/a/x.png" in page
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(max_size=60),
+    st.text(max_size=30),
+    st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=6),
+    st.integers(-2, 9),
+    st.sampled_from([(128, 64), (8, 8), (64, 32), (260, 130 // 8 * 8)]),
+)
+def test_no_words_can_break_the_drawing(
+    words: str, amount: str, lines: list[tuple[str, str]], number: int, size: tuple[int, int]
+) -> None:
+    texts = Texts("zh")
+    labels = [left for left, _ in lines]
+    for screen in (
+        screens.idle(words, number, number * 40, True, words, ["error.tamper"], True, True),
+        screens.amount(amount, words),
+        screens.result("declined", "host." + words, {"x": words}, amount, words),
+        screens.choose("menu.title", labels, max(0, min(number, len(labels) - 1))),
+        screens.info("menu.about", lines, number),
+        screens.progress("sale.stage.card", number * 1000, amount),
+    ):
+        drawing = draw(screen, texts, *size)
+        assert len(drawing.frame) == size[0] * size[1] // 8
+        assert json.dumps(screen.to_tree(texts))
+    texts.close()
