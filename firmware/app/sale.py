@@ -295,7 +295,8 @@ async def _show_result(
         await _finish(t, "cancelled", authorisation.error.text_key, amount_text, "")
         return
     if result.outcome == records.OUTCOME_APPROVED:
-        await _finish(t, "approved", "", amount_text, receipt["auth_code"])
+        key = "result.signature" if outcome.signature else ""
+        await _finish(t, "approved", key, amount_text, receipt["auth_code"])
         await printing.sale_slips(t, sale.stan, receipt)
         return
     if result.outcome == records.OUTCOME_DECLINED:
