@@ -20,7 +20,7 @@ help: ## print this list
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed (PYTHON=...)"; exit 1; }
 	@test -x $(BIN)/python || { echo "Setting up $(VENV) (once)"; $(PYTHON) -m venv $(VENV) || { echo "make: install the Debian package python3-venv"; exit 1; }; }
-	@$(BIN)/pip install --quiet --only-binary :all: --no-deps setuptools wheel
+	@$(BIN)/pip install --quiet --only-binary :all: "setuptools>=70.1"
 	@$(BIN)/python tools/requirements.py run > $(VENV)/run.txt
 	@$(BIN)/pip install --quiet --only-binary :all: -r $(VENV)/run.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
