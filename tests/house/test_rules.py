@@ -63,7 +63,12 @@ def _floats(path: object) -> list[str]:
     for node in ast.walk(tree(path)):  # type: ignore[arg-type]
         if isinstance(node, ast.Constant) and isinstance(node.value, float):
             found.append(f"{named(path)}:{node.lineno} float literal {node.value}")
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Div)
+            # No number is divided by a text: that is a path being joined.
+            and not (isinstance(node.right, ast.Constant) and isinstance(node.right.value, str))
+        ):
             found.append(f"{named(path)}:{node.lineno} true division")
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("float", "round"):
             found.append(f"{named(path)}:{node.lineno} {node.func.id}()")  # type: ignore[attr-defined]
