@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
 SEED ?= 20261121
+SEEDED = -p no:cacheprovider --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
@@ -39,11 +40,12 @@ demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.pn
 	@$(BIN)/till demo --out demo-out
 
 test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
-	@OPENTILL_SEED=$(SEED) $(BIN)/pytest -p randomly -p "randomly" -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/pytest -q $(SEEDED) -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
-	@$(BIN)/pytest -m soak $(ARGS)
-	@for i in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$i of 10"; $(BIN)/pytest -q -m "not soak" -p no:cacheprovider --no-header || exit 1; done
+	@$(BIN)/pytest -q $(SEEDED) -m soak $(ARGS)
+	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$run of 10"; \
+	  $(BIN)/pytest -q --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak" $(ARGS) || exit 1; done
 
 check: $(VENV)/.test ## format, lint, types, portable modules, board files, catalogues, clause list
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
