@@ -11,12 +11,12 @@ from host_tools.errors import UserError
 
 #: name: (module, one line of help). Each module has ``app`` (typer.Typer).
 COMMANDS = {
-    "acquirer": ("host_tools.commands.acquirer", "test bank: run it, enrol terminals, read its ledger"),
+    "acquirer": ("host_tools.commands.acquirer", "test bank: run it, enrol terminals, read its books"),
     "board": ("host_tools.commands.board", "check and build board files"),
     "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),
     "decode": ("host_tools.commands.decode", "decode TLV, ISO 8583, tracks and EMV bit fields"),
-    "demo": ("host_tools.commands.demo", "take one chip sale without a browser and show every part"),
-    "emulate": ("host_tools.commands.emulate", "start a virtual terminal, or run a command against one"),
+    "demo": ("host_tools.commands.demo", "take one chip sale without a browser"),
+    "emulate": ("host_tools.commands.emulate", "start a virtual handheld, or run a command on one"),
     "emv": ("host_tools.commands.emv", "replay a card session, check offline data authentication"),
     "encode": ("host_tools.commands.encode", "encode ISO 8583"),
 }  # fmt: skip
