@@ -30,7 +30,7 @@ $(VENV)/.run: pyproject.toml
 $(VENV)/.test: $(VENV)/.run pyproject.toml tests/support/debian.sh
 	@$(BIN)/python tools/requirements.py test > $(VENV)/test.txt
 	@$(BIN)/pip install --quiet --only-binary :all: -r $(VENV)/test.txt
-	@bash tests/support/debian.sh $(BIN)
+	@bash tests/support/debian.sh
 	@touch $@
 
 run: $(VENV)/.run ## start the test bank and a virtual handheld, and serve its page

@@ -198,8 +198,8 @@ async def _card_in(t: "Terminal", amount_text: str) -> None:
     await t.sound("card")
     while True:
         name, value = await aio.first(
+            ("key", t.devices.keypad.read()),  # first: a press is consumed, a card stays
             ("card", reader.wait_present()),
-            ("key", t.devices.keypad.read()),
             timeout_ms=CARD_TIMEOUT_MS,
         )
         if name == "card":

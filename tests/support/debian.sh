@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Install what the tests need from Debian: as root with apt, else name it.
-# Usage: debian.sh VENV_BIN
 set -euo pipefail
-bin=$1
 missing=()
 need() { # command-or-file package
   command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || missing+=("$2")
@@ -11,8 +9,9 @@ need mmdebstrap mmdebstrap
 need chromium chromium
 need ip iproute2
 need unshare util-linux
-need /usr/include/PCSC/winscard.h libpcsclite-dev
-need swig swig
+need gcc gcc
+need node nodejs
+need npm npm
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing Debian packages: ${missing[*]}"
@@ -24,4 +23,3 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
   fi
 fi
-"$bin/python" -c 'import smartcard' 2>/dev/null || "$bin/pip" install --quiet pyscard

@@ -10,11 +10,13 @@ set -euo pipefail
 arch=${1:?architecture: amd64 or i386}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/opentill/micropython-$arch
 runner=$cache/run
+mkdir -p "$(dirname "$cache")"
+exec 9>"$cache.lock"
+flock 9 # two test runs may start at once
 if [ ! -x "$runner" ]; then
   command -v mmdebstrap >/dev/null || { echo "micropython.sh: install the Debian package mmdebstrap" >&2; exit 1; }
   mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | sort -u | head -n 1)
   [ -n "$mirror" ] || { echo "micropython.sh: run apt-get update first" >&2; exit 1; }
-  mkdir -p "$(dirname "$cache")"
   work=$(mktemp -d "$cache.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   chmod 755 "$work"
