@@ -217,9 +217,13 @@ def _pcsc(bench: Bench, s: "Settings") -> "Any":
 
 
 def _tcp(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.tcp_linux import TcpLinux
+    if _CPYTHON:
+        from firmware.buses.tcp_linux import TcpLinux
 
-    return TcpLinux()
+        return TcpLinux()
+    from firmware.buses.tcp_mpy import TcpMpy
+
+    return TcpMpy()
 
 
 _BUSES: "dict[str, Maker]" = {

@@ -99,8 +99,8 @@ def _put(out: bytearray, obj: "Any", depth: int) -> None:
     elif isinstance(obj, str):
         try:
             raw = obj.encode("utf-8")
-        except UnicodeError as error:
-            raise CborError("text without a UTF-8 form") from error
+        except UnicodeError:
+            raise CborError("text without a UTF-8 form") from None
         _check_utf8(raw, -1)
         _put_head(out, _TEXT, len(raw))
         out.extend(raw)

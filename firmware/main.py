@@ -8,11 +8,19 @@ with its own board data instead.
 
 import sys
 
-from firmware import aio, board_loader
-from firmware.app import boot, idle, printing
-from firmware.errors import TillError
-from firmware.text.texts import Texts
-from firmware.ui.view import View
+#: Imported one by one, leaves first: an import inside an import holds the stack of
+#: both, and MicroPython has little of it.
+for _name in (
+    "text.faces", "ui.view", "payment.journal.fold", "payment.journal.journal",
+    "payment.host.messages", "payment.host.exchange", "services.provisioning",
+):  # fmt: skip
+    __import__("firmware." + _name)
+
+from firmware import aio, board_loader  # noqa: E402 - after its leaves
+from firmware.app import boot  # noqa: E402
+from firmware.errors import TillError  # noqa: E402
+from firmware.text.texts import Texts  # noqa: E402
+from firmware.ui.view import View  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ async def serve(
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
     terminal = await boot.boot(devices, view, board)
+    from firmware.app import idle, printing  # after the splash, which is up by now
+
     background = []
     if terminal.session is not None:
         await terminal.session.agree_on_keys()
@@ -72,7 +82,7 @@ def _arguments(words: "list[str]") -> "dict[str, str]":
 
 
 def main(words: "list[str]") -> None:
-    """The process's entry point on Linux."""
+    """The process's entry point."""
     given = _arguments(words)
     board = board_loader.load(given["board"])
     wire: "Any" = None

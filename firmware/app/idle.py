@@ -1,7 +1,7 @@
 """The idle screen, and what each key does from there."""
 
 from firmware import aio
-from firmware.app import dialogs, menu, sale
+from firmware.app import dialogs
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.services import calendar
@@ -46,15 +46,24 @@ async def _once(t: Terminal) -> None:
     if name == "tamper":
         await _tampered(t)
         return
+    # A flow is imported at its first use: what a merchant never does takes no memory.
     if name == "card":
+        from firmware.app import sale
+
         await sale.run(t, "")
         return
     await t.sound("key")
     if value == "menu" or value == "func":
+        from firmware.app import menu
+
         await menu.run(t)
     elif value == "feed":
+        from firmware.app import menu
+
         await menu.feed(t)
     elif value == "enter" or (value.isdigit() and value not in ("0", "00")):
+        from firmware.app import sale
+
         await sale.run(t, value if value != "enter" else "")
 
 

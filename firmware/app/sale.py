@@ -154,7 +154,7 @@ async def _transaction(t: "Terminal", amount: int, retry: bool) -> str:
         channel = await t.devices.card_reader.power_on()
     except CardError as error:
         # The signal for a stripe fallback: the chip gave no answer to reset.
-        raise NotReady(error.text_key) from error
+        raise NotReady(error.text_key) from None
     await t.view.show(screens.progress("sale.stage.card"))
     kernel = Kernel(
         terminal_config(t), _emv_transaction(t, sale), t.devices.entropy.random, Trace()

@@ -47,7 +47,7 @@ class WireCardSlot(CardSlot):
         try:
             return answer, atr.parse(answer).protocol()
         except atr.AtrError as error:
-            raise BusError("card slot: " + str(error)) from error
+            raise BusError("card slot: " + str(error)) from None
 
     async def power_off(self) -> None:
         """Remove power. BusError when the slot is gone."""

@@ -77,7 +77,7 @@ class ChipChannel(CardChannel):
             data, sw = await self._procedure(command, case)
         except BusError as error:
             self._dead = await cause(self._slot, error)
-            raise self._dead from error
+            raise self._dead from None
         except CardMute as error:
             self._dead = error
             raise
@@ -155,7 +155,7 @@ class ChipReader(CardReader):
         try:
             return await self._slot.present()
         except BusError as error:
-            raise ReaderMissing(str(error)) from error
+            raise ReaderMissing(str(error)) from None
 
     async def wait_present(self) -> None:
         """Return when a card sits in the slot and has settled. ReaderMissing."""
@@ -181,12 +181,12 @@ class ChipReader(CardReader):
         try:
             answer, protocol = await self._slot.power_on()
         except BusError as error:
-            raise await cause(self._slot, error) from error
+            raise await cause(self._slot, error) from None
         try:
             offered = atr.parse(answer)
         except atr.AtrError as error:
             await self.power_off()
-            raise CardMute(str(error)) from error
+            raise CardMute(str(error)) from None
         if protocol not in offered.protocols:
             await self.power_off()
             raise CardMute("the reader talks T=" + str(protocol) + ", the card does not")
@@ -199,7 +199,7 @@ class ChipReader(CardReader):
         try:
             await self._slot.power_off()
         except BusError as error:
-            raise ReaderMissing(str(error)) from error
+            raise ReaderMissing(str(error)) from None
 
     def _forget(self, why: str) -> None:
         if self._channel is not None:

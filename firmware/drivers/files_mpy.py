@@ -59,7 +59,7 @@ class MpyFiles(Files):
             try:
                 os.mkdir(folder)
             except OSError as error:
-                raise _failure(error, "make " + folder) from error
+                raise _failure(error, "make " + folder) from None
 
     def _path(self, name: str) -> str:
         return self._folder + "/" + _check(name)
@@ -68,7 +68,7 @@ class MpyFiles(Files):
         try:
             return sorted(name for name in os.listdir(self._folder) if name[0] != ".")
         except OSError as error:
-            raise _failure(error, "list") from error
+            raise _failure(error, "list") from None
 
     def _size(self, path: str) -> int:
         return os.stat(path)[6]
@@ -77,7 +77,7 @@ class MpyFiles(Files):
         try:
             return self._size(self._path(name))
         except OSError as error:
-            raise _failure(error, "size of " + name) from error
+            raise _failure(error, "size of " + name) from None
 
     async def read(self, name: str, offset: int = 0, most: int = -1) -> bytes:
         try:
@@ -85,13 +85,13 @@ class MpyFiles(Files):
                 file.seek(offset)
                 return file.read(most)
         except OSError as error:
-            raise _failure(error, "read " + name) from error
+            raise _failure(error, "read " + name) from None
 
     async def open_append(self, name: str) -> AppendFile:
         try:
             return _MpyAppend(self, self._path(name), name)
         except OSError as error:
-            raise _failure(error, "open " + name) from error
+            raise _failure(error, "open " + name) from None
 
     async def replace(self, name: str, data: bytes) -> None:
         path = self._path(name)
@@ -103,7 +103,7 @@ class MpyFiles(Files):
                 _durable(file)
             os.rename(temporary, path)
         except OSError as error:
-            raise _failure(error, "replace " + name) from error
+            raise _failure(error, "replace " + name) from None
         await self.sync_folder()
 
     async def truncate(self, name: str, size: int) -> None:
@@ -113,7 +113,7 @@ class MpyFiles(Files):
                 raise FilesError("truncate " + name + ": the file is shorter than that")
             self._cut(path, name, size)
         except OSError as error:
-            raise _failure(error, "truncate " + name) from error
+            raise _failure(error, "truncate " + name) from None
         await self.sync_folder()
 
     def _cut(self, path: str, name: str, size: int) -> None:
@@ -134,13 +134,13 @@ class MpyFiles(Files):
         try:
             os.rename(self._path(old), self._path(new))
         except OSError as error:
-            raise _failure(error, "rename " + old) from error
+            raise _failure(error, "rename " + old) from None
 
     async def remove(self, name: str) -> None:
         try:
             os.remove(self._path(name))
         except OSError as error:
-            raise _failure(error, "remove " + name) from error
+            raise _failure(error, "remove " + name) from None
 
     async def sync_folder(self) -> None:
         sync = getattr(os, "sync", None)
@@ -151,7 +151,7 @@ class MpyFiles(Files):
         try:
             room = os.statvfs(self._folder)
         except OSError as error:
-            raise _failure(error, "free space") from error
+            raise _failure(error, "free space") from None
         return room[1] * room[4]  # f_frsize * f_bavail
 
 
@@ -196,7 +196,7 @@ class _MpyAppend(AppendFile):
             _write_all(file, data)
         except OSError as error:
             self._undo(self._size)
-            raise _failure(error, "append to " + self._name) from error
+            raise _failure(error, "append to " + self._name) from None
         self._size += len(data)
 
     def _undo(self, size: int) -> None:
@@ -207,7 +207,7 @@ class _MpyAppend(AppendFile):
             self._files._cut(self._path, self._name, size)
             self._file = _raw(self._path, "ab")
         except OSError as error:
-            raise _failure(error, "undo of an append to " + self._name) from error
+            raise _failure(error, "undo of an append to " + self._name) from None
 
     async def sync(self) -> None:
         file = self._open()
@@ -215,7 +215,7 @@ class _MpyAppend(AppendFile):
             file.flush()
             _durable(file)
         except OSError as error:
-            raise _failure(error, "sync of " + self._name) from error
+            raise _failure(error, "sync of " + self._name) from None
 
     async def close(self) -> None:
         if self._file is not None:
@@ -223,4 +223,4 @@ class _MpyAppend(AppendFile):
             try:
                 file.close()
             except OSError as error:
-                raise _failure(error, "close " + self._name) from error
+                raise _failure(error, "close " + self._name) from None

@@ -61,5 +61,5 @@ class PinPad(PinEntry):
     async def _key(self, token: object, timeout_ms: int) -> str:
         try:
             return await aio.deadline(timeout_ms, self._keypad.read_claimed(token), "PIN key")
-        except Timeout as error:
-            raise PinTimeout("no key for " + str(timeout_ms) + " ms") from error
+        except Timeout:
+            raise PinTimeout("no key for " + str(timeout_ms) + " ms") from None

@@ -113,7 +113,7 @@ class SoftVault(Vault):
             try:
                 header, key = unwrap_key_block(transport.key, key_block)
             except CryptoError as error:
-                raise KeyRefused(error.detail) from error
+                raise KeyRefused(error.detail) from None
             if header.version != "D" or header.usage != "K0" or header.mode not in "BDN":
                 wipe(key)
                 raise KeyRefused("the key block holds no key-encryption key for this terminal")
@@ -141,7 +141,7 @@ class SoftVault(Vault):
             try:
                 keys = working_keys.unwrap(tmk.algorithm, tmk.key, field62)
             except CryptoError as error:
-                raise KeyRefused(error.detail) from error
+                raise KeyRefused(error.detail) from None
             self._drop_working(state)
             for name, algorithm, key in keys:
                 state.slots[name] = Slot(algorithm, key, tmk.test)
@@ -186,7 +186,7 @@ class SoftVault(Vault):
                 return pin_block.encipher_4(slot.key, digits, pan, self._entropy.random(8))
             return pin_block.encipher_0(slot.key, digits, pan)
         except CryptoError as error:
-            raise VaultError(error.detail) from error
+            raise VaultError(error.detail) from None
 
     async def verify_pin(
         self,
@@ -220,7 +220,7 @@ class SoftVault(Vault):
         try:
             return bytes(wrap.unseal(self._slot(slot).key, _BATCH_LABEL, sealed))
         except CryptoError as error:
-            raise VaultError(error.detail) from error
+            raise VaultError(error.detail) from None
 
     async def destroy(self, slot: str) -> None:
         if slot not in _MORTAL:
@@ -265,7 +265,7 @@ class SoftVault(Vault):
             try:
                 plain = wrap.unseal(transport.key, wrap.TLS_PASSPHRASE, sealed)
             except CryptoError as error:
-                raise KeyRefused(error.detail) from error
+                raise KeyRefused(error.detail) from None
             if not 1 <= len(plain) <= 256 or min(plain) < 0x20 or max(plain) > 0x7E:
                 wipe(plain)
                 raise KeyRefused("the passphrase is not 1 to 256 printable ASCII characters")

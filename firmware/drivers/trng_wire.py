@@ -34,7 +34,7 @@ class WireTrng(Entropy):
         try:
             answer, _ = self._wire.transfer(self._bus, _READ, bytes([count]))
         except BusError as error:
-            raise EntropyError("random chip: " + str(error)) from error
+            raise EntropyError("random chip: " + str(error)) from None
         if len(answer) != count + 1 or answer[0] > 1:
             raise EntropyError("random chip: malformed answer")
         if answer[0] != 1:

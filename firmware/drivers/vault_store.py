@@ -244,7 +244,7 @@ class VaultStore:
         try:
             plain = wrap.unseal(self._device, _LABEL, data[size:])
         except CryptoError as error:
-            raise VaultTampered(STATE + ": " + error.detail) from error
+            raise VaultTampered(STATE + ": " + error.detail) from None
         try:
             return decode(plain)
         finally:

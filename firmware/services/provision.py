@@ -43,8 +43,8 @@ class Merchant:
         f.end()
         try:
             known = Currency.by_number(self.currency)
-        except MoneyError as error:
-            raise f.wrong(6, "currency", "not one that this terminal knows") from error
+        except MoneyError:
+            raise f.wrong(6, "currency", "not one that this terminal knows") from None
         if known.exponent != self.exponent:
             raise f.wrong(7, "currency exponent", "not that of the currency")
 
@@ -177,4 +177,4 @@ def parse(payload: object) -> Provision:
     try:
         return Provision(Fields(payload, "bundle"))
     except FieldError as error:
-        raise ProvisioningError(error.detail) from error
+        raise ProvisioningError(error.detail) from None

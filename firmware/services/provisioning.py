@@ -79,11 +79,11 @@ async def install(vault: "Vault", provision: Provision) -> None:
     try:
         await vault.install_tmk(provision.tmk_block)
     except KeyRefused as error:
-        raise ProvisioningError("bundle.8 TMK: " + error.detail) from error
+        raise ProvisioningError("bundle.8 TMK: " + error.detail) from None
     try:
         await vault.install_tls_passphrase(provision.client.sealed_passphrase)
     except KeyRefused as error:
-        raise ProvisioningError("bundle.7 client, 3 passphrase: " + error.detail) from error
+        raise ProvisioningError("bundle.7 client, 3 passphrase: " + error.detail) from None
 
 
 async def factory_install(files: "Files", vault: "Vault", serial: str) -> bool:
@@ -108,7 +108,7 @@ async def factory_install(files: "Files", vault: "Vault", serial: str) -> bool:
         test = f.flag(4, "test")
         f.end()
     except FieldError as error:
-        raise ProvisioningError(error.detail) from error
+        raise ProvisioningError(error.detail) from None
     if found != serial:
         raise ProvisioningError("factory.2 device serial: for another device")
     installed = await _install_transport(vault, key, test)
@@ -149,7 +149,7 @@ def _decode(data: bytes, what: str) -> object:
     try:
         return cbor.decode(data, max_size=MOST)
     except cbor.CborError as error:
-        raise ProvisioningError(what + ": " + error.detail) from error
+        raise ProvisioningError(what + ": " + error.detail) from None
 
 
 def _public_key(trust: "dict[str, Any]") -> bytes:
@@ -157,8 +157,8 @@ def _public_key(trust: "dict[str, Any]") -> bytes:
     if isinstance(value, str):
         try:
             value = bytes.fromhex(value)
-        except ValueError as error:
-            raise ProvisioningError("board trust.provisioning_key: not hexadecimal") from error
+        except ValueError:
+            raise ProvisioningError("board trust.provisioning_key: not hexadecimal") from None
     if not isinstance(value, bytes) or len(value) != 32:
         raise ProvisioningError("board trust.provisioning_key: not 32 bytes")
     return value

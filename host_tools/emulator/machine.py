@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,22 @@ class Machine:
     """Everything behind the page, the demo and the scripted runs.
 
     ``folder`` holds the terminal's storage, its compiled board and the wire's
-    socket; it is made if absent. ``listen`` hears of trace entries.
+    socket; it is made if absent. ``listeners`` hear of trace entries.
+    ``interpreter`` is the command that runs the terminal: this Python, or a
+    MicroPython with its options.
     """
 
-    def __init__(self, folder: Path, board: str = "virtual", seed: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        board: str = "virtual",
+        seed: int | None = None,
+        interpreter: Sequence[str] = (sys.executable,),
+    ) -> None:
         self.folder = folder
+        self.interpreter = tuple(interpreter)
+        #: Where the terminal finds the package ``firmware``.
+        self.code = ROOT
         self.board_name = board
         self.board = load_board(board)
         self.deck: Deck = load()
@@ -62,7 +73,12 @@ class Machine:
     # ---- life ---------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the bank and the wire, provision the terminal if it is new, power it."""
+        """Open the bank and the wire, and power the terminal."""
+        await self.open()
+        await self.power_on()
+
+    async def open(self) -> None:
+        """Open the bank and the wire, and compile the board; the terminal stays off."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
         await self._bank_server.start()
@@ -72,7 +88,11 @@ class Machine:
         )
         await self._rack_server.listen_unix(str(self.socket))
         self._write_board()
-        await self.power_on()
+
+    @property
+    def bank_port(self) -> int:
+        """The bank's port on loopback, once open."""
+        return self._bank_server.port
 
     def _write_board(self) -> None:
         """Compile the board file, as ``till board build`` does."""
@@ -112,9 +132,14 @@ class Machine:
         if self.powered:
             return
         self.note("power on")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.code),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MICROPYPATH": f".frozen:{self.code}",
+        }
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "firmware.main",
+            *self.interpreter, "-m", "firmware.main",
             "--board", str(self.folder / "board.py"),
             "--data", str(self.folder / "data"),
             "--wire", str(self.socket),

@@ -112,7 +112,7 @@ def _parse(frame: "segment.Frame | None", number: int, inner: bytes) -> Checkpoi
     try:
         value = decode(inner)
     except CborError as error:
-        raise JournalError("the checkpoint is not CBOR: " + str(error)) from error
+        raise JournalError("the checkpoint is not CBOR: " + str(error)) from None
     if not isinstance(value, dict) or sorted(value) != list(range(_NUMBER, _STATE + 1)):
         raise Unknown("a checkpoint with other keys than this firmware knows")
     for key in (_NUMBER, _EPOCH, _SEQUENCE, _PREVIOUS, _SIZE, _OLDEST):
@@ -131,7 +131,7 @@ def _parse(frame: "segment.Frame | None", number: int, inner: bytes) -> Checkpoi
     try:
         state = state_codec.load(value[_STATE])
     except JournalError as error:
-        raise Unknown(str(error)) from error
+        raise Unknown(str(error)) from None
     found = Checkpoint(number, value[_EPOCH], value[_SEQUENCE], value[_CHAIN], state)
     found.previous = value[_PREVIOUS]
     found.previous_size = value[_SIZE]

@@ -249,7 +249,7 @@ class Journal:
         try:
             encoded = encode(body)
         except CborError as error:
-            raise JournalError("record kind " + str(kind) + ": " + str(error)) from error
+            raise JournalError("record kind " + str(kind) + ": " + str(error)) from None
         if len(encoded) > r.MAX_BODY:
             raise JournalError("record kind " + str(kind) + " is too long: " + str(len(encoded)))
         raw = segment.build(
