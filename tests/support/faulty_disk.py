@@ -12,7 +12,7 @@ and a cut can be set before or after any of them.
 import errno
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from firmware.drivers.files_posix import FileOps, PosixFiles
@@ -72,6 +72,8 @@ class FaultyDisk(FileOps):
         #: One line for each event, for a failing test to show.
         self.log: list[str] = []
         self.dead = False
+        #: Called at the cut; must not raise.
+        self.on_cut: Callable[[], None] = lambda: None
         self._cut_at: int | None = None
         self._cut_before = False
         self._fail_sync = 0
@@ -104,13 +106,14 @@ class FaultyDisk(FileOps):
     def cut_now(self) -> None:
         """Lose power here; raises PowerCut."""
         self.dead = True
+        self.on_cut()
         raise PowerCut(f"after event {self.events}")
 
     def event(self, what: str) -> None:
         """Something outside the disk (an APDU, a socket send, a vault write, a
         print): counted like the rest, so that cuts fall before and after it."""
-        self._begin(what)
-        self._end()
+        self.begin(what)
+        self.end()
 
     def fail_syncs(self, count: int = 1) -> None:
         """The next ``count`` file syncs fail with EIO; their data stays unsynced."""
@@ -221,7 +224,8 @@ class FaultyDisk(FileOps):
         else:
             _put(content, item.offset, item.data)
 
-    def _begin(self, what: str) -> None:
+    def begin(self, what: str) -> None:
+        """Something is about to change the disk or, for a test's taps, the world."""
         if self.dead:
             raise PowerCut("the power is off")
         if self._cut_at is not None:
@@ -230,7 +234,8 @@ class FaultyDisk(FileOps):
                 self.cut_now()
         self.log.append(what)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """What ``begin`` announced is done."""
         self.events += 1
         if self._cut_at is not None and not self._cut_before and self.events >= self._cut_at:
             self.cut_now()
@@ -265,24 +270,24 @@ class FaultyDisk(FileOps):
         self._alive()
         inode = self._names.get(name)
         if inode is None:
-            self._begin(f"create {name}")
+            self.begin(f"create {name}")
             inode, self._next = self._next, self._next + 1
             self._now[inode] = bytearray()
             self._names[name] = inode
             self._pending.append(_Name("", name, inode))
-            self._end()
+            self.end()
         elif empty and self._now[inode]:
-            self._begin(f"empty {name}")
+            self.begin(f"empty {name}")
             self._now[inode] = bytearray()
             self._pending.append(_Cut(inode, 0))
-            self._end()
+            self.end()
         handle, self._next = self._next, self._next + 1
         self._handles[handle] = inode
         return handle
 
     def write(self, handle: int, data: bytes) -> int:
         inode = self._handles[handle] if not self.dead else 0
-        self._begin(f"write {len(data)}")
+        self.begin(f"write {len(data)}")
         room = self.capacity - self._used()
         if room <= 0:
             raise OSError(errno.ENOSPC, "no space left")
@@ -295,7 +300,7 @@ class FaultyDisk(FileOps):
             step = min(SECTOR - (at + done) % SECTOR, len(data) - done)
             self._pending.append(_Write(inode, at + done, bytes(data[done : done + step])))
             done += step
-        self._end()
+        self.end()
         return len(data)
 
     def length(self, handle: int) -> int:
@@ -303,14 +308,14 @@ class FaultyDisk(FileOps):
         return len(self._now[self._handles[handle]])
 
     def truncate(self, handle: int, size: int) -> None:
-        self._begin(f"truncate to {size}")
+        self.begin(f"truncate to {size}")
         inode = self._handles[handle]
         del self._now[inode][size:]
         self._pending.append(_Cut(inode, size))
-        self._end()
+        self.end()
 
     def fsync(self, handle: int) -> None:
-        self._begin("fsync")
+        self.begin("fsync")
         inode = self._handles[handle]
         if self._fail_sync:
             self._fail_sync -= 1
@@ -320,33 +325,33 @@ class FaultyDisk(FileOps):
             item for item in self._pending if isinstance(item, _Name) or item.inode != inode
         ]
         self.barriers += 1
-        self._end()
+        self.end()
 
     def close(self, handle: int) -> None:
         self._handles.pop(handle, None)  # closing after the cut harms nobody
 
     def rename(self, old: str, new: str) -> None:
         inode = self._inode(old)
-        self._begin(f"rename {old} {new}")
+        self.begin(f"rename {old} {new}")
         item = _Name(old, new, inode)
         _rename(self._names, item)
         self._pending.append(item)
-        self._end()
+        self.end()
 
     def remove(self, name: str) -> None:
         inode = self._inode(name)
-        self._begin(f"remove {name}")
+        self.begin(f"remove {name}")
         item = _Name(name, "", inode)
         _rename(self._names, item)
         self._pending.append(item)
-        self._end()
+        self.end()
 
     def fsync_folder(self) -> None:
-        self._begin("fsync folder")
+        self.begin("fsync folder")
         self._durable_names = dict(self._names)
         self._pending = [item for item in self._pending if not isinstance(item, _Name)]
         self.barriers += 1
-        self._end()
+        self.end()
 
     def free(self) -> int:
         self._alive()

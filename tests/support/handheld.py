@@ -6,6 +6,7 @@ when nothing can run (tests/support/virtual_time.py).
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Callable
@@ -18,11 +19,15 @@ from host_tools.acquirer.session import TlsServerSession
 from host_tools.emulator.deck import Deck, load
 from host_tools.emulator.rack import DEFAULT_TIME, Rack, load_board
 from tests.support.faulty_disk import FaultyDisk, PowerCut
+from tests.support.power import Life
 
 #: A moment after every test board's build, and the bank's time as well.
 NOW = DEFAULT_TIME
 BANK_HOST = "bank.test"
 DECK: Deck = load()
+
+#: Gives the fates of a disk's unsynced items, in order (FaultyDisk.reboot).
+Survivors = Callable[[FaultyDisk], tuple[int, ...]]
 
 
 def clock_us() -> int:
@@ -79,7 +84,10 @@ class Handheld:
         self.inserted = ""
         self._cards: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
-        self.cut = False
+        self.life: Life | None = None
+        self.disk.on_cut = self.changed.set
+        self._handle = self.acquirer.bank.handle
+        self.acquirer.bank.handle = self._tell_bank  # type: ignore[method-assign]
         wishes.setdefault("languages", ("en", "zh"))
         wishes.setdefault("host", BANK_HOST)
         if provisioned:
@@ -111,58 +119,62 @@ class Handheld:
     async def power_on(self, until: str = "idle") -> None:
         """Boot and wait for a screen ("" not to wait)."""
         assert self._task is None, "already on"
-        self.cut = False
         self.screens.clear()
-        given = {"files": self.disk.files()}
-        self._task = asyncio.create_task(
-            main.serve(self.board, self.rack, "", self._on_screen, given)
-        )
+        self.life = life = Life(self.rack, self.disk, self.changed.set)
+
+        def on_screen(tree: dict[str, Any]) -> None:
+            if not life.over:
+                self._on_screen(tree)
+
+        given = {"files": life.files}
+        self._task = life.start(main.serve(self.board, life.wire, "", on_screen, given))
         self._task.add_done_callback(lambda task: self.changed.set())
         if until:
             await self.until(until)
 
-    async def power_off(self) -> None:
-        """Take the power away now: the disk keeps what its model lets survive."""
+    async def power_off(self, survivors: Survivors | None = None) -> None:
+        """Take the power away now, or clear up after a cut that struck (``cut``).
+
+        Every task of the firmware ends without touching anything; connections
+        break, keys are let go, the card loses its supply. What was unsynced meets
+        its fate (the disk's own draw, or what ``survivors`` gives).
+        """
         if self._task is None:
             return
+        assert self.life is not None
+        self._task = None
+        await self.life.end()
         self.disk.dead = True
-        task, self._task = self._task, None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await self._drain()
-        self.disk.reboot()
-
-    async def reaped(self) -> None:
-        """After a scheduled cut struck: wait for the firmware to be dead, revive the disk."""
-        assert self._task is not None
-        task, self._task = self._task, None
-        await asyncio.wait({task}, timeout=600)
-        self.cut = True
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await self._drain()
-        self.disk.reboot()
-
-    async def _drain(self) -> None:
-        """Cancel every task that the firmware left behind, as lost power does."""
-        mine = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not mine and not task.done()]
-        others = [task for task in others if "wait_for" not in repr(task.get_coro())]
-        others = [
-            task for task in others if task.get_name().startswith("Task-") and _firmware(task)
-        ]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        self.rack.keys.let_go()
         self.rack.net.cut()
         self.rack.slot.transfer(4, b"")
+        self.disk.reboot(survivors(self.disk) if survivors is not None else None)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a scheduled power cut has struck and nobody cleared up yet."""
+        return self._task is not None and self.disk.dead
+
+    def _tell_bank(self, frame: bytes, peer: Any) -> Any:
+        """The bank's hand on a message: a cut before or after it books stops the
+        terminal, never the bank."""
+        self._mark("bank takes a message")
+        actions = self._handle(frame, peer)
+        self._mark("bank has committed")
+        return actions
+
+    def _mark(self, what: str) -> None:
+        if not self.disk.dead:
+            with contextlib.suppress(PowerCut):  # the wire raises it in the firmware
+                self.disk.event(what)
 
     # ---- hands --------------------------------------------------------------------
 
     async def press(self, *keys: str) -> None:
-        """Press keys one after another and wait until the last is up."""
+        """Press keys one after another and wait until the last is up. PowerCut."""
         end = self.rack.keys.type(keys)
         await asyncio.sleep((end - clock_us()) / 1_000_000 + 0.05)
+        self._powered()
 
     def insert(self, name: str) -> Any:
         """Put a card of the deck in; the same card keeps its state. Returns the chip."""
@@ -182,6 +194,10 @@ class Handheld:
     def _on_screen(self, tree: dict[str, Any]) -> None:
         self.screens.append(tree)
         self.changed.set()
+
+    def _powered(self) -> None:
+        if self.cut:
+            raise PowerCut(self.disk.log[-1] if self.disk.log else "")
 
     @property
     def screen(self) -> dict[str, Any]:
@@ -214,16 +230,15 @@ class Handheld:
     async def when(
         self, good: Callable[[dict[str, Any]], bool], what: str, limit_s: float = 300.0
     ) -> dict[str, Any]:
-        """Wait for a screen that is ``good``."""
+        """Wait for a screen that is ``good``. PowerCut when a cut strikes."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_s
         while True:
+            self._powered()
             if good(self.screen):
                 return self.screen
             if self._task is not None and self._task.done():
                 error = None if self._task.cancelled() else self._task.exception()
-                if isinstance(error, PowerCut):
-                    raise error
                 raise AssertionError(f"the firmware ended, waiting for {what}: {error!r}")
             self.changed.clear()
             left = deadline - loop.time()
@@ -289,8 +304,3 @@ def _dots(tree: dict[str, Any]) -> bool:
     return any(
         node.get("kind") == "dots" and node.get("count") not in (0, "0") for node in tree["nodes"]
     )
-
-
-def _firmware(task: "asyncio.Task[Any]") -> bool:
-    code = getattr(task.get_coro(), "cr_code", None)
-    return code is not None and "/firmware/" in code.co_filename.replace("\\", "/")

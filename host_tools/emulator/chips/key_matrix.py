@@ -70,6 +70,12 @@ class KeyMatrix:
             at += hold_us + gap_us
         return end
 
+    def let_go(self) -> None:
+        """Forget what is planned and let every key up."""
+        self._plan.clear()
+        for name in list(self._down):
+            self._change(name, False, self._clock_us())
+
     def pressed(self) -> list[str]:
         """Keys that are down now, bouncing or not."""
         self._play()
