@@ -1,0 +1,144 @@
+"""The whole terminal under real MicroPython: chip sales over mutual TLS 1.3 on real sockets.
+
+The same ``firmware.main`` as on Linux, in the unix port's process; the chips
+and the bank stand in this one. Real clock: order is asserted, never duration.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.drivers.entropy_linux import LinuxEntropy
+from firmware.drivers.files_posix import PosixFiles
+from firmware.drivers.soft_vault import SoftVault
+from firmware.payment.journal import records
+from firmware.payment.journal.fold import State
+from firmware.payment.journal.journal import Journal
+from host_tools.emulator import scripted
+from host_tools.emulator.machine import Machine
+from tests.system.test_micropython import unpacked
+
+pytestmark = [pytest.mark.micropython, pytest.mark.parametrize("arch", ["amd64", "i386"])]
+
+#: Far more than a device has: what a sale needs is measured by bench/bench_memory.py.
+HEAP = "heapsize=4M"
+#: Waits end at an event; this only ends a test that has failed.
+PATIENCE_S = 60.0
+CARDS = ["cda-large", "offline-pin-enciphered"]
+
+
+def take(
+    arch: str, folder: Path, story: Callable[[Machine], Awaitable[None]]
+) -> tuple[Machine, list[dict[str, Any]]]:
+    """Run ``story`` on a provisioned and booted terminal: the machine as it was
+    left, and the bank's transactions."""
+    machine = Machine(folder, "virtual-sockets", 3, (unpacked(arch), "-X", HEAP))
+    context = machine.acquirer.context
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    assert context.verify_mode == ssl.CERT_REQUIRED
+
+    async def main() -> None:
+        try:
+            await machine.open()
+            machine.enrol(
+                host="127.0.0.1",
+                port=machine.bank_port,
+                plain_key=True,  # the unix port's TLS cannot decipher PKCS#8 quickly
+                languages=("en", "zh"),
+            )
+            await machine.power_on()
+            await machine.screen("idle", timeout_s=PATIENCE_S)
+            await story(machine)
+            await machine.power_cut()
+            rows.extend(machine.acquirer.transactions())
+        finally:
+            await machine.stop()
+
+    rows: list[dict[str, Any]] = []
+    asyncio.run(main())
+    assert machine.printed_stderr == []
+    assert machine.rack.net.connects == [], "the virtual modem was dialled"
+    return machine, rows
+
+
+async def pay(machine: Machine, card: str) -> None:
+    """One approved payment with both receipts, up to the idle screen."""
+    tree = await scripted.pay(machine, "1234", card, ("question", "message"))
+    assert tree["screen"] == "question", tree
+    await machine.press("enter")
+    await machine.screen("remove_card", timeout_s=PATIENCE_S)
+    machine.remove()
+    await machine.screen("idle", timeout_s=PATIENCE_S)
+
+
+async def journalled(folder: Path) -> tuple[State, list[int]]:
+    """(state, kinds of record in order) of a terminal's folder, read by CPython."""
+    files = PosixFiles(str(folder / "data"))
+    vault = SoftVault(files, LinuxEntropy())
+    await vault.open()
+    journal = Journal(files, vault)
+    report = await journal.open()
+    assert report.trading == "ok"
+    assert report.notices == []
+    kinds = [record.kind for record in await journal.read(0, 1000)]
+    await journal.close()
+    files.close()
+    return journal.state, kinds
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_an_approved_chip_sale(arch: str, card: str, tmp_path: Path) -> None:
+    async def story(machine: Machine) -> None:
+        await pay(machine, card)
+
+    machine, (row,) = take(arch, tmp_path, story)
+    assert (row["state"], row["amount"], row["currency"]) == ("approved", 1234, 156)
+    assert row["pin_verified"] == (card != "offline-pin-enciphered")
+    paper = machine.rack.printer.paper.text()
+    assert paper.count(row["rrn"]) == 2
+    assert paper.count("CNY 12.34") == 2
+    assert machine.rack.printer.overruns == 0
+    state, kinds = asyncio.run(journalled(tmp_path))
+    assert state.debt is None
+    assert state.totals == {("sale", 156): (1, 1234)}
+    assert [k for k in kinds if k in (records.REQUEST, records.ANSWER, records.COMMIT)] == [
+        records.REQUEST,
+        records.ANSWER,
+        records.COMMIT,
+    ]
+
+
+def test_a_power_cut_after_the_request_ends_in_a_reversal(arch: str, tmp_path: Path) -> None:
+    async def story(machine: Machine) -> None:
+        machine.acquirer.rule("drop")
+        await machine.press(*"1234")
+        await machine.screen("amount")
+        await machine.press("enter")
+        await machine.screen("present_card", timeout_s=PATIENCE_S)
+        machine.insert("approve")
+        await machine.screen("pin", timeout_s=PATIENCE_S)
+        await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
+        await machine.booked(PATIENCE_S)
+        await machine.power_cut()
+        machine.remove()
+        owed.append((await journalled(tmp_path))[0].debt is not None)
+        await machine.power_on()
+        await machine.screen("idle", timeout_s=PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            while machine.acquirer.transactions()[0]["state"] != "reversed":
+                await asyncio.sleep(0.05)  # the bank is in this loop: let it work
+        await pay(machine, "cda")
+
+    owed: list[bool] = []
+    _, (first, second) = take(arch, tmp_path, story)
+    assert owed == [True]
+    assert (first["state"], first["reversals"]) == ("reversed", 1)
+    assert (second["state"], second["amount"]) == ("approved", 1234)
+    state, kinds = asyncio.run(journalled(tmp_path))
+    assert state.debt is None
+    assert state.totals == {("sale", 156): (1, 1234)}
+    assert records.REVERSED in kinds
