@@ -39,6 +39,17 @@ def imports(path: Path) -> list[tuple[int, str]]:
     return found
 
 
+#: Ends of the names of modules that only CPython can import, and that so need
+#: not keep to the subset.
+LINUX_ONLY = ("_linux.py", "_posix.py", "_rpi.py", "luma_bus.py", "oled.py", "tls_link.py")
+
+
+def portable() -> list[str]:
+    """Every module of the firmware that MicroPython runs too, relative to the root."""
+    names = [path.relative_to(ROOT).as_posix() for path in tracked()]
+    return [n for n in names if n.startswith("firmware/") and not n.endswith(LINUX_ONLY)]
+
+
 def room(path: Path) -> str | None:
     """Name of the firmware room that a file lives in; None outside the rooms."""
     parts = path.relative_to(ROOT).parts

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.house.sources import ROOT, imports, tracked, tree
+from tests.house.sources import ROOT, imports, portable, tracked, tree
 
 MONEY_FOLDERS = (
     "firmware/payment",
@@ -12,15 +12,6 @@ MONEY_FOLDERS = (
     "firmware/services",
     "firmware/ui",
     "host_tools/acquirer",
-)
-#: Modules that only CPython can import, and so need not keep to the subset.
-LINUX_ONLY = (
-    "_linux.py",
-    "_posix.py",
-    "_rpi.py",
-    "luma_bus.py",
-    "oled.py",
-    "tls_link.py",
 )
 ABSENT = {
     "typing", "__future__", "abc", "functools", "contextlib", "logging", "hmac", "dataclasses",
@@ -87,10 +78,6 @@ def test_no_float_in_money() -> None:
     assert against == []
 
 
-def _portable(name: str) -> bool:
-    return name.startswith("firmware/") and not name.endswith(LINUX_ONLY)
-
-
 def _guarded(path: object) -> set[int]:
     """Lines under ``if TYPE_CHECKING:`` or inside a function (lazy, by backend)."""
     lines: set[int] = set()
@@ -103,9 +90,7 @@ def _guarded(path: object) -> set[int]:
 
 def test_portable_modules_import_only_what_micropython_has() -> None:
     against = []
-    for path in tracked():
-        if not _portable(named(path)):
-            continue
+    for path in [ROOT / name for name in portable()]:
         guarded = _guarded(path)
         for line, module in imports(path):
             if module.split(".")[0] in ABSENT and line not in guarded:
@@ -116,9 +101,7 @@ def test_portable_modules_import_only_what_micropython_has() -> None:
 def test_portable_modules_chain_no_errors() -> None:
     """MicroPython has no ``__cause__`` and says so on stderr each time: ``from None``."""
     against = []
-    for path in tracked():
-        if not _portable(named(path)):
-            continue
+    for path in [ROOT / name for name in portable()]:
         for node in ast.walk(tree(path)):
             cause = node.cause if isinstance(node, ast.Raise) else None
             if cause is not None and not (isinstance(cause, ast.Constant) and cause.value is None):
