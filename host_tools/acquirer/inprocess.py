@@ -16,7 +16,7 @@ from host_tools.acquirer.session import CallLater, Timer, TlsServerSession
 
 
 class InProcessAcquirer:
-    """A bank with books in memory and its own test PKI.
+    """A bank with books in memory and its own test PKI, unless others are given.
 
     ``now`` gives Unix seconds. Sessions of ``connect`` take their time from
     ``call_later``, by default the running asyncio loop's (virtual in tests).
@@ -32,12 +32,14 @@ class InProcessAcquirer:
         random: Random = secrets.token_bytes,
         profile: str = "ecdsa",
         sign_declines: bool = True,
+        ledger: Ledger | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self.deck = deck
         self.rules = rules if rules is not None else Rules()
         self.now = now if now is not None else _wall_clock
-        self.ledger = Ledger(open_engine())
-        self.authority = Authority.create(profile)
+        self.ledger = ledger if ledger is not None else Ledger(open_engine())
+        self.authority = authority if authority is not None else Authority.create(profile)
         self.context = server_context(self.authority, self.authority.issue_server(profile=profile))
         self.bank = Bank(self.ledger, deck, self.rules, self.now, random, sign_declines)
         self.profile = profile

@@ -9,8 +9,10 @@ import socket
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,18 +23,45 @@ app = typer.Typer(add_completion=False, help=__doc__)
 STATES = ("fresh", "ready", "signed-in", "reversal-owed", "paper-out", "clock-skewed")
 FIRST_PORT = 8370
 PORTS_TRIED = 20
+#: Exit codes as a shell's: command not found, not to be run, ended by a signal.
+NOT_FOUND, NOT_RUNNABLE, BY_SIGNAL = 127, 126, 128
+MAX_FRAME = 65_536
 
 
-Port = Annotated[int, typer.Option(help="Port of the page; another is taken if it is in use.")]
-State = Annotated[str, typer.Option(help="Start in this state: " + ", ".join(STATES))]
-Data = Annotated[str, typer.Option(help="The terminal's folder; a fresh temporary one if empty.")]
+Port = Annotated[
+    int,
+    typer.Option(
+        help="Port of the page; another is taken if it is in use. 0: any.", min=0, max=65_535
+    ),
+]
+State = Annotated[str, typer.Option(help="Start in this state: " + ", ".join(STATES) + ".")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Folder that keeps terminal, bank and cards between runs; a temporary one if empty."
+    ),
+]
 Board = Annotated[str, typer.Option(help="Board to emulate.")]
-Language = Annotated[str, typer.Option(help="First language of the terminal: en or zh.")]
+Language = Annotated[str, typer.Option(help="First language of a new terminal: en or zh.")]
 Seed = Annotated[int, typer.Option(help="Seed of the chips' randomness; -1: the system's.")]
 Command = Annotated[
     str,
     typer.Option(help="Run this against the emulator (address in OPENTILL_URL); exit as it does."),
 ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the options asked for."""
+
+    folder: Path
+    keep: bool
+    port: int
+    state: str
+    board: str
+    language: str
+    seed: int | None
+    command: list[str]
 
 
 @app.command()
@@ -50,102 +79,129 @@ def emulate(
         raise UserError(f"no state {state!r}; known: {', '.join(STATES)}")
     if language not in ("en", "zh"):
         raise UserError(f"no language {language!r}; known: en, zh")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"--command cannot be read: {error}") from None
     with contextlib.ExitStack() as stack:
-        folder = (
-            Path(data)
-            if data
-            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opentill-")))
-        )
-        try:
-            code = asyncio.run(
-                _serve(folder, port, state, board, language, command, None if seed < 0 else seed)
-            )
-        except KeyboardInterrupt:
-            code = 0
+        folder = Path(data).absolute() if data else None
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="opentill-")
+            folder = Path(stack.enter_context(temporary))
+        wanted = None if seed < 0 else seed
+        plan = Plan(folder, bool(data), port, state, board, language, wanted, words)
+        code = asyncio.run(_until_signal(_serve(plan), bool(words)))
     raise typer.Exit(code)
+
+
+async def _until_signal(work: "Coroutine[Any, Any, int]", has_command: bool) -> int:
+    """Run ``work``; SIGINT, SIGTERM and SIGHUP end it in good order, at any moment."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        if len(received) == 1:  # a second Ctrl-C does not break the ending
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return BY_SIGNAL + received[0] if has_command else 0
 
 
 def _listen(port: int) -> socket.socket:
     """A listening socket on loopback at ``port`` or the next free one."""
-    for candidate in range(port, port + PORTS_TRIED):
+    last = min(port + PORTS_TRIED, 65_536)
+    for candidate in range(port, last):
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind(("127.0.0.1", candidate))
+            server.listen(128)
         except OSError:
             server.close()
             continue
         if candidate != port:
             print(f"Port {port} is taken; using {candidate}.")
         return server
-    raise UserError(f"ports {port} to {port + PORTS_TRIED - 1} are all taken; give --port")
+    raise UserError(f"ports {port} to {last - 1} cannot be had; give --port")
 
 
-async def _serve(
-    folder: Path, port: int, state: str, board: str, language: str, command: str, seed: int | None
-) -> int:
+async def _serve(plan: Plan) -> int:
     import uvicorn
 
     from host_tools.emulator import scripted
     from host_tools.emulator.machine import Machine, running
     from host_tools.emulator.page import Page
 
-    listener = _listen(port)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    print("Starting the test bank and the virtual terminal ...", flush=True)
-    machine = Machine(folder, board, seed)
-    scripted.before_power(machine, state, language)
-    async with running(machine):
+    machine = Machine(plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep)
+    async with running(machine, start=False), contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(_listen(plan.port))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        print("Starting the test bank and the virtual terminal ...", flush=True)
+        scripted.before_power(machine, plan.state, plan.language)
         page = Page(machine)
-        config = uvicorn.Config(page.app, log_level="warning", lifespan="off")
+        await machine.start()
+        config = uvicorn.Config(
+            page.app, log_level="warning", lifespan="off", ws_max_size=MAX_FRAME
+        )
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        # Signals are _until_signal's, from the first moment on.
+        server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(page.watch())
         try:
-            await scripted.after_power(machine, state)
-            if command:
-                return await _run(command, address)
-            _announce(address, machine)
-            await _until_interrupted(watching)
-            return 0
+            await scripted.after_power(machine, plan.state)
+            if plan.command:
+                return await _run(plan.command, address)
+            _announce(address)
+            await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, watching):
+                if task.done():
+                    task.result()
+            return 1
+        except asyncio.CancelledError:
+            print("\nEnding.", flush=True)
+            raise
         finally:
             watching.cancel()
+            page.close()
             server.should_exit = True
             server.force_exit = True
             await asyncio.gather(serving, watching, return_exceptions=True)
 
 
-def _announce(address: str, machine: object) -> None:
+def _announce(address: str) -> None:
     print(f"The virtual handheld is at {address}   (Ctrl-C ends it)")
     print('Try: key an amount, Enter, insert the card "approve", its PIN, Enter.', flush=True)
-    desktop = (
-        os.environ.get("DISPLAY")
-        or os.environ.get("WAYLAND_DISPLAY")
-        or sys.platform
-        in (
-            "darwin",
-            "win32",
-        )
-    )
-    if desktop and sys.stdout.isatty():
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if (screen or sys.platform in ("darwin", "win32")) and sys.stdout.isatty():
         webbrowser.open(address)
 
 
-async def _until_interrupted(watching: "asyncio.Task[None]") -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
-    if watching.done():
-        watching.result()
-    print("\nEnding.", flush=True)
-
-
-async def _run(command: str, address: str) -> int:
-    process = await asyncio.create_subprocess_exec(
-        *shlex.split(command), env={**os.environ, "OPENTILL_URL": address}
-    )
-    return await process.wait()
+async def _run(command: list[str], address: str) -> int:
+    """The command's exit code, as a shell would give it."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, "OPENTILL_URL": address}
+        )
+    except FileNotFoundError:
+        print(f"till emulate: {command[0]}: no such command", file=sys.stderr)
+        return NOT_FOUND
+    except OSError as error:
+        print(f"till emulate: {command[0]}: {error.strerror}", file=sys.stderr)
+        return NOT_RUNNABLE
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
+    return BY_SIGNAL - code if code < 0 else code

@@ -8,8 +8,11 @@ go on, as they would.
 
 import asyncio
 import contextlib
+import ctypes
 import os
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,19 +20,23 @@ from typing import Any
 
 from host_tools import board_file
 from host_tools.acquirer.inprocess import InProcessAcquirer
+from host_tools.acquirer.place import Place
 from host_tools.acquirer.server import AcquirerServer
 from host_tools.commands.board import build_time, version
-from host_tools.emulator import tap
+from host_tools.emulator import keeping, tap
 from host_tools.emulator.chips.net import TcpEndpoint
 from host_tools.emulator.deck import Deck, load
-from host_tools.emulator.rack import Rack, load_board
+from host_tools.emulator.rack import Rack
 from host_tools.emulator.rack_server import RackServer
 from host_tools.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The name that the terminal dials; the virtual modem connects it to the bank.
 BANK_HOST = "bank.test"
-STOP_SECONDS = 3
+#: A Unix socket's address holds 108 bytes.
+LONGEST_SOCKET = 100
+#: ``prctl`` option: the signal that a process gets when its parent dies.
+PR_SET_PDEATHSIG = 1
 
 
 class Machine:
@@ -38,7 +45,9 @@ class Machine:
     ``folder`` holds the terminal's storage, its compiled board and the wire's
     socket; it is made if absent. ``listeners`` hear of trace entries.
     ``interpreter`` is the command that runs the terminal: this Python, or a
-    MicroPython with its options.
+    MicroPython with its options. ``language`` is the one of the boot screens;
+    with ``keep`` the bank's books and the cards' memories stay in ``folder``
+    too, so that a later machine there goes on where this one ended.
     """
 
     def __init__(
@@ -47,15 +56,27 @@ class Machine:
         board: str = "virtual",
         seed: int | None = None,
         interpreter: Sequence[str] = (sys.executable,),
+        language: str = "en",
+        keep: bool = False,
     ) -> None:
         self.folder = folder
         self.interpreter = tuple(interpreter)
         #: Where the terminal finds the package ``firmware``.
         self.code = ROOT
         self.board_name = board
-        self.board = load_board(board)
+        self.language = language
+        self.keep = keep
+        self.board = board_file.read(board_file.find(board))
+        if not self.board["board"].get("emulated"):
+            raise UserError(f"board {board!r} is of real hardware; the emulator cannot be it")
+        self._lock = keeping.locked(folder)
         self.deck: Deck = load()
-        self.acquirer = InProcessAcquirer(self.deck)
+        self._place = Place.open(folder / "bank") if keep else None
+        self.acquirer = InProcessAcquirer(
+            self.deck,
+            ledger=self._place.ledger if self._place else None,
+            authority=self._place.authority if self._place else None,
+        )
         self.rack = Rack(_monotonic_us, seed, self.board, int(time.time()))
         self.inserted = ""
         self.printed_stderr: list[str] = []
@@ -64,7 +85,14 @@ class Machine:
         self._bank_server = AcquirerServer(self.acquirer.bank, self.acquirer.context, port=0)
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._cards: dict[str, Any] = {}
+        self._cards = keeping.CardMemories(self.deck, folder if keep else None)
+        self._switching = asyncio.Lock()
+        self._socket_folder: str | None = None
+        self._card_tap = tap.CardTap()
+        self._scrub = tap.Scrub(
+            [app.pan for spec in self.deck.cards.values() for app in spec.apps]
+            + [account.pan for account in self.deck.accounts()]
+        )
         self._tapped_slot = self.rack.slot.transfer
         self.rack.slot.transfer = self._tap_slot  # type: ignore[method-assign]
         self._tapped_handle = self.acquirer.bank.handle
@@ -97,6 +125,7 @@ class Machine:
     def _write_board(self) -> None:
         """Compile the board file, as ``till board build`` does."""
         data = board_file.read(board_file.find(self.board_name))
+        data["board"]["languages"].sort(key=lambda name: name != self.language)
         module = board_file.module_text(board_file.compiled(data, version(), build_time()))
         (self.folder / "board.py").write_text(module, encoding="utf-8")
 
@@ -115,7 +144,12 @@ class Machine:
     @property
     def socket(self) -> Path:
         """The wire's Unix socket."""
-        return self.folder / "wire"
+        path = self.folder / "wire"
+        if len(os.fsencode(path)) < LONGEST_SOCKET:
+            return path
+        if self._socket_folder is None:
+            self._socket_folder = tempfile.mkdtemp(prefix="opentill-")
+        return Path(self._socket_folder) / "wire"
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -129,6 +163,10 @@ class Machine:
 
     async def power_on(self) -> None:
         """Start the terminal's process; harmless while it runs."""
+        async with self._switching:
+            await self._power_on()
+
+    async def _power_on(self) -> None:
         if self.powered:
             return
         self.note("power on")
@@ -145,6 +183,8 @@ class Machine:
             "--wire", str(self.socket),
             cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C is for this process, which then ends the terminal's.
+            start_new_session=True, preexec_fn=_end_with_parent if _PRCTL else None,
         )  # fmt: skip
         self._watch = asyncio.create_task(self._collect(self._process))
 
@@ -161,6 +201,10 @@ class Machine:
 
     async def power_cut(self) -> None:
         """Kill the terminal's process at once, as a power cut would."""
+        async with self._switching:
+            await self._power_cut()
+
+    async def _power_cut(self) -> None:
         if self._process is not None and self.powered:
             self._process.kill()
             await self._process.wait()
@@ -175,8 +219,12 @@ class Machine:
         await self.power_cut()
         await self._rack_server.close()
         await self._bank_server.stop()
+        self._cards.write()
         self.acquirer.close()
         self.socket.unlink(missing_ok=True)
+        if self._socket_folder is not None:
+            os.rmdir(self._socket_folder)
+        self._lock.close()
 
     # ---- hands --------------------------------------------------------------------
 
@@ -184,9 +232,7 @@ class Machine:
         """Put a card of the deck in. UserError for a name that the deck lacks."""
         if name not in self.deck.cards:
             raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
-        if name not in self._cards:
-            self._cards[name] = self.deck.cards[name].make_card()
-        self.rack.slot.insert(self._cards[name])
+        self.rack.slot.insert(self._cards.chip(name))
         self.inserted = name
         self.note("card inserted", name)
 
@@ -196,12 +242,19 @@ class Machine:
         if self.inserted:
             self.note("card removed", self.inserted)
         self.inserted = ""
+        self._cards.write()
 
     def tear(self) -> None:
         """Take the card out at its next command."""
         card = self.rack.slot.card
         if card is not None:
             card.tear_next()
+
+    def tear_paper(self) -> None:
+        """Tear the paper off at the printer's edge."""
+        if self.rack.printer.paper.rows:
+            self.rack.printer.paper.tear()
+            self.note("paper torn off")
 
     async def press(self, *keys: str) -> None:
         """Press keys one after another, and wait until they are up again."""
@@ -232,11 +285,12 @@ class Machine:
             lambda: self.tree.get("screen") != name, timeout_s, f"still shows {name!r}"
         )
 
-    async def booked(self, timeout_s: float = 10.0) -> None:
-        """Wait until the bank's ledger has one more transaction. UserError as above."""
-        before = len(self.acquirer.transactions())
+    async def booked(self, timeout_s: float = 10.0, before: int | None = None) -> None:
+        """Wait until the bank's ledger has more than ``before`` transactions (its
+        present count if not said). UserError as above."""
+        known = len(self.acquirer.transactions()) if before is None else before
         await self._until(
-            lambda: len(self.acquirer.transactions()) > before, timeout_s, "no booking"
+            lambda: len(self.acquirer.transactions()) > known, timeout_s, "no booking"
         )
 
     async def _until(self, what: Callable[[], bool], timeout_s: float, complaint: str) -> None:
@@ -253,20 +307,22 @@ class Machine:
         self._tell(tap.note(title, text))
 
     def _tell(self, entry: tap.Entry) -> None:
+        clean = self._scrub.entry(entry)
+        clean["time"] = time.strftime("%H:%M:%S")
         for listener in self.listeners:
-            listener(entry)
+            listener(clean)
 
     def _tap_slot(self, op: int, payload: bytes) -> tuple[bytes, int]:
         try:
             answer, busy = self._tapped_slot(op, payload)
         finally:
             if self.rack.slot.card is None and self.inserted:
+                self.note("card torn out", self.inserted)
                 self.inserted = ""
         if op == 3:
-            self._tell(tap.apdu_entry(payload, answer, busy))
+            self._tell(self._card_tap.apdu(payload, answer, busy))
         elif op == 2:
-            self._tell({"kind": "apdu", "title": "RESET", "text": "ATR " + answer.hex(" ").upper(),
-                        "fields": []})  # fmt: skip
+            self._tell(self._card_tap.reset(answer))
         return answer, busy
 
     def _tap_bank(self, frame: bytes, peer: Any) -> Any:
@@ -278,15 +334,26 @@ class Machine:
         return actions
 
 
+def _end_with_parent() -> None:
+    """In the terminal's process: end when the emulator does, even if it is killed."""
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+# Looked up before the fork: a child must not load libraries.
+_PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+
+
 def _monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
 @contextlib.asynccontextmanager
-async def running(machine: Machine) -> Any:
-    """``async with running(machine):`` starts it and always stops it."""
+async def running(machine: Machine, start: bool = True) -> Any:
+    """``async with running(machine):`` starts it (or leaves that to the body) and
+    always stops it."""
     try:
-        await machine.start()
+        if start:
+            await machine.start()
         yield machine
     finally:
         await machine.stop()

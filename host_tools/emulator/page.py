@@ -3,7 +3,8 @@
 ``GET /`` the page, ``/live`` a WebSocket with everything that changes,
 ``GET /state`` and ``POST /do`` for scripts (``till emulate --command``). It
 listens on loopback and answers only requests that name it by a loopback
-host, so that no web page elsewhere can press keys.
+host and come from no other origin, so that no web page elsewhere can press
+keys or read along.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ import base64
 import contextlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -22,37 +23,85 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from host_tools.acquirer.rules import RuleError
+from host_tools.decoders.common import mask_pan
+from host_tools.emulator import actions
 from host_tools.emulator.chips.paper import Paper
 from host_tools.emulator.machine import Machine
-from host_tools.emulator.tap import Entry, mask_pan
+from host_tools.emulator.tap import Entry
 from host_tools.errors import UserError
 
 STATIC = Path(__file__).with_name("static")
 TICK_S = 0.03
-MAX_REQUEST = 4096
-TRACE_KEPT = 300
-LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+#: Paper goes to the browser in strips at least this far apart, unless it rests.
+PAPER_TICKS = 4
+TRACE_KEPT = 400
+LEDGER_ROWS = 8
+QUEUE = 2000
+LOOPBACK = ["127.0.0.1", "localhost"]
+#: Nothing from elsewhere, and no frame around the page (a click on it is a key press).
+HEADERS = {
+    b"content-security-policy": b"default-src 'self'; img-src 'self' data:; "
+    b"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
 
-#: Rules offered on the page: (title, kind, argument).
-RULES: list[tuple[str, str, dict[str, Any]]] = [
-    ("answer honestly", "honest", {}),
-    ("decline: 51 not enough funds", "decline", {"code": "51"}),
-    ("decline: 55 wrong PIN", "decline", {"code": "55"}),
-    ("answer after 5 s", "late", {"ms": 5000}),
-    ("lose the request", "lose", {}),
-    ("book it, lose the answer", "drop", {}),
-    ("close the connection", "close", {}),
-    ("garble the answer", "garble", {}),
-    ("wrong MAC", "wrong_mac", {}),
-    ("wrong ARPC", "wrong_arpc", {}),
-    ("wrong STAN", "wrong_stan", {}),
-    ("send the answer byte by byte", "split", {"ms": 5}),
-    ("script: unblock the PIN", "script", {"script": "pin_unblock"}),
-    ("ask to sign in again (A0)", "refuse", {"code": "A0"}),
-]
+
+class Guard:
+    """Refuses what another origin sends, and says in every answer what may be done with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            refusal = JSONResponse({"error": "another origin"}, 403)
+            await refusal(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                message["headers"] = [*message["headers"], *HEADERS.items()]
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
+class Viewer:
+    """One browser: what it has not been sent yet, and the keys that it holds down."""
+
+    def __init__(self, first: Sequence[dict[str, Any]]) -> None:
+        self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        for message in first:
+            self.queue.put_nowait(message)
+        self.held: set[str] = set()
+
+    def put(self, message: dict[str, Any]) -> bool:
+        """False when the browser does not keep up; it is hung up on and may come back."""
+        if self.queue.qsize() > QUEUE:
+            self.end()
+            return False
+        self.queue.put_nowait(message)
+        return True
+
+    def end(self) -> None:
+        """Hang up after what waits."""
+        self.queue.put_nowait(None)
 
 
 class Page:
@@ -60,11 +109,15 @@ class Page:
 
     def __init__(self, machine: Machine) -> None:
         self._m = machine
-        self._viewers: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._actions = actions.Actions(machine)
+        self._viewers: set[Viewer] = set()
         self._trace: list[Entry] = []
         self._last: dict[str, Any] = {}
-        self._paper_rows = 0
-        self._paper: Paper | None = None
+        self._seen_rows = self._seen_lines = self._ticks = 0
+        self._sounds = -1
+        self._booked = True
+        self._ledger_rows: list[dict[str, str]] = []
+        self._rows: list[int] = machine.rack.printer.paper.rows
         machine.listeners.append(self._hear)
         machine.rack.debug.on_tree.append(lambda tree: self._send({"type": "screen", "tree": tree}))
         self.app = Starlette(
@@ -75,35 +128,47 @@ class Page:
                 WebSocketRoute("/live", self._live),
                 Mount("/", StaticFiles(directory=STATIC)),
             ],
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)],
+            middleware=[
+                Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
+                Middleware(Guard),
+            ],
         )
+
+    def close(self) -> None:
+        """Hang up on every browser."""
+        for viewer in self._viewers:
+            viewer.end()
 
     # ---- towards the browsers -----------------------------------------------------
 
     def _hear(self, entry: Entry) -> None:
+        self._booked = self._booked or entry["kind"] == "iso"
         self._trace.append(entry)
         del self._trace[:-TRACE_KEPT]
         self._send({"type": "trace", "entry": entry})
 
     def _send(self, message: dict[str, Any]) -> None:
-        for viewer in list(self._viewers):
-            if viewer.full():  # a browser that does not read: it will reconnect and catch up
-                self._viewers.discard(viewer)
-            else:
-                viewer.put_nowait(message)
+        self._viewers = {viewer for viewer in self._viewers if viewer.put(message)}
 
     async def watch(self) -> None:
         """Look at the chips and tell what changed; runs until cancelled."""
         while True:
-            for message in self._now():
-                kind = message["type"]
-                if self._last.get(kind) != message:
-                    self._last[kind] = message
-                    self._send(message)
-            strip = self._new_paper()
-            if strip is not None:
-                self._send(strip)
+            self.look()
             await asyncio.sleep(TICK_S)
+
+    def look(self) -> None:
+        """Tell the browsers what changed since the last look."""
+        self._m.rack.printer.text()  # lets the paper come out as far as it is by now
+        if self._booked:  # the books change only when a message came
+            self._booked, self._ledger_rows = False, self.ledger()
+        for message in self._now():
+            kind = message["type"]
+            if self._last.get(kind) != message:
+                self._last[kind] = message
+                self._send(message)
+        for news in (self._new_paper(), self._new_sound()):
+            if news is not None:
+                self._send(news)
 
     def _now(self) -> list[dict[str, Any]]:
         rack = self._m.rack
@@ -118,9 +183,8 @@ class Page:
         return [
             frame,
             {"type": "lamps", "lamps": lamps},
-            {"type": "sound", "frequency": rack.lamps.frequency if self._m.powered else 0},
             {"type": "state", "state": self.state()},
-            {"type": "ledger", "rows": self.ledger()},
+            {"type": "ledger", "rows": self._ledger_rows},
         ]
 
     def state(self) -> dict[str, Any]:
@@ -135,6 +199,7 @@ class Page:
             "tamper": not rack.tamper.closed,
             "mains": rack.mains.closed,
             "battery": rack.gauge.percent,
+            "rules_waiting": len(self._m.acquirer.rules.waiting()),
         }
 
     def ledger(self) -> list[dict[str, str]]:
@@ -143,188 +208,152 @@ class Page:
             {
                 "stan": str(row["stan"]),
                 "amount": f"{row['amount'] // 100}.{row['amount'] % 100:02d}",
+                "card": str(row["masked_pan"])[-4:],
                 "state": str(row["state"]),
-                "code": str(row["code"]),
+                "code": str(row["response"]),
             }
-            for row in self._m.acquirer.transactions()[-8:]
+            for row in self._m.acquirer.transactions()[-LEDGER_ROWS:]
         ]
 
     def _new_paper(self) -> dict[str, Any] | None:
         paper = self._m.rack.printer.paper
-        reset = paper is not self._paper
-        start = 0 if reset else self._paper_rows
-        if len(paper.rows) == start and not reset:
+        reset = paper.rows is not self._rows
+        if not reset and len(paper.rows) == self._seen_rows:
+            self._ticks = 0
             return None
-        self._paper, self._paper_rows = paper, len(paper.rows)
-        return {"type": "paper", "reset": reset, "strips": _strips(paper, start)}
+        self._ticks += 1
+        if not reset and self._ticks % PAPER_TICKS:
+            return None
+        rows, lines = (0, 0) if reset else (self._seen_rows, self._seen_lines)
+        self._rows, self._seen_rows, self._seen_lines = (
+            paper.rows,
+            len(paper.rows),
+            len(paper.lines),
+        )
+        return {"type": "paper", "reset": reset, "strips": _strips(paper, rows, lines)}
+
+    def _paper_so_far(self) -> list[dict[str, str]]:
+        """What the browsers were sent of the paper that hangs out."""
+        paper = Paper(self._m.rack.printer.paper.dots)
+        paper.rows = self._rows[: self._seen_rows]
+        paper.lines = self._m.rack.printer.paper.lines[: self._seen_lines]
+        return _strips(paper, 0, 0)
+
+    def _new_sound(self) -> dict[str, Any] | None:
+        """Tones since the last look, even those that have ended by now."""
+        heard = self._m.rack.lamps.heard
+        if heard and heard[-1][0] == self._sounds:
+            return None
+        new = [frequency for at, frequency in heard if at > self._sounds]
+        self._sounds = heard[-1][0] if heard else 0
+        if not new or not self._m.powered:
+            return None
+        return {"type": "sound", "tones": [f for f in new if f], "sounding": bool(new[-1])}
 
     def _hello(self) -> list[dict[str, Any]]:
         cards = [
             {
                 "name": name,
                 "title": spec.title["en"],
+                "title_zh": spec.title["zh"],
                 "pan": mask_pan(spec.pan),
-                "pin": "" if not spec.typed else " then ".join(spec.typed),
+                "pin": "" if not spec.typed else ", then ".join(spec.typed),
             }
             for name, spec in self._m.deck.cards.items()
         ]
-        rules = [{"name": str(at), "title": rule[0]} for at, rule in enumerate(RULES)]
-        paper = self._m.rack.printer.paper
+        rules = [{"name": rule[0], "title": rule[1]} for rule in actions.RULES]
+        board = self._m.board
         return [
-            {"type": "deck", "cards": cards, "rules": rules},
+            {"type": "hello", "cards": cards, "rules": rules, "board": board["board"]["title"],
+             "keys": board["keypad"]["keys"]},
             *self._now(),
             {"type": "screen", "tree": self._m.tree},
-            {"type": "paper", "reset": True, "strips": _strips(paper, 0)},
+            {"type": "paper", "reset": True, "strips": self._paper_so_far()},
             *({"type": "trace", "entry": entry} for entry in self._trace),
-        ]
+        ]  # fmt: skip
 
     # ---- requests -----------------------------------------------------------------
 
     async def _index(self, request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-store"})
+        return FileResponse(STATIC / "index.html")
+
+    def _whole_state(self) -> dict[str, Any]:
+        return {
+            **self.state(),
+            "screen": self._m.tree,
+            "ledger": self.ledger(),
+            "paper_text": self._m.rack.printer.text(),
+        }
 
     async def _state_json(self, request: Request) -> Response:
-        paper = self._m.rack.printer.text()
-        return JSONResponse(
-            {
-                **self.state(),
-                "screen": self._m.tree,
-                "ledger": self.ledger(),
-                "paper_text": paper,
-            }
-        )
+        return JSONResponse(self._whole_state())
 
     async def _do_json(self, request: Request) -> Response:
         # A form post from another site cannot carry this content type.
-        if request.headers.get("content-type", "").split(";")[0] != "application/json":
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind != "application/json":
             return JSONResponse({"error": "send application/json"}, 415)
-        body = await request.body()
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > actions.MAX_REQUEST:
+                return JSONResponse({"error": f"at most {actions.MAX_REQUEST} bytes"}, 413)
         try:
-            if len(body) > MAX_REQUEST:
-                raise UserError("the request is too long")
-            await self.act(json.loads(body))
-        except (UserError, ValueError) as error:
+            await self._actions.act(actions.parse(bytes(body)))
+        except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({"ok": True})
+        return JSONResponse(self._whole_state())
 
     async def _live(self, socket: WebSocket) -> None:
-        origin = socket.headers.get("origin", "")
-        if origin and origin.split("//")[-1] != socket.headers.get("host", ""):
-            await socket.close(1008)
-            return
         await socket.accept()
-        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(2000)
-        for message in self._hello():
-            queue.put_nowait(message)
-        self._viewers.add(queue)
-        reader = asyncio.create_task(self._read(socket))
+        self.look()
+        viewer = Viewer(self._hello())
+        self._viewers.add(viewer)
+        reader = asyncio.create_task(self._read(socket, viewer))
         try:
-            while not reader.done():
-                getter = asyncio.create_task(queue.get())
-                done, _ = await asyncio.wait({getter, reader}, return_when="FIRST_COMPLETED")
-                if getter in done:
-                    await socket.send_text(json.dumps(getter.result()))
-                else:
-                    getter.cancel()
-        except (WebSocketDisconnect, RuntimeError):
+            while True:
+                message = await viewer.queue.get()
+                if message is None:
+                    break
+                await socket.send_text(json.dumps(message))
+        except (WebSocketDisconnect, RuntimeError, OSError):
             pass  # the browser went away
         finally:
-            self._viewers.discard(queue)
+            self._viewers.discard(viewer)
             reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+            with contextlib.suppress(asyncio.CancelledError):
                 await reader
+            for key in viewer.held:
+                self._m.rack.keys.release(key)  # nobody is left to lift the finger
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError, OSError):
+                await socket.close(1001)
 
-    async def _read(self, socket: WebSocket) -> None:
+    async def _read(self, socket: WebSocket, viewer: Viewer) -> None:
         while True:
-            try:
-                text = await socket.receive_text()
-            except (WebSocketDisconnect, KeyError):
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                viewer.end()
                 return
             try:
-                if len(text) > MAX_REQUEST:
-                    raise UserError("the request is too long")
-                await self.act(json.loads(text))
-            except (UserError, ValueError) as error:
-                self._m.note("refused", str(error))
-
-    async def act(self, wish: Any) -> None:
-        """Carry out one request of a page or script. UserError says what is wrong."""
-        if not isinstance(wish, dict) or not isinstance(wish.get("do"), str):
-            raise UserError('a request is an object with "do"')
-        verb = wish["do"]
-        if verb in ("key_down", "key_up", "press"):
-            await self._key(verb, wish.get("key"))
-        elif verb == "insert":
-            self._m.insert(str(wish.get("card")))
-        elif verb == "remove":
-            self._m.remove()
-        elif verb == "tear":
-            self._m.tear()
-        elif verb == "power_cut":
-            await self._m.power_cut()
-        elif verb == "power_on":
-            await self._m.power_on()
-        elif verb == "switch":
-            self._switch(wish.get("name"), wish.get("value"))
-        elif verb == "rule":
-            self._rule(wish)
-        else:
-            raise UserError(f"no action {verb!r}")
-
-    async def _key(self, verb: str, name: Any) -> None:
-        keys = self._m.rack.keys
-        if name not in keys.names:
-            raise UserError(f"no key {name!r}; the keypad has {', '.join(keys.names)}")
-        if verb == "press":
-            await self._m.press(name)
-        elif verb == "key_down":
-            keys.press(name)
-        else:
-            keys.release(name)
-
-    def _switch(self, name: Any, value: Any) -> None:
-        rack = self._m.rack
-        if name == "battery":
-            if not isinstance(value, int) or not 0 <= value <= 100:
-                raise UserError("battery is 0 to 100")
-            rack.gauge.percent = value
-        elif not isinstance(value, bool):
-            raise UserError("a switch is true or false")
-        elif name == "network":
-            rack.net.link(value)
-        elif name == "paper":
-            rack.printer.paper_out = not value
-        elif name == "cover":
-            rack.printer.cover_open = value
-        elif name == "tamper":
-            rack.tamper.set(not value)
-        elif name == "mains":
-            rack.mains.set(value)
-        else:
-            raise UserError(f"no switch {name!r}")
-        self._m.note("switch", f"{name}: {value}")
-
-    def _rule(self, wish: dict[str, Any]) -> None:
-        name = str(wish.get("name", ""))
-        if not name.isdigit() or int(name) >= len(RULES):
-            raise UserError(f"no rule {name!r}")
-        title, kind, arguments = RULES[int(name)]
-        try:
-            self._m.acquirer.rule(kind, **arguments)
-        except RuleError as error:
-            raise UserError(str(error)) from None
-        self._m.note("bank rule for the next payment", title)
+                wish = actions.parse(message.get("text") or message.get("bytes") or b"")
+                await self._actions.act(wish)
+            except UserError as error:
+                self._m.note("refused", str(error)[:200])
+                continue
+            if wish["do"] == "key_down":
+                viewer.held.add(wish["key"])
+            elif wish["do"] == "key_up":
+                viewer.held.discard(wish["key"])
 
 
-def _strips(paper: Paper, start: int) -> list[dict[str, str]]:
-    """The rows from ``start`` as one PNG with the printed text as its description."""
-    rows = paper.rows[start:]
+def _strips(paper: Paper, row: int, line: int) -> list[dict[str, str]]:
+    """The rows from ``row`` as one PNG, with the lines from ``line`` as its text."""
+    rows = paper.rows[row:]
     if not rows:
         return []
     part = Paper(paper.dots)
     part.add(rows)
-    image: Image.Image = part.image()
     out = io.BytesIO()
-    image.convert("1").save(out, "PNG")
-    text = paper.text()[-400:]
+    part.image().convert("1").save(out, "PNG")
+    text = "\n".join(paper.lines[line:])
     return [{"png": base64.b64encode(out.getvalue()).decode(), "text": text}]

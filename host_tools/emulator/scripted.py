@@ -4,24 +4,45 @@ import time
 from typing import Any
 
 from host_tools.emulator.machine import Machine
+from host_tools.errors import UserError
 
-#: States that need the terminal to be provisioned before it boots.
-UNPROVISIONED = ("fresh",)
+#: state: what stands then, for the help text.
+STATES = {
+    "fresh": "not provisioned; takes no payment and says so",
+    "ready": "provisioned, never signed in by hand",
+    "signed-in": "signed in at the bank from the menu",
+    "reversal-owed": "a request was booked, its answer lost in a power cut; the network is off",
+    "paper-out": "no paper in the printer",
+    "clock-skewed": "the clock stands ten years back",
+}
 BOOT_S = 20.0
+SKEW_S = 10 * 365 * 86_400
 
 
 def before_power(machine: Machine, state: str, language: str = "en") -> None:
-    """What must be so before the terminal's first boot."""
-    if state not in UNPROVISIONED and not (machine.folder / "data" / "bundle.cbor").exists():
+    """What must be so before the terminal's first boot. UserError."""
+    bundle = machine.folder / "data" / "bundle.cbor"
+    if state == "fresh":
+        if bundle.exists():
+            raise UserError(
+                f"{machine.folder} holds a provisioned terminal; 'fresh' needs an empty folder"
+            )
+    elif not bundle.exists() or not _known(machine):
         machine.enrol(languages=("zh", "en") if language == "zh" else ("en", "zh"))
     if state == "paper-out":
         machine.rack.printer.paper_out = True
     if state == "clock-skewed":
-        machine.rack.rtc.set(int(time.time()) - 10 * 365 * 86_400)
+        machine.rack.rtc.set(int(time.time()) - SKEW_S)
+
+
+def _known(machine: Machine) -> bool:
+    """Whether the bank's books have the terminal; a bank that is new has not."""
+    serial = machine.board["board"]["serial"]
+    return any(row["serial"] == serial for row in machine.acquirer.ledger.terminals())
 
 
 async def after_power(machine: Machine, state: str) -> None:
-    """Bring the booted terminal into ``state``."""
+    """Bring the booted terminal into ``state``. UserError when it does not get there."""
     await machine.screen("idle", timeout_s=BOOT_S)
     if state == "signed-in":
         await sign_in(machine)
@@ -34,18 +55,26 @@ async def sign_in(machine: Machine) -> None:
     await machine.press("menu")
     await machine.screen("menu")
     await machine.press("2")
-    await machine.screen("message")
+    tree = await machine.screen("message", timeout_s=20)
+    keys = {str(node.get("key")) for node in tree["nodes"]}
+    if "network.signed_in" not in keys:
+        raise UserError(f"the sign-in failed: {', '.join(sorted(keys))}")
     await machine.press("enter")
     await machine.screen("idle")
+
+
+async def key_amount(machine: Machine, amount: str) -> None:
+    """Key ``amount`` (minor units) and wait until a card is asked for."""
+    await machine.press(*amount)
+    await machine.screen("amount")
+    await machine.press("enter")
+    await machine.screen("present_card", timeout_s=20)
 
 
 async def pay(machine: Machine, amount: str, card: str, until: tuple[str, ...]) -> dict[str, Any]:
     """Key ``amount`` (minor units), insert ``card``, key its PIN when asked; the
     tree of the first screen in ``until``."""
-    await machine.press(*amount)
-    await machine.screen("amount")
-    await machine.press("enter")
-    await machine.screen("present_card", timeout_s=20)
+    await key_amount(machine, amount)
     machine.insert(card)
     typed = list(machine.deck.cards[card].typed)
     while True:
@@ -57,18 +86,19 @@ async def pay(machine: Machine, amount: str, card: str, until: tuple[str, ...]) 
 
 
 async def owe_a_reversal(machine: Machine) -> None:
-    """A payment whose request was lost in a power cut."""
+    """A payment that the bank booked and whose answer was lost in a power cut."""
+    before = len(machine.acquirer.transactions())
     machine.acquirer.rule("drop")
-    await machine.press(*"1234")
-    await machine.screen("amount")
-    await machine.press("enter")
-    await machine.screen("present_card", timeout_s=20)
+    await key_amount(machine, "1234")
     machine.insert("approve")
     await machine.screen("pin")
     await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
-    await machine.booked()
+    await machine.booked(before=before)
     machine.rack.net.link(False)
     await machine.power_cut()
     machine.remove()
     await machine.power_on()
     await machine.screen("idle", timeout_s=BOOT_S)
+    keys = {str(node.get("key")) for node in machine.tree["nodes"]}
+    if "idle.reversal_owed" not in keys:
+        raise UserError("the terminal does not owe the reversal that it should")

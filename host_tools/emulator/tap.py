@@ -1,125 +1,288 @@
 """The live trace: APDUs and messages as entries that a person can read.
 
 Entries are dicts ``{"kind", "title", "text", "fields": [[name, value], ...]}``.
-Secrets are masked here, at the source: PIN data never appears, PAN and track
-keep six and four digits (rules of money, 12 and 16).
+Secrets are masked here, at the source: PIN data and names never appear, PAN
+and track keep six and four digits (rules of money, 12 and 16). ``Scrub`` is
+the second net: it knows the deck's numbers and lets none of them through.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from firmware.payment.emv import tlv
+from firmware.payment.emv import dictionary, dol, tlv
+from host_tools.decoders import bits, cvm
+from host_tools.decoders.common import BadInput, mask_pan, mask_track
+from host_tools.emulator.tap_words import (
+    INSTRUCTIONS,
+    MESSAGES,
+    STATUS_WORDS,
+    place_of,
+    status_word,
+)
 
 Entry = dict[str, Any]
+Rows = list[list[str]]
 
-INSTRUCTIONS = {
-    0x20: "VERIFY",
-    0x24: "CHANGE PIN",
-    0x82: "EXTERNAL AUTHENTICATE",
-    0x84: "GET CHALLENGE",
-    0x88: "INTERNAL AUTHENTICATE",
-    0xA4: "SELECT",
-    0xA8: "GET PROCESSING OPTIONS",
-    0xAE: "GENERATE AC",
-    0xB2: "READ RECORD",
-    0xC0: "GET RESPONSE",
-    0xCA: "GET DATA",
-    0xDA: "PUT DATA",
-    0x16: "CARD BLOCK",
-    0x18: "APPLICATION UNBLOCK",
-    0x1E: "APPLICATION BLOCK",
+#: Track 2 data as compressed digits.
+TRACKS = (0x57, 0x9F6B)
+#: Cardholder's name, track 1, discretionary data, PIN data; and the ICC
+#: certificates, from which anybody with the CA's public key recovers the PAN.
+HIDDEN = {
+    0x56: "track 1",
+    0x99: "PIN data",
+    0x5F20: "name",
+    0x9F0B: "name",
+    0x9F1F: "track data",
+    0x9F20: "track data",
+    0x9F2D: "holds the PAN",
+    0x9F46: "holds the PAN",
 }
-#: Data objects that carry the PAN, track 2 or the cardholder's name.
-SECRET = {0x5A, 0x57, 0x9F6B, 0x56, 0x5F20, 0x9F0B, 0x9F1F}
+#: Objects explained bit by bit.
+_WORDS = {0x95: "tvr", 0x9B: "tsi", 0x82: "aip"}
+_DOLS = (0x9F38, 0x8C, 0x8D, 0x9F49)
+GET_RESPONSE, SELECT, VERIFY = 0xC0, 0xA4, 0x20
+GPO, GENERATE_AC, INTERNAL, CHALLENGE = 0xA8, 0xAE, 0x88, 0x84
 
 
-def mask_pan(digits: str) -> str:
-    """First six and last four digits; the rest as stars."""
-    if len(digits) < 11:
-        return "*" * len(digits)
-    return digits[:6] + "*" * (len(digits) - 10) + digits[-4:]
+class Scrub:
+    """Replaces every number that it knows wherever it stands in an entry."""
+
+    def __init__(self, pans: Iterable[str]) -> None:
+        self._masked: dict[str, str] = {}
+        for pan in pans:
+            self._masked[pan] = mask_pan(pan)
+            self._masked[pan.encode().hex().upper()] = mask_pan(pan)
+        longest_first = sorted(self._masked, key=len, reverse=True)
+        self._find = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def text(self, text: str) -> str:
+        """``text`` without the numbers."""
+        return self._find.sub(lambda found: self._masked[found.group()], text)
+
+    def entry(self, entry: Entry) -> Entry:
+        """An entry without the numbers."""
+        return {
+            **entry,
+            "title": self.text(entry["title"]),
+            "text": self.text(entry["text"]),
+            "fields": [[self.text(name), self.text(value)] for name, value in entry["fields"]],
+        }
 
 
 def mask_value(tag: int, value: bytes) -> str:
     """A data object's value for the trace."""
+    if tag in HIDDEN:
+        return f"({len(value)} bytes, hidden: {HIDDEN[tag]})"
     text = value.hex().upper()
-    if tag not in SECRET:
-        return text
-    if tag in (0x5A, 0x57, 0x9F6B):
-        return mask_pan(text.split("D")[0].rstrip("F"))
-    return f"({len(value)} bytes)"
+    if tag == 0x5A:
+        return mask_pan(text.rstrip("F"))
+    return mask_track(text) if tag in TRACKS else text
 
 
-def _rows(nodes: list[Any], depth: int = 0) -> list[list[str]]:
-    rows: list[list[str]] = []
+def _named(tag: int, depth: int = 0) -> str:
+    return "  " * depth + f"{tag:02X} {dictionary.name(tag)}".rstrip()
+
+
+def _meaning(tag: int, value: bytes, depth: int) -> Rows:
+    """What the value says, as further rows."""
+    lead = "  " * (depth + 1)
+    try:
+        if tag in _WORDS:
+            found = bits.decode(_WORDS[tag], value.hex())["bits"]
+            return [
+                [f"{lead}byte {item['byte']} bit {item['bit']}", item["name"]] for item in found
+            ]
+        if tag == 0x9F34:
+            lines = cvm.render(cvm.decode(value.hex()))
+            return [[lead.rstrip() or " ", line.strip()] for line in lines[1:]]
+        if tag in _DOLS:
+            names = [_named(part) for part, _ in dol.parse(value)]
+            return [[lead + "asks for", ", ".join(names)]]
+    except (BadInput, tlv.TlvError):
+        return [[lead.rstrip() or " ", "(malformed)"]]
+    if tag in (0x50, 0x9F12, 0x84) and value and all(0x20 <= byte < 0x7F for byte in value):
+        return [[lead.rstrip() or " ", value.decode("ascii")]]
+    return []
+
+
+def _object(tag: int, value: bytes, depth: int = 0) -> Rows:
+    return [[_named(tag, depth), mask_value(tag, value)], *_meaning(tag, value, depth)]
+
+
+def _rows(nodes: "Iterable[tlv.Node]", depth: int = 0) -> Rows:
+    rows: Rows = []
     for node in nodes:
-        name = "  " * depth + f"{node.tag:X}"
         if node.children is not None:
-            rows.append([name, ""])
+            rows.append([_named(node.tag, depth), ""])
             rows += _rows(node.children, depth + 1)
         else:
-            rows.append([name, mask_value(node.tag, node.value)])
+            rows += _object(node.tag, node.value, depth)
     return rows
 
 
-def _data_rows(data: bytes) -> list[list[str]]:
-    if not data:
-        return []
-    try:
-        return _rows(tlv.parse(data))
-    except tlv.TlvError:
-        return [["data", f"({len(data)} bytes, not TLV)"]]
+def _flat(nodes: "Iterable[tlv.Node]") -> "Iterable[tlv.Node]":
+    for node in nodes:
+        yield node
+        yield from _flat(node.children or ())
+
+
+class CardTap:
+    """Follows one card: what a command means depends on what the card said before."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._dols: dict[int, list[tuple[int, int]]] = {}
+        self._cryptograms = 0
+
+    def reset(self, answer: bytes) -> Entry:
+        """A reset and its answer."""
+        self.__init__()  # type: ignore[misc]
+        return _entry("apdu", "RESET", "ATR " + answer.hex(" ").upper())
+
+    def apdu(self, command: bytes, response: bytes, busy_us: int) -> Entry:
+        """One command and its response."""
+        if len(command) < 4 or len(response) < 2:
+            return _entry("apdu", "APDU", "shorter than a header or a status word")
+        ins, data, sw = command[1], response[:-2], response[-2:]
+        if ins != GET_RESPONSE:
+            self._asked = ins
+        name = INSTRUCTIONS.get(ins, f"INS {ins:02X}")
+        place = place_of(command)
+        fields = [["header", command[:4].hex(" ").upper()], *self._command(ins, command)]
+        fields += self._answer(data)
+        fields.append(["status", f"{sw.hex().upper()} {status_word(sw)}".rstrip()])
+        fields.append(["card time", f"{busy_us / 1000:.1f} ms"])
+        text = f"{place}  " if place else ""
+        text += f"{sw.hex().upper()}"
+        if sw.hex().upper() in STATUS_WORDS and sw != b"\x90\x00":
+            text += f" {status_word(sw)}"
+        return _entry("apdu", name, text, fields)
+
+    def _command(self, ins: int, command: bytes) -> Rows:
+        body = command[5 : 5 + command[4]] if len(command) > 5 else b""
+        if ins in (VERIFY, 0x24):
+            return [["command data", "(PIN data, never shown)"]]
+        if not body:
+            return []
+        if ins == SELECT:
+            shown = f" {body.decode('ascii')}" if body.startswith(b"1PAY.") else ""
+            return [["command data", body.hex().upper() + shown]]
+        if ins == GPO:
+            inner = body[2:] if body[:1] == b"\x83" else body
+            return self._by_dol(0x9F38, inner)
+        if ins == GENERATE_AC:
+            self._cryptograms += 1
+            return self._by_dol(0x8C if self._cryptograms == 1 else 0x8D, inner=body)
+        if ins == INTERNAL:
+            return self._by_dol(0x9F49, body)
+        return [["command data", f"({len(body)} bytes)"]]
+
+    def _by_dol(self, tag: int, inner: bytes) -> Rows:
+        """Command data divided as the card's own list says."""
+        entries = self._dols.get(tag, [])
+        if not inner or sum(length for _, length in entries) != len(inner):
+            return [["command data", f"({len(inner)} bytes)"]]
+        rows: Rows = [["command data by", _named(tag)]]
+        at = 0
+        for part, length in entries:
+            rows += _object(part, inner[at : at + length], 1)
+            at += length
+        return rows
+
+    def _answer(self, data: bytes) -> Rows:
+        if not data:
+            return []
+        if self._asked in (CHALLENGE, VERIFY):
+            return [["data", f"({len(data)} bytes)"]]
+        try:
+            nodes = list(tlv.parse(data))
+        except tlv.TlvError:
+            return [["data", f"({len(data)} bytes, not TLV)"]]
+        for node in _flat(nodes):
+            if node.tag in _DOLS:
+                try:
+                    self._dols[node.tag] = dol.parse(node.value)
+                except tlv.TlvError:
+                    self._dols.pop(node.tag, None)
+        if len(nodes) == 1 and nodes[0].tag == 0x80:
+            return self._format_1(nodes[0].value)
+        return _rows(nodes)
+
+    def _format_1(self, value: bytes) -> Rows:
+        """Template 80 has no tags inside (EMV 4.4 Book 3, 6.5.5, 6.5.8, 6.5.9)."""
+        parts: list[tuple[int, bytes]] = [(0x80, value)]
+        if self._asked == GPO and len(value) > 2:
+            parts = [(0x82, value[:2]), (0x94, value[2:])]
+        elif self._asked == GENERATE_AC and len(value) >= 11:
+            parts = [(0x9F27, value[:1]), (0x9F36, value[1:3]), (0x9F26, value[3:11])]
+            if len(value) > 11:
+                parts.append((0x9F10, value[11:]))
+        rows: Rows = [[_named(0x80), ""]] if len(parts) > 1 else []
+        for tag, part in parts:
+            rows += _object(tag, part, 1 if len(parts) > 1 else 0)
+        return rows
+
+
+def _entry(kind: str, title: str, text: str = "", fields: Rows | None = None) -> Entry:
+    return {"kind": kind, "title": title, "text": text, "fields": fields or []}
 
 
 def apdu_entry(command: bytes, response: bytes, busy_us: int) -> Entry:
-    """One command and its response."""
-    if len(command) < 2:
-        return {"kind": "apdu", "title": "APDU", "text": "shorter than a header", "fields": []}
-    ins = command[1]
-    name = INSTRUCTIONS.get(ins, f"INS {ins:02X}")
-    header = command[:4].hex(" ").upper()
-    data, sw = response[:-2], response[-2:].hex().upper()
-    fields: list[list[str]] = [["header", header]]
-    body = command[5:] if len(command) > 5 else b""
-    if ins == 0x20:
-        fields.append(["data", "(PIN block, never shown)"])
-    elif body:
-        fields.append(
-            ["command data", body.hex().upper() if ins == 0xA4 else f"({len(body)} bytes)"]
-        )
-    fields += _data_rows(data)
-    fields.append(["card time", f"{busy_us // 1000} ms"])
-    return {"kind": "apdu", "title": name, "text": f"{header} -> {sw}", "fields": fields}
+    """One command and its response, without what went before."""
+    return CardTap().apdu(command, response, busy_us)
 
 
 def note(title: str, text: str = "") -> Entry:
     """A line about the bench itself."""
-    return {"kind": "note", "title": title, "text": text, "fields": []}
+    return _entry("note", title, text)
 
 
 def message_entry(frame: bytes, direction: str) -> Entry:
     """One ISO 8583 frame with its length prefix, decoded field by field and masked."""
     from host_tools.decoders import iso8583
-    from host_tools.decoders.common import BadInput
 
     try:
         decoded = iso8583.decode(frame.hex())
     except BadInput as error:
-        return {"kind": "iso", "title": direction, "text": f"unreadable: {error}", "fields": []}
+        return _entry("iso", direction, f"unreadable: {error.reason}")
     fields = decoded["fields"]
     rows = [["TPDU", str(decoded["tpdu"])], ["header", str(decoded["header"])]]
     for number, value in fields.items():
-        name = iso8583.FIELD_NAMES.get(int(number), "")
-        rows.append([f"{number} {name}", str(value)])
-        for part, text in (
-            sorted(decoded["subfields"].get(number, {}).items())
-            if isinstance(decoded["subfields"].get(number), dict)
-            else []
-        ):
-            rows.append([f"    {part}", str(text)])
-    words = [decoded["mti"]]
+        name = f"{number} {iso8583.FIELD_NAMES.get(int(number), '')}".rstrip()
+        parts = decoded["subfields"].get(number)
+        if number == "55" and isinstance(parts, list):
+            rows.append([name, f"({len(value) // 2} bytes)"])
+            rows += _tree_rows(parts, 1)
+            continue
+        rows.append([name, str(value)])
+        if isinstance(parts, dict):
+            rows += [[f"    {part}", str(text)] for part, text in sorted(parts.items())]
+    rows += [["warning", str(text)] for text in decoded.get("warnings", ())]
+    words = [MESSAGES.get(decoded["mti"], "")]
+    network = fields.get("60", "")[8:11] if decoded["mti"][:2] == "08" else ""
+    words = [MESSAGES.get(decoded["mti"] + network, words[0])]
+    if "4" in fields:
+        words.append(f"{int(fields['4']) // 100}.{int(fields['4']) % 100:02d}")
     if "11" in fields:
         words.append("STAN " + fields["11"])
     if "39" in fields:
         words.append("code " + fields["39"])
-    return {"kind": "iso", "title": f"{decoded['mti']} {direction}", "text": "  ".join(words[1:]),
-            "fields": rows}  # fmt: skip
+    text = "  ".join(word for word in words if word)
+    return _entry("iso", f"{decoded['mti']} {direction}", text, rows)
+
+
+def _tree_rows(objects: list[dict[str, Any]], depth: int) -> Rows:
+    rows: Rows = []
+    for item in objects:
+        tag = int(item["tag"], 16)
+        if item["children"]:
+            rows.append([_named(tag, depth), ""])
+            rows += _tree_rows(item["children"], depth + 1)
+            continue
+        value = item["value"]
+        if tag in HIDDEN or set(value) - set("0123456789ABCDEF"):
+            rows.append([_named(tag, depth), value if tag not in HIDDEN else "(hidden)"])
+        else:
+            rows += _object(tag, bytes.fromhex(value), depth)
+    return rows

@@ -2,180 +2,288 @@
 // The page is one more pair of hands: it sends key presses, cards and switches,
 // and draws what the virtual chips show. It knows nothing of payments.
 const $ = (id) => document.getElementById(id);
-const KEYS = [
-  ["1", "1"], ["2", "2"], ["3", "3"], ["cancel", "Cancel ✕"],
-  ["4", "4"], ["5", "5"], ["6", "6"], ["clear", "Clear ◁"],
-  ["7", "7"], ["8", "8"], ["9", "9"], ["enter", "Enter ◯"],
-  ["00", "00"], ["0", "0"], [".", "·"], ["menu", "Menu"],
-  ["up", "▲"], ["down", "▼"], ["feed", "Feed"], ["func", "Func"],
-];
-const BY_KEYBOARD = { Enter: "enter", Backspace: "clear", Delete: "clear", Escape: "cancel", ArrowUp: "up", ArrowDown: "down", m: "menu", M: "menu", f: "feed", F: "func", ".": "." };
-let socket, audio;
+const LABELS = { cancel: "Cancel ✕", clear: "Clear ◁", enter: "Enter ◯", menu: "Menu", up: "▲", down: "▼", feed: "Feed", func: "Func", ".": "·" };
+const SPOKEN = { up: "up", down: "down", ".": "point", cancel: "Cancel", clear: "Clear", enter: "Enter" };
+const BY_KEYBOARD = { Enter: "enter", Backspace: "clear", Delete: "clear", Escape: "cancel", ArrowUp: "up", ArrowDown: "down", m: "menu", M: "menu", f: "feed", F: "feed", ".": "." };
+const SWITCHES = ["network", "paper", "cover", "tamper", "mains"];
+const TRACE_KEPT = 600;
+let socket, audio, step = -1, tornPapers = [];
 
-function send(message) { if (socket && socket.readyState === 1) socket.send(JSON.stringify(message)); }
+function send(message) {
+  if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
 
-function drawKeys() {
-  for (const [name, label] of KEYS) {
-    const button = document.createElement("button");
-    button.textContent = label;
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+// ---- keypad -----------------------------------------------------------------
+
+function drawKeys(rows) {
+  $("keys").replaceChildren();
+  $("keys").style.gridTemplateColumns = `repeat(${Math.max(...rows.map((row) => row.length))}, 1fr)`;
+  for (const name of rows.flat()) {
+    if (!name) { $("keys").append(element("span")); continue; }
+    const button = element("button", { textContent: LABELS[name] || name, className: `key-${name}` });
     button.dataset.key = name;
-    button.className = name;
-    button.setAttribute("aria-label", name);
-    const down = (event) => { event.preventDefault(); button.classList.add("down"); send({ do: "key_down", key: name }); };
-    const up = () => { if (button.classList.contains("down")) { button.classList.remove("down"); send({ do: "key_up", key: name }); } };
-    button.addEventListener("pointerdown", down);
-    button.addEventListener("pointerup", up);
-    button.addEventListener("pointerleave", up);
+    button.setAttribute("aria-label", SPOKEN[name] || LABELS[name] || name);
+    button.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      event.preventDefault();
+      button.setPointerCapture(event.pointerId);
+      hold(name);
+    });
+    for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(kind, () => lift(name));
     // A click without a pointer comes from a keyboard or a screen reader.
     button.addEventListener("click", (event) => { if (event.detail === 0) send({ do: "press", key: name }); });
     $("keys").append(button);
   }
 }
 
+const held = new Set();
+function mark(name, on) {
+  const button = document.querySelector(`[data-key="${CSS.escape(name)}"]`);
+  if (button) button.classList.toggle("held", on);
+  return Boolean(button);
+}
+function hold(name) {
+  if (held.has(name) || !mark(name, true)) return;
+  held.add(name);
+  send({ do: "key_down", key: name });
+}
+function lift(name) {
+  if (!held.delete(name)) return;
+  mark(name, false);
+  send({ do: "key_up", key: name });
+}
+
+function keyOf(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
+  const at = event.target;
+  if (at.matches('select, textarea, input[type="search"]') || $("receipts").open) return null;
+  // Who walks the page with Tab works its controls with Enter, Space and arrows.
+  if (at.matches("button, summary, input") && ["Enter", " "].includes(event.key)) return null;
+  if (at.matches('input[type="range"], #trace, .paper') && event.key.startsWith("Arrow")) return null;
+  return /^[0-9]$/.test(event.key) ? event.key : BY_KEYBOARD[event.key] || null;
+}
+
+// ---- what the chips show ------------------------------------------------------
+
 function drawFrame(message) {
   const bytes = Uint8Array.from(atob(message.data), (c) => c.charCodeAt(0));
-  const { width, height } = message;
-  const canvas = $("oled");
-  const scale = Math.max(1, Math.floor(384 / width));
+  const { width, height } = message, canvas = $("oled"), scale = Math.max(1, Math.floor(384 / width));
   canvas.width = width * scale;
   canvas.height = height * scale;
   const pen = canvas.getContext("2d");
-  pen.fillStyle = "#02050a";
+  pen.fillStyle = "#04070c";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   if (!message.on) return;
-  pen.fillStyle = "#d9f2ff";
+  pen.fillStyle = "#d3f1ff";
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       if (bytes[(y >> 3) * width + x] & (1 << (y & 7))) pen.fillRect(x * scale, y * scale, scale, scale);
     }
   }
+  pen.fillStyle = "rgba(4, 7, 12, .28)"; // the gaps between the pixels
+  for (let x = scale - 1; x < canvas.width; x += scale) pen.fillRect(x, 0, 1, canvas.height);
+  for (let y = scale - 1; y < canvas.height; y += scale) pen.fillRect(0, y, canvas.width, 1);
 }
 
-function describe(tree) {
-  return (tree.nodes || []).map((node) => node.text || node.items || node.count || "").filter(Boolean).join(". ");
+function words(tree) {
+  const say = (node) => {
+    if (node.kind === "dots" || "count" in node) return `${node.count} digits entered`;
+    if (node.items && node.items.length) return node.items.flat().join(", ");
+    return node.text || "";
+  };
+  return (tree.nodes || []).map(say).filter(Boolean).join(". ");
 }
 
-function addTrace(entry) {
+function drawSteps(tree) {
+  const name = tree.screen || "", keys = (tree.nodes || []).map((node) => node.key || "");
+  const fixed = { amount: 0, present_card: 1, choose: 1, pin: 2, result: 3, printing: 4, remove_card: 4, idle: -1, boot: -1, menu: -1 };
+  if (name in fixed) step = fixed[name];
+  else if (name === "progress" && step >= 1) step = keys.includes("sale.stage.card") ? Math.max(step, 1) : 3;
+  [...$("steps").children].forEach((item, at) => {
+    item.classList.toggle("done", at < step);
+    item.classList.toggle("now", at === step);
+    if (at === step) item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current");
+  });
+}
+
+function drawScreen({ tree }) {
+  const text = words(tree);
+  $("oled").setAttribute("aria-label", "Display: " + text);
+  if ($("said").textContent !== text) $("said").textContent = text;
+  document.body.dataset.screen = tree.screen || "";
+  drawSteps(tree);
+}
+
+function drawPaper(message) {
+  const paper = $("paper");
+  if (message.reset) {
+    if (paper.children.length && !message.fresh) tornPapers.push([...paper.children]);
+    paper.replaceChildren();
+  }
+  for (const strip of message.strips) paper.append(element("img", { src: "data:image/png;base64," + strip.png, alt: strip.text }));
+  paper.hidden = !paper.children.length;
+  tornPapers = tornPapers.slice(-12);
+  $("torn").hidden = !tornPapers.length;
+  $("torn").textContent = `Torn receipts: ${tornPapers.length}`;
+  const last = paper.lastElementChild;
+  if (last) last.decode().catch(() => {}).then(() => { paper.scrollTop = paper.scrollHeight; });
+}
+
+function play({ tones, sounding }) {
+  const mark = $("sound");
+  mark.textContent = tones.length ? `♪ ${tones[tones.length - 1]} Hz` : mark.textContent;
+  mark.classList.add("on");
+  clearTimeout(play.timer);
+  if (!sounding) play.timer = setTimeout(() => mark.classList.remove("on"), 300);
+  if (!audio || audio.state !== "running") return;
+  tones.slice(-6).forEach((frequency, at) => {
+    const tone = audio.createOscillator(), volume = audio.createGain(), start = audio.currentTime + at * 0.12;
+    tone.frequency.value = frequency;
+    volume.gain.value = 0.04;
+    tone.connect(volume).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + 0.1);
+  });
+}
+
+// ---- bench ----------------------------------------------------------------------
+
+function drawHello(message) {
+  $("board").textContent = message.board.replace(/^OpenTill /, "");
+  drawKeys(message.keys);
+  $("deck").replaceChildren(...message.cards.map((card) => {
+    const pin = card.pin ? `PIN ${card.pin}` : "no PIN";
+    const button = element("button", { title: card.title_zh }, card.title, element("small", { textContent: `${card.pan}  ${pin}` }));
+    button.dataset.card = card.name;
+    button.dataset.words = `${card.name} ${card.title} ${card.title_zh}`.toLowerCase();
+    button.addEventListener("click", () => send({ do: "insert", card: card.name }));
+    return button;
+  }));
+  $("rule").replaceChildren(...message.rules.map((rule) => new Option(rule.title, rule.name)));
+  $("trace").replaceChildren();
+  $("paper").replaceChildren();
+  findCards();
+}
+
+function findCards() {
+  const wanted = $("find").value.trim().toLowerCase();
+  for (const button of $("deck").children) button.hidden = !button.dataset.words.includes(wanted);
+}
+
+function drawState({ state }) {
+  const card = [...$("deck").children].find((button) => button.dataset.card === state.card);
+  $("slot").textContent = state.card ? `▮ ${card ? card.firstChild.textContent : state.card}` : "no card";
+  $("slot").classList.toggle("in", Boolean(state.card));
+  for (const button of $("deck").children) {
+    button.classList.toggle("in", button === card);
+    button.setAttribute("aria-pressed", String(button === card));
+  }
+  for (const name of SWITCHES) $(`sw-${name}`).checked = state[name];
+  if (document.activeElement !== $("sw-battery")) $("sw-battery").value = state.battery;
+  $("battery").textContent = `${state.battery} %`;
+  $("remove").disabled = $("tear").disabled = !state.card;
+  $("cut").disabled = !state.powered;
+  $("on").disabled = state.powered;
+  $("device").classList.toggle("off", !state.powered);
+  $("waiting").textContent = state.rules_waiting ? `${state.rules_waiting} rule${state.rules_waiting > 1 ? "s" : ""} waiting` : "";
+}
+
+function drawLedger({ rows }) {
+  $("ledger").replaceChildren(...rows.slice(-6).reverse().map((row) => element("tr", {},
+    element("td", { textContent: row.stan }),
+    element("td", { textContent: "…" + row.card }),
+    element("td", { textContent: row.amount, className: "number" }),
+    element("td", { textContent: row.state, className: row.state }),
+    element("td", { textContent: row.code }))));
+}
+
+function addTrace({ entry }) {
   const list = $("trace");
-  const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 30;
-  const item = document.createElement("li");
-  item.className = entry.kind;
-  const title = document.createElement("span");
-  title.innerHTML = "<b></b> ";
-  title.querySelector("b").textContent = entry.title;
-  title.append(document.createTextNode(entry.text || ""));
+  const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 40;
+  const head = [element("time", { textContent: entry.time || "" }), element("b", { textContent: entry.title }), entry.text || ""];
+  const item = element("li", { className: entry.kind });
   if (entry.fields && entry.fields.length) {
-    const details = document.createElement("details");
-    const summary = document.createElement("summary");
-    summary.append(title);
-    const rows = document.createElement("dl");
-    for (const [name, value] of entry.fields) {
-      const dt = document.createElement("dt"), dd = document.createElement("dd");
-      dt.textContent = name; dd.textContent = value;
-      rows.append(dt, dd);
-    }
-    details.append(summary, rows);
-    item.append(details);
-  } else item.append(title);
+    const rows = element("dl");
+    for (const [name, value] of entry.fields) rows.append(element("dt", { textContent: name }), element("dd", { textContent: value }));
+    item.append(element("details", { open: list.dataset.open === "yes" }, element("summary", {}, ...head), rows));
+  } else item.append(element("div", { className: "plain" }, ...head));
   list.append(item);
-  while (list.children.length > 500) list.firstChild.remove();
+  while (list.children.length > TRACE_KEPT) list.firstChild.remove();
   if (follow) list.scrollTop = list.scrollHeight;
 }
 
-function beep(frequency, ms) {
-  $("sound").textContent = frequency ? `♪ ${frequency} Hz` : "";
-  $("sound").classList.toggle("on", Boolean(frequency));
-  if (!frequency || !audio) return;
-  const tone = audio.createOscillator(), gain = audio.createGain();
-  tone.frequency.value = frequency; gain.gain.value = 0.04;
-  tone.connect(gain).connect(audio.destination);
-  tone.start(); tone.stop(audio.currentTime + ms / 1000);
-}
-
-function drawLedger(rows) {
-  const table = document.createElement("table");
-  table.innerHTML = "<thead><tr><th>trace</th><th>amount</th><th>state</th><th>code</th></tr></thead>";
-  const body = document.createElement("tbody");
-  for (const row of rows.slice(-6)) {
-    const line = document.createElement("tr");
-    for (const cell of [row.stan, row.amount, row.state, row.code]) { const td = document.createElement("td"); td.textContent = cell; line.append(td); }
-    body.append(line);
-  }
-  table.append(body);
-  $("ledger").replaceChildren(table);
-}
-
-function drawState(state) {
-  $("slot").textContent = state.card ? `${state.card} inserted` : "no card";
-  $("slot").classList.toggle("in", Boolean(state.card));
-  for (const button of $("deck").children) button.classList.toggle("in", button.dataset.card === state.card);
-  for (const name of ["network", "paper", "cover", "tamper", "mains"]) $(`sw-${name}`).checked = state[name];
-  $("sw-battery").value = state.battery;
-  $("cut").disabled = !state.powered;
-  $("on").disabled = state.powered;
-}
+// ---- connection -----------------------------------------------------------------
 
 const HANDLERS = {
-  frame: drawFrame,
-  screen: (m) => { $("oled").setAttribute("aria-label", "Display: " + describe(m.tree)); document.body.dataset.screen = m.tree.screen || ""; },
-  lamps: (m) => { for (const [name, on] of Object.entries(m.lamps)) { const lamp = $(`lamp-${name}`); if (lamp) lamp.classList.toggle("on", on); } },
-  sound: (m) => beep(m.frequency, 120),
-  paper: (m) => {
-    if (m.reset) $("paper").replaceChildren();
-    for (const strip of m.strips) { const image = new Image(); image.src = "data:image/png;base64," + strip.png; image.alt = strip.text; $("paper").append(image); }
-    $("paper").scrollTop = $("paper").scrollHeight;
-  },
-  trace: (m) => addTrace(m.entry),
-  state: (m) => drawState(m.state),
-  ledger: (m) => drawLedger(m.rows),
-  deck: (m) => {
-    $("deck").replaceChildren(...m.cards.map((card) => {
-      const button = document.createElement("button");
-      button.dataset.card = card.name;
-      button.textContent = card.title;
-      const small = document.createElement("small");
-      small.textContent = `${card.pan}${card.pin ? "  PIN " + card.pin : ""}`;
-      button.append(small);
-      button.addEventListener("click", () => send({ do: "insert", card: card.name }));
-      return button;
-    }));
-    $("rule").replaceChildren(...m.rules.map((rule) => new Option(rule.title, rule.name)));
-  },
+  hello: drawHello, frame: drawFrame, screen: drawScreen, paper: drawPaper, sound: play,
+  state: drawState, ledger: drawLedger, trace: addTrace,
+  lamps: ({ lamps }) => { for (const [name, on] of Object.entries(lamps)) if ($(`lamp-${name}`)) $(`lamp-${name}`).classList.toggle("on", on); },
 };
 
+function say(text, gone) {
+  $("link").textContent = text;
+  $("link").classList.toggle("gone", gone);
+  document.body.dataset.link = gone ? "gone" : "up";
+}
+
 function connect() {
-  socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/[#?].*$/, "") + "live");
-  socket.onopen = () => { $("link").textContent = "connected to the emulator"; };
+  socket = new WebSocket(`ws://${location.host}/live`);
+  socket.onopen = () => say("connected", false);
   socket.onmessage = (event) => { const message = JSON.parse(event.data); HANDLERS[message.type](message); };
-  socket.onclose = () => { $("link").textContent = "emulator gone: start it again with make run; trying to reconnect…"; setTimeout(connect, 1500); };
+  socket.onclose = () => {
+    held.clear();
+    say("the emulator is gone; start it again with make run. Reconnecting…", true);
+    setTimeout(connect, 1000);
+  };
 }
 
 function bind() {
-  drawKeys();
-  const held = new Set();
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT", "BUTTON"].includes(event.target.tagName) && ["Enter", " "].includes(event.key)) return;
-    const key = /^\d$/.test(event.key) ? event.key : BY_KEYBOARD[event.key];
-    if (!key || held.has(key)) return;
-    event.preventDefault(); held.add(key); send({ do: "key_down", key });
-    document.querySelector(`[data-key="${key}"]`).classList.add("down");
+    const key = keyOf(event);
+    if (!key) return;
+    event.preventDefault();
+    if (!event.repeat) hold(key);
   });
   addEventListener("keyup", (event) => {
-    const key = /^\d$/.test(event.key) ? event.key : BY_KEYBOARD[event.key];
-    if (!key || !held.delete(key)) return;
-    send({ do: "key_up", key });
-    document.querySelector(`[data-key="${key}"]`).classList.remove("down");
+    const key = /^[0-9]$/.test(event.key) ? event.key : BY_KEYBOARD[event.key];
+    if (key) lift(key);
   });
-  addEventListener("blur", () => { for (const key of held) send({ do: "key_up", key }); held.clear(); });
+  addEventListener("blur", () => [...held].forEach(lift));
+  // After a click the keyboard belongs to the handheld again.
+  addEventListener("click", (event) => {
+    const at = document.activeElement;
+    if (event.detail > 0 && at && at.matches("button, summary, input[type='checkbox'], input[type='range']")) at.blur();
+  });
+  addEventListener("pointerdown", () => { audio = audio || new AudioContext(); audio.resume(); });
   $("remove").onclick = () => send({ do: "remove" });
   $("tear").onclick = () => send({ do: "tear" });
   $("cut").onclick = () => send({ do: "power_cut" });
   $("on").onclick = () => send({ do: "power_on" });
   $("set-rule").onclick = () => send({ do: "rule", name: $("rule").value });
+  $("rule").onchange = () => $("set-rule").focus();
+  $("paper").onclick = () => send({ do: "tear_paper" });
+  $("torn").onclick = () => {
+    $("shelf").replaceChildren(...tornPapers.map((strips) => element("div", {}, ...strips.map((strip) => strip.cloneNode()))));
+    $("receipts").showModal();
+  };
+  $("find").oninput = findCards;
   $("clear-trace").onclick = () => $("trace").replaceChildren();
-  for (const name of ["network", "paper", "cover", "tamper", "mains"]) $(`sw-${name}`).onchange = (event) => send({ do: "switch", name, value: event.target.checked });
+  $("open-all").onclick = () => {
+    const open = $("trace").dataset.open !== "yes";
+    $("trace").dataset.open = open ? "yes" : "no";
+    $("open-all").textContent = open ? "Close all" : "Open all";
+    for (const details of $("trace").querySelectorAll("details")) details.open = open;
+  };
+  for (const kind of ["apdu", "iso", "note"]) $(`show-${kind}`).onchange = (event) => $("trace").classList.toggle(`no-${kind}`, !event.target.checked);
+  for (const name of SWITCHES) $(`sw-${name}`).onchange = (event) => send({ do: "switch", name, value: event.target.checked });
+  $("sw-battery").oninput = (event) => { $("battery").textContent = `${event.target.value} %`; };
   $("sw-battery").onchange = (event) => send({ do: "switch", name: "battery", value: Number(event.target.value) });
-  addEventListener("pointerdown", () => { audio = audio || new AudioContext(); }, { once: true });
 }
 
 bind();
