@@ -19,10 +19,7 @@ class InputError(UserError):
 
     def as_dict(self) -> dict[str, Any]:
         """The ``--json`` form."""
-        table: dict[str, Any] = {"error": str(self)}
-        if self.offset is not None:
-            table["offset"] = self.offset
-        return table
+        return {"error": str(self), "offset": self.offset or 0}
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -14,9 +14,9 @@ app = typer.Typer(
 )
 
 Input = Annotated[str | None, typer.Argument(help="hexadecimal; - for standard input")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON value, for machines")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object, for machines")]
 Lines = Annotated[
-    bool, typer.Option("--lines", help="one input a line of standard input, one JSON value a line")
+    bool, typer.Option("--lines", help="one input a line of standard input, one JSON object a line")
 ]
 Unmask = Annotated[bool, typer.Option("--unmask", help="show PAN, tracks and PIN data")]
 
@@ -30,7 +30,7 @@ def tlv(
 
     # JSON carries the values as they are: it is TLV for another program.
     mask = not unmask and not json and not lines
-    run.run(text, lambda data: decoder.decode(data, mask), decoder.render, json, lines)
+    run.run(text, lambda data: decoder.decode(data, mask), decoder.render_document, json, lines)
 
 
 @app.command("8583")

@@ -18,9 +18,28 @@ AIP_NAMES = {
     0x280: "Reserved for contactless (EMV mode)",
 }
 
+#: What EMV 4.4 added, or calls otherwise, and the kernel never sets: biometric
+#: methods, XDA and ECC are outside it (Book 3, Annex C5).
+TVR_NAMES = {
+    **bits.TVR_NAMES,
+    0x101: "XDA selected",
+    0x202: "Biometric performed and successful",
+    0x201: "Biometric template format not supported",
+    0x304: "Online PIN entered (online CVM captured)",
+    0x302: "Biometric required but biometric capture device not working",
+    0x301: "Biometric required, capture device present, but biometric subtype entry was bypassed",
+    0x404: "Biometric Try Limit exceeded",
+    0x402: "A selected biometric type not supported",
+    0x401: "XDA signature verification failed",
+    0x508: "Reserved for contactless",
+    0x504: "CA ECC key missing",
+    0x502: "ECC key recovery failed",
+    0x501: "Reserved for contactless",
+}
+
 #: (bytes, names, full name) by the word to decode.
 WORDS: dict[str, tuple[int, dict[int, str], str]] = {
-    "tvr": (5, bits.TVR_NAMES, "Terminal Verification Results"),
+    "tvr": (5, TVR_NAMES, "Terminal Verification Results"),
     "tsi": (2, bits.TSI_NAMES, "Transaction Status Information"),
     "aip": (2, AIP_NAMES, "Application Interchange Profile"),
 }

@@ -6,7 +6,8 @@ MAX_INPUT = 1 << 20
 
 class BadInput(Exception):
     """The input is wrong. ``offset``: byte offset in the decoded data, or
-    character offset where the input is not hexadecimal; None when it has none."""
+    character offset where the input is not hexadecimal; None when the input as a
+    whole is to blame."""
 
     def __init__(self, reason: str, offset: int | None = None) -> None:
         super().__init__(reason)
@@ -15,10 +16,7 @@ class BadInput(Exception):
 
     def as_json(self) -> dict[str, object]:
         """The error object of ``--json``."""
-        document: dict[str, object] = {"error": self.reason}
-        if self.offset is not None:
-            document["offset"] = self.offset
-        return document
+        return {"error": self.reason, "offset": self.offset or 0}
 
 
 _HEX = frozenset("0123456789abcdefABCDEF")

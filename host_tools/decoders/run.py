@@ -56,7 +56,7 @@ def _ascii(raw: bytes) -> str:
 
 
 def lines(decode: Decode) -> None:
-    """One input a line of standard input, one JSON value a line out, errors included."""
+    """One input a line of standard input, one JSON object a line out, errors included."""
     stream = sys.stdin.buffer
     while True:
         raw = stream.readline(MAX_INPUT + 2)

@@ -54,11 +54,19 @@ def tree(data: bytes, nodes: Sequence[tlv.Node], text: str) -> list[dict[str, An
     return result
 
 
-def decode(text: str, mask: bool = False) -> list[dict[str, Any]]:
-    """The objects of a hexadecimal string."""
+def decode(text: str, mask: bool = False) -> dict[str, Any]:
+    """The objects of a hexadecimal string, as the children of a root without a tag.
+
+    There may be several at the outermost level, and every result is one object.
+    """
     data = parse_hex(text)
     nodes = parse(data)
-    return tree(data, nodes, shown(data, nodes, mask))
+    return {"children": tree(data, nodes, shown(data, nodes, mask))}
+
+
+def render_document(document: dict[str, Any]) -> list[str]:
+    """What ``decode`` gave, as an indented tree."""
+    return render(document["children"])
 
 
 def render(objects: list[dict[str, Any]], depth: int = 0) -> list[str]:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from firmware.payment.emv import tlv as ber
 from firmware.payment.host import messages, unionpay
@@ -164,7 +163,9 @@ def test_unknown_dialect() -> None:
 
 
 def test_tlv() -> None:
-    found = tlv.decode("6F1A840E315041592E5359532E4444463031A5088801025F2D02656E")
+    document = tlv.decode("6F1A840E315041592E5359532E4444463031A5088801025F2D02656E")
+    assert list(document) == ["children"]
+    found = document["children"]
     assert found[0]["tag"] == "6F"
     assert found[0]["length"] == 26
     assert [child["tag"] for child in found[0]["children"]] == ["84", "A5"]
@@ -183,14 +184,14 @@ def test_tlv_masks_readable_output_even_with_padding_and_long_lengths() -> None:
     assert "622202*********0128F" in shown
     assert PAN not in shown
     assert PAN in call("tlv", "--unmask", record).output
-    masked = tlv.decode(record, mask=True)
+    masked = tlv.decode(record, mask=True)["children"]
     assert masked[0]["value"] == "00005A0A622202*********0128FFF"
     assert masked[0]["children"][0]["value"] == "622202*********0128F"
 
 
 def test_bits() -> None:
     assert bits.decode("tvr", "0000048000")["bits"] == [
-        {"byte": 3, "bit": 3, "name": "Online PIN entered"},
+        {"byte": 3, "bit": 3, "name": "Online PIN entered (online CVM captured)"},
         {"byte": 4, "bit": 8, "name": "Transaction exceeds floor limit"},
     ]
     assert [item["name"] for item in bits.decode("tsi", "E800")["bits"]] == [
@@ -202,7 +203,17 @@ def test_bits() -> None:
     names = [item["name"] for item in bits.decode("aip", "7D00")["bits"]]
     assert names[0] == "SDA supported"
     assert names[-1] == "CDA supported"
-    assert bits.decode("tvr", "0000000001")["bits"][0]["name"] == "Reserved for future use"
+    assert bits.decode("tvr", "0004000000")["bits"][0]["name"] == "Reserved for future use"
+    names = [item["name"] for item in bits.decode("tvr", "FFFFFFFFFF")["bits"]]
+    assert len(names) == 40
+    assert names[7] == "XDA selected"
+    assert names[22:24] != ["Reserved for future use"] * 2
+    assert names[36:] == [
+        "Reserved for contactless",
+        "CA ECC key missing",
+        "ECC key recovery failed",
+        "Reserved for contactless",
+    ]
     assert "no bit is set" in call("tvr", "0000000000").output
 
 
@@ -257,7 +268,9 @@ def test_lines_run_on_after_errors() -> None:
     assert result.exit_code == 0
     documents = [json.loads(line) for line in result.output.splitlines()]
     assert len(documents) == 7
-    assert documents[0][0]["tag"] == "9F36"
+    assert all(isinstance(document, dict) for document in documents)
+    assert documents[0]["children"][0]["tag"] == "9F36"
+    assert documents[0] == json.loads(call("tlv", "--json", "9F36020005").output)
     assert documents[1] == {"error": "'z' is not a hexadecimal digit", "offset": 0}
     assert [("error" in item) for item in documents] == [
         False, True, True, True, False, True, False,
@@ -369,8 +382,8 @@ def test_masking_never_changes_lengths_or_shows_a_pan(data: bytes) -> None:
     wrapped = ber.encode(
         0x70, ber.encode(0x5A, bytes.fromhex(PAN + "F")) + ber.encode(0xDF31, data[:100])
     )
-    masked = tlv.decode(wrapped.hex(), mask=True)
-    clear = tlv.decode(wrapped.hex())
+    masked = tlv.decode(wrapped.hex(), mask=True)["children"]
+    clear = tlv.decode(wrapped.hex())["children"]
     assert len(masked[0]["value"]) == len(clear[0]["value"])
     assert PAN not in masked[0]["value"]
 
