@@ -63,6 +63,13 @@ def test_unrecognised_and_unsupported():
     with_pad = config(capabilities=b"\xe0\x88\xc8")  # offline plaintext PIN only
     _check(_run("0200", with_pad), "3F0001", "90")
     _check(_run("1E00", with_pad), "3F0001", "80")
+    # One form of offline PIN is offline PIN: lacking the other is no missing pad.
+    _check(_run("0400", with_pad), "3F0001", "80", True, "B3 10.5 j")
+    _check(_run("0300", with_pad), "3F0001", "80")
+    enciphered_only = config(capabilities=b"\xe0\x18\xc8")
+    _check(_run("0100", enciphered_only), "3F0001", "80")
+    for method in ("01", "03", "04", "05"):
+        _check(_run(method + "00", quiet), "3F0001", "90", True, "B3 10.5.1 a")
 
 
 def test_fail_with_try_next_goes_on():
@@ -91,6 +98,9 @@ def test_conditions():
     assert not _met("03", cvm="0A")
     assert not _met("04") and _met("04", payment=cash)
     assert not _met("04", terminal=atm, payment=cash)
+    kiosk = config(terminal_type=0x25)  # unattended, though no ATM
+    assert _met("01", terminal=kiosk, payment=cash)
+    assert not _met("04", terminal=kiosk, payment=cash)
     assert not _met("05") and _met("05", payment=cashback) and _met("05", payment=with_cashback)
     for condition in ("0A", "7F", "80", "FF"):
         assert not _met(condition)

@@ -168,10 +168,12 @@ def test_velocity():
     assert (byte, new) == (0x60, 0) and "B3 10.6.3 e" in run.rules()
     byte, new, run = _velocity(9, 9, counter=4)
     assert (byte, new) == (0x60, 0) and "B3 10.6.3 c" in run.rules()
+    assert not run.outcome.tvr[0] & 0x20
     byte, new, run = _velocity(9, 9, counter=None)
     assert (byte, new) == (0x60, 0) and "B3 10.6.3 b" in run.rules()
+    assert run.outcome.tvr[0] & 0x20 and "B3 7.5 g" in run.rules()
     byte, new, run = _velocity(9, 9, last=None)
-    assert (byte, new) == (0x60, 0)
+    assert (byte, new) == (0x60, 0) and run.outcome.tvr[0] & 0x20
     byte, new, run = _velocity(9, 9, counter=1, last=0)
     assert (byte, new) == (0, 0x08) and "B3 10.6.3 f" in run.rules()
     byte, new, run = _velocity(9, 9, counter=None, last=0)

@@ -161,6 +161,7 @@ class TerminalConfig:
         self.pin_bypass = pin_bypass
         self.online_only = online_only or terminal_type & 0x0F in (1, 4)
         self.offline_only = terminal_type & 0x0F in (3, 6)
+        self.unattended = terminal_type & 0x0F in (4, 5, 6)
         self.atm = terminal_type in (0x14, 0x15, 0x16) and bool(
             additional[0] & 0x80
         )  # unattended, financial institution, cash (Book 4, Annex A1)

@@ -94,6 +94,20 @@ class _Verifier:
         needs = _NEEDS[method]
         return self.s.config.capabilities[1] & needs == needs
 
+    def _no_pin_of_kind(self, method: int) -> bool:
+        """Whether ``method`` wants a PIN that the terminal cannot take at all.
+
+        A terminal that verifies offline PINs in one form, plaintext or
+        enciphered, supports offline PIN: lacking just the other form, or the
+        signature that goes with it, says nothing of the PIN pad (10.5).
+        """
+        held = self.s.config.capabilities[1]
+        if method == ONLINE_PIN:
+            return not held & _NEEDS[ONLINE_PIN]
+        if method in (SIGNATURE, NO_CVM):
+            return False
+        return not held & (_NEEDS[PLAINTEXT_PIN] | _NEEDS[ENCIPHERED_PIN])
+
     def _condition(self, code: int, condition: int, x: int, y: int) -> bool:
         """Annex C3: whether the rule's condition is met; unknown ones never are."""
         s = self.s
@@ -102,14 +116,14 @@ class _Verifier:
         if condition == 0:
             return True
         if condition == 1:
-            return cash and s.config.atm
+            return cash and s.config.unattended
         if condition == 2:
             return not cash and not self._cashback()
         if condition == 3:
             method = code & 0x3F
             return method in _NEEDS and self._supported(method)
         if condition == 4:
-            return cash and not s.config.atm
+            return cash and not s.config.unattended
         if condition == 5:
             return self._cashback()
         if 6 <= condition <= 9:
@@ -136,7 +150,7 @@ class _Verifier:
             return True, FAILED
         if not self._supported(method):
             s.trace.rule("B3 10.5 j", "method not supported", method=method)
-            if method not in (SIGNATURE, NO_CVM):
+            if self._no_pin_of_kind(method):
                 s.set_tvr(bits.PIN_PAD_MISSING, "B3 10.5.1 a")
             return False, FAILED
         if method == NO_CVM:

@@ -56,6 +56,7 @@ def _velocity(s: "Session") -> "Run[None]":
     counter = yield from _counter(s, 0x9F36)
     last = yield from _counter(s, 0x9F13)
     if counter is None or last is None:
+        s.set_tvr(bits.ICC_DATA_MISSING, "B3 7.5 g")
         s.set_tvr(bits.LOWER_OFFLINE_LIMIT, "B3 10.6.3 b")
         s.set_tvr(bits.UPPER_OFFLINE_LIMIT, "B3 10.6.3 b")
     elif counter <= last:
