@@ -58,10 +58,9 @@ async def serve(
 
     background = []
     if terminal.session is not None:
-        await terminal.session.agree_on_keys()
         background.append(aio.spawn("reversals", terminal.session.retry_debts()))
         if not terminal.blocked:
-            await printing.owed(terminal)
+            await idle.guarded(terminal, printing.owed(terminal))
     try:
         await idle.run(terminal)
     finally:

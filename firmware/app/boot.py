@@ -4,7 +4,7 @@ Nothing here gives up silently: what fails is named on the screen and put into
 ``Terminal.blocked``, which every payment asks first.
 """
 
-from firmware.app.terminal import Terminal
+from firmware.app.terminal import SUPERVISOR, Terminal
 from firmware.errors import TillError
 from firmware.payment.journal import records
 from firmware.services import provisioning, self_test
@@ -30,12 +30,33 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
             await view.show(screens.boot(lines))
 
     t.results = await self_test.run(devices, int(board["built"]), show)
+    await _tamper(t)
     for result in t.results:
         if result.state == "fail" and result.kind in self_test.ESSENTIAL:
             t.blocked.append(result.text_key)
     await _recover(t)
     await _provision(t)
+    await _settle(t)
     return t
+
+
+async def _tamper(t: Terminal) -> None:
+    """An open case erases the keys. A vault that erased itself in an earlier life
+    begins a new one only with a new transport key (docs/provisioning.md)."""
+    (vault,) = [result for result in t.results if result.kind == "vault"]
+    opened = [r for r in t.results if r.kind == "tamper" and r.text_key == "error.tamper"]
+    try:
+        if opened:
+            if t.devices.vault is not None:
+                await t.devices.vault.erase()
+        elif vault.text_key == "error.tamper" and t.devices.files is not None:
+            await provisioning.factory_install(
+                t.devices.files, t.devices.vault, str(t.board["serial"])
+            )
+            await t.devices.vault.status()  # raises while it is still erased
+            vault.state, vault.text_key, vault.detail = "ok", "", ""
+    except TillError as error:
+        vault.state, vault.text_key, vault.detail = "fail", error.text_key, str(error)
 
 
 def _storage_works(t: Terminal) -> bool:
@@ -87,3 +108,25 @@ async def _provision(t: Terminal) -> None:
     if not t.journal.state.settings.get("language"):
         t.view.set_language(provision.terminal.languages[0])
     t.session = HostSession(devices, t.journal, provision)
+
+
+async def _settle(t: Terminal) -> None:
+    """Bring journal, vault and bundle to terms: working keys that only one of them
+    knows are forgotten, a newer bundle ends a lockout."""
+    if t.session is None or t.provision is None or t.journal.trading == "blocked":
+        return
+    try:
+        await t.session.agree_on_keys()
+        issued = t.provision.issued
+        before = t.journal.state.settings.get("bundle")
+        if before is not None and issued <= before:
+            return
+        # Lockout first: a power cut between the two repeats this, harmlessly.
+        if t.journal.state.failures.get(SUPERVISOR, 0):
+            body: "dict[int, Any]" = {records.K_WHO: SUPERVISOR, records.K_FAILURES: 0}
+            await t.journal.append(records.LOCKOUT, body)
+        body = {records.K_NAME: "bundle", records.K_VALUE: issued}
+        await t.journal.append(records.SETTING, body)
+    except TillError as error:
+        t.blocked.append(error.text_key)
+        t.results.append(self_test.Result("journal", "fail", error.text_key, str(error)))

@@ -29,12 +29,19 @@ class CardRun:
     """One card, one kernel, until it wants to go online or ends."""
 
     def __init__(
-        self, terminal: "Terminal", kernel: "Kernel", channel: CardChannel, amount_text: str
+        self,
+        terminal: "Terminal",
+        kernel: "Kernel",
+        channel: CardChannel,
+        amount_text: str,
+        retry: bool = False,
     ) -> None:
         self._t = terminal
         self._kernel = kernel
         self._channel = channel
         self._amount_text = amount_text
+        #: The acquirer refused the PIN of the transaction before this one.
+        self._retry = retry
         self.pin: "PinHandle | None" = None
         self.removed = False
 
@@ -119,7 +126,7 @@ class CardRun:
                         count,
                         step.tries_left,
                         step.last_try,
-                        retry=step.retry,
+                        retry=step.retry or self._retry,
                         bypass=step.bypass_allowed,
                     )
                 )

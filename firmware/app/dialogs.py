@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.app.terminal import Terminal
+    from firmware.errors import TillError
     from firmware.ui.tree import Screen
 
 #: A message stays this long unless a key ends it earlier.
@@ -34,6 +35,14 @@ async def message(
     """Show a text until Enter, Cancel or Clear, or until it has been read long enough."""
     await t.view.show(screens.message(text_key, fields or {}))
     await acknowledge(t, timeout_ms)
+
+
+async def failure(t: "Terminal", error: "TillError") -> None:
+    """Tell an error that ended a flow, with the acquirer's code where there is one."""
+    await t.lamps("error")
+    await t.sound("error")
+    fields = {"detail": str(error)[:60], "code": getattr(error, "code", "")}
+    await message(t, error.text_key, fields)
 
 
 async def acknowledge(t: "Terminal", timeout_ms: int) -> None:
@@ -107,16 +116,24 @@ async def lines(
     t: "Terminal", title_key: str, items: "list[tuple[str, str]]", timeout_ms: int
 ) -> None:
     """A page of (name, value) lines that up and down scroll, until Enter or Cancel."""
+    await scroll(t, len(items), timeout_ms, lambda first: screens.info(title_key, items, first))
+
+
+async def scroll(
+    t: "Terminal", count: int, timeout_ms: int, screen: "Callable[[int], Screen]"
+) -> str:
+    """``screen(first)`` scrolled by up and down; gives "enter", "cancel", "clear",
+    or "" after silence."""
     first = 0
     while True:
-        await t.view.show(screens.info(title_key, items, first))
+        await t.view.show(screen(first))
         try:
             pressed = await key(t, timeout_ms)
         except Timeout:
-            return
+            return ""
         if pressed in ("enter", "cancel", "clear"):
-            return
-        if pressed == "down" and first < len(items) - 1:
+            return pressed
+        if pressed == "down" and first < count - 1:
             first += 1
         elif pressed == "up" and first > 0:
             first -= 1

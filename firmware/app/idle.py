@@ -4,6 +4,7 @@ from firmware import aio
 from firmware.app import dialogs
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
+from firmware.payment.journal import records
 from firmware.services import calendar
 from firmware.ui import screens
 
@@ -15,10 +16,10 @@ async def run(t: Terminal) -> None:
     """Serve the merchant until the power goes."""
     t.devices.keypad.flush()
     while True:
-        await _guarded(t, _once(t))
+        await guarded(t, _once(t))
 
 
-async def _guarded(t: Terminal, step: "object") -> None:
+async def guarded(t: Terminal, step: "object") -> None:
     """No error of a flow reaches the merchant as anything but a text."""
     try:
         await step  # type: ignore[misc]
@@ -27,9 +28,7 @@ async def _guarded(t: Terminal, step: "object") -> None:
     except Timeout:
         await t.lamps("ready")
     except TillError as error:
-        await t.lamps("error")
-        await t.sound("error")
-        await dialogs.message(t, error.text_key, {"detail": str(error)[:60]})
+        await dialogs.failure(t, error)
 
 
 async def _once(t: Terminal) -> None:
@@ -107,8 +106,12 @@ async def show(t: Terminal) -> None:
 
 async def _tampered(t: Terminal) -> None:
     """The case opened: every key is erased at once, then said."""
+    t.blocked.insert(0, "error.tamper")  # first: whatever fails below, nothing is paid
     await t.devices.vault.erase()
-    t.blocked.append("error.tamper")
+    try:
+        await t.journal.append(records.NOTICE, {records.K_CODE: "tamper"})
+    except TillError as error:
+        t.note_failure("files", error)
     await t.lamps("error")
     await t.sound("error")
     await dialogs.message(t, "error.tamper", {})

@@ -1,6 +1,8 @@
 """The menu: what a merchant does between payments."""
 
 from firmware.app import dialogs, printing
+from firmware.app.terminal import SUPERVISOR
+from firmware.errors import TillError
 from firmware.payment.journal import records
 from firmware.services import calendar
 from firmware.text.texts import LANGUAGES
@@ -14,7 +16,6 @@ MENU_TIMEOUT_MS = 60_000
 #: Wrong supervisor codes in a row before every code is refused; the count is
 #: journalled, so a restart does not help. A new provisioning bundle does.
 MOST_FAILURES = 5
-SUPERVISOR = "supervisor"
 
 ITEMS = (
     "menu.reprint",
@@ -52,6 +53,8 @@ async def _sign_in(t: "Terminal") -> None:
     async with t.session.lock:
         await t.view.show(screens.progress("sale.stage.signing_in"))
         await t.session.sign_in()
+    if "error.clock_wrong" in t.blocked and await t.now() >= int(t.board["built"]):
+        t.blocked.remove("error.clock_wrong")  # the acquirer's time put it right
     await dialogs.message(t, "network.signed_in", {"batch": calendar.digits(t.session.batch, 6)})
 
 
@@ -100,7 +103,11 @@ async def _language(t: "Terminal") -> None:
 
 async def _self_test(t: "Terminal") -> None:
     lines = [(r.kind, r.state) for r in t.results if r.state != "absent"]
-    await t.view.show(screens.self_test(lines))
+    pressed = await dialogs.scroll(
+        t, len(lines), MENU_TIMEOUT_MS, lambda first: screens.self_test(lines, first)
+    )
+    if pressed != "enter":
+        return
     data = {
         "results": [(r.kind, r.state, r.detail) for r in t.results],
         "serial": t.board["serial"],
@@ -116,8 +123,12 @@ async def _about(t: "Terminal") -> None:
         items.append(("about.merchant", t.provision.merchant.merchant_id))
         items.append(("about.terminal", t.provision.merchant.terminal_id))
         items.append(("about.batch", calendar.digits(t.journal.state.batch, 6)))
-    for name, slot in sorted((await t.devices.vault.status()).items()):
-        items.append((name, slot.kcv + (" TEST" if slot.test else "")))
+    try:
+        slots = await t.devices.vault.status()
+    except TillError:  # the vault is erased: the notices say so
+        slots = {}
+    for name in sorted(slots):
+        items.append((name, slots[name].kcv + (" TEST" if slots[name].test else "")))
     await dialogs.lines(t, "menu.about", items, MENU_TIMEOUT_MS)
 
 
@@ -144,7 +155,7 @@ async def supervisor(t: "Terminal") -> bool:
 
 async def _release(t: "Terminal") -> None:
     """What only a supervisor may do: release a debt, confirm a damaged journal."""
-    if await _no_session(t) and "error.journal_confirm" not in t.blocked:
+    if await _no_session(t):
         return
     if "error.journal_confirm" in t.blocked:
         if await supervisor(t):

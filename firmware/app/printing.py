@@ -32,6 +32,7 @@ async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
         except PrinterError as error:
             t.note_failure("printer", error)
             await t.sound("error")
+            t.devices.keypad.flush()
             again = await dialogs.confirm(
                 t, error.text_key, {}, TROUBLE_TIMEOUT_MS, "hint.skip", "hint.retry"
             )
@@ -43,6 +44,7 @@ async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
 async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> None:
     """Merchant copy, then the cardholder's on request; each journalled once printed."""
     if await _copy(t, stan, receipt, records.COPY_MERCHANT, False):
+        t.devices.keypad.flush()  # what was mashed before is no answer
         await t.view.show(
             screens.question("print.customer_question", {}, "hint.skip", "hint.print")
         )
@@ -111,14 +113,12 @@ async def reprint_last(t: "Terminal") -> None:
     if body is None:
         await dialogs.message(t, "print.none")
         return
-    kinds = {
-        records.OUTCOME_APPROVED: "sale",
-        records.OUTCOME_DECLINED: "declined",
-        records.OUTCOME_REVERSE: "reversed",
-    }
+    kind = "declined" if body[records.K_OUTCOME] == records.OUTCOME_DECLINED else "sale"
+    if body[records.K_OUTCOME] == records.OUTCOME_REVERSE:
+        kind = "reversed" if await _was_reversed(t, body[records.K_STAN]) else "unknown"
     await t.view.show(screens.printing("print.copy.merchant"))
     document = receipts.receipt(
-        kinds[body[records.K_OUTCOME]],
+        kind,
         body[records.K_RECEIPT],
         records.COPY_MERCHANT,
         True,
@@ -126,6 +126,23 @@ async def reprint_last(t: "Terminal") -> None:
         t.view.texts,
     )
     await _print(t, document)
+
+
+async def _was_reversed(t: "Terminal", stan: int) -> bool:
+    """Whether the reversal of the last receipt's payment was acknowledged; it may
+    still be owed, or a supervisor released it."""
+    debt = t.journal.state.debt
+    if debt is not None and debt.stan == stan:
+        return False
+    after = t.journal.state.last_receipt_sequence
+    while True:
+        found = await t.journal.read(after, 100)
+        if not found:
+            return False
+        for record in found:
+            if record.kind == records.REVERSED and record.body[records.K_STAN] == stan:
+                return True
+        after = found[-1].sequence
 
 
 async def feed(t: "Terminal") -> None:

@@ -32,6 +32,8 @@ RESULT_MS = 10_000
 APPROVED_MS = 1_500
 #: An unknown payment stays on the screen until somebody has seen it.
 UNKNOWN_MS = 600_000
+UNKNOWN_POLL_MS = 500
+WRONG_PIN_MS = 3_000
 REMOVE_BEEP_MS = 2_000
 #: How long "cannot cancel now" stands in place of the stage.
 TOO_LATE_MS = 2_000
@@ -58,6 +60,23 @@ _BY_KIND = {
 }
 
 
+class Unresolved(TillError):
+    """A reversal is due and not acknowledged: nobody knows whether the customer
+    was charged. Carries what the screen says now and once it is reversed."""
+
+    text_key = "idle.reversal_owed"
+
+    def __init__(self, stan: int, amount_text: str, code: str, text_key: str) -> None:
+        super().__init__("STAN " + str(stan) + " is not resolved")
+        self.stan = stan
+        self.amount_text = amount_text
+        self.code = code
+        self.text_key = text_key
+        #: (kind, reason) of the result screen once the reversal is acknowledged.
+        self.then = ("reversed", "unknown.reversed")
+        self.receipt: "dict[str, Any] | None" = None
+
+
 class NotReady(TillError):
     """Something stands against taking payments; ``text_key`` says what."""
 
@@ -74,14 +93,55 @@ async def run(t: "Terminal", first_key: str) -> None:
     session = t.session
     assert session is not None
     await t.lamps("busy")
-    async with session.lock:
-        await _prepare(t)
-        try:
+    try:
+        if session.lock.locked():  # the background task is at the acquirer
+            await t.view.show(screens.progress("sale.stage.reversing"))
+        async with session.lock:
+            await _prepare(t)
             await _rounds(t, amount)
-        finally:
-            await t.devices.card_reader.power_off()
-            await _card_out(t)
+    except (Cancelled, Timeout):
+        raise
+    except Unresolved as unresolved:  # the lock is free: the reversal is retried meanwhile
+        await _hold(t, unresolved)
+    except TillError as error:
+        await dialogs.failure(t, error)
+    finally:
+        await _end(t)
     await t.lamps("ready")
+
+
+async def _end(t: "Terminal") -> None:
+    """Card without power and out; keys pressed meanwhile start nothing."""
+    try:
+        await t.devices.card_reader.power_off()
+        await _card_out(t)
+    except CardError as error:
+        t.note_failure("card_reader", error)
+    t.devices.keypad.flush()
+
+
+async def _hold(t: "Terminal", unresolved: Unresolved) -> None:
+    """Show *unknown* until somebody has seen it or the background task's
+    reversal is acknowledged; then say that (rules of money, 4)."""
+    assert t.session is not None
+    journal = t.session.journal
+    amount_text, code = unresolved.amount_text, unresolved.code
+    await t.view.show(screens.result("unknown", unresolved.text_key, {}, amount_text, code))
+    t.devices.keypad.flush()
+    started = aio.ticks_ms()
+    while aio.elapsed_ms(started) < UNKNOWN_MS:
+        debt = journal.state.debt
+        if debt is None or debt.stan != unresolved.stan:
+            kind, key = unresolved.then
+            await _finish(t, kind, key, amount_text, code if kind == "declined" else "")
+            if unresolved.receipt is not None:
+                await printing.slip(t, "reversed", unresolved.receipt)
+            return
+        name, pressed = await aio.first(
+            ("key", t.devices.keypad.read()), timeout_ms=UNKNOWN_POLL_MS
+        )
+        if name == "key" and pressed in ("enter", "cancel", "clear"):
+            return
 
 
 async def _amount(t: "Terminal", first_key: str) -> int:
@@ -126,7 +186,7 @@ async def _rounds(t: "Terminal", amount: int) -> None:
     """The transaction, and a new one after a wrong online PIN."""
     assert t.session is not None
     for attempt in range(PIN_ROUNDS):
-        code = await _transaction(t, amount, retry=attempt > 0)
+        code = await _transaction(t, amount, attempt)
         if code in unionpay.SIGN_IN_AGAIN:
             if t.session.signed_in_by_itself:
                 return  # a second refusal in a row is shown, not looped
@@ -142,8 +202,11 @@ async def _rounds(t: "Terminal", amount: int) -> None:
         await t.session.prepare()
 
 
-async def _transaction(t: "Terminal", amount: int, retry: bool) -> str:
-    """One card, one cryptogram. Returns field 39, "" without an answer."""
+async def _transaction(t: "Terminal", amount: int, attempt: int) -> str:
+    """One card, one cryptogram. Returns field 39, "" without an answer.
+
+    ``attempt``: 0, or how many wrong online PINs went before.
+    """
     session = t.session
     assert session is not None
     amount_text = t.amount_text(amount)
@@ -159,13 +222,13 @@ async def _transaction(t: "Terminal", amount: int, retry: bool) -> str:
     kernel = Kernel(
         terminal_config(t), _emv_transaction(t, sale), t.devices.entropy.random, Trace()
     )
-    card = CardRun(t, kernel, channel, amount_text)
+    card = CardRun(t, kernel, channel, amount_text, retry=attempt > 0)
     try:
         step = await card.until_online()
         if isinstance(step, steps.Outcome):
             await _ended_offline(t, sale, step)
             return ""
-        return await _online(t, sale, card, step, amount_text)
+        return await _online(t, sale, card, step, attempt)
     finally:
         card.drop_pin()
 
@@ -257,12 +320,13 @@ def _emv_transaction(t: "Terminal", sale: online.Sale) -> Transaction:
 
 
 async def _online(
-    t: "Terminal", sale: online.Sale, card: CardRun, step: "steps.GoOnline", amount_text: str
+    t: "Terminal", sale: online.Sale, card: CardRun, step: "steps.GoOnline", attempt: int
 ) -> str:
     """From the journalled request to the committed result: nothing cancels this."""
     session = t.session
     assert session is not None
     provision = session.provision
+    amount_text = t.amount_text(sale.amount)
 
     async def section() -> "tuple[online.Result, online.Authorisation, Any, dict[str, Any]]":
         authorisation = await online.authorise(session, t.devices.vault, sale, step.tags, step.pin)
@@ -276,9 +340,24 @@ async def _online(
     stages = StageScreen(t, amount_text)
     try:
         result, authorisation, outcome, receipt = await aio.protected(section())
+    except TillError as error:
+        debt = session.journal.state.debt
+        if debt is None or debt.stan != sale.stan:
+            raise  # nothing was sent
+        # The journal failed between request and commit: the request may be booked.
+        raise Unresolved(sale.stan, amount_text, "", error.text_key) from None
     finally:
         await stages.stop()
-    await _show_result(t, sale, result, authorisation, outcome, receipt, amount_text)
+    if (
+        result.outcome == records.OUTCOME_DECLINED
+        and authorisation.code == WRONG_PIN
+        and attempt < PIN_ROUNDS - 1
+    ):
+        await t.sound("error")
+        await t.view.show(screens.result("declined", "host.55", {}, amount_text, WRONG_PIN))
+        await dialogs.acknowledge(t, WRONG_PIN_MS)
+    else:
+        await _show_result(t, sale, result, authorisation, outcome, receipt)
     return authorisation.code
 
 
@@ -289,8 +368,8 @@ async def _show_result(
     authorisation: online.Authorisation,
     outcome: "Any",
     receipt: "dict[str, Any]",
-    amount_text: str,
 ) -> None:
+    amount_text = t.amount_text(sale.amount)
     if result.outcome == "not_sent":
         await _finish(t, "cancelled", authorisation.error.text_key, amount_text, "")
         return
@@ -304,19 +383,25 @@ async def _show_result(
         await _finish(t, "declined", key, amount_text, authorisation.code)
         await printing.slip(t, "declined", receipt)
         return
-    await _reversed(t, authorisation, outcome, receipt, amount_text)
+    await _reversed(t, sale, authorisation, outcome, receipt)
 
 
 async def _reversed(
     t: "Terminal",
+    sale: online.Sale,
     authorisation: online.Authorisation,
     outcome: "Any",
     receipt: "dict[str, Any]",
-    amount_text: str,
 ) -> None:
-    """Unknown, or refused by the card: say so, then reverse (rules of money, 4)."""
+    """Unknown, or refused by the card: say so, then reverse (rules of money, 4).
+    Unresolved when the acquirer does not acknowledge it now."""
     session = t.session
     assert session is not None
+    amount_text = t.amount_text(sale.amount)
+    if authorisation.verdict is not None and authorisation.verdict.kind == "declined":
+        then = ("declined", "host." + authorisation.code)
+    else:
+        then = ("reversed", _why_reversed(authorisation, outcome))
     await t.lamps("error")
     await t.sound("error")
     await t.view.show(
@@ -329,17 +414,14 @@ async def _reversed(
         await stages.stop()
         await t.sound("error")
         await printing.slip(t, "unknown", receipt)
-        key = error.text_key if isinstance(error, DebtStands) else "idle.reversal_owed"
-        await t.view.show(screens.result("unknown", key, {}, amount_text, authorisation.code))
-        await dialogs.acknowledge(t, UNKNOWN_MS)
-        return
+        key = "unknown.hold" if isinstance(error, DebtStands) else error.text_key
+        unresolved = Unresolved(sale.stan, amount_text, authorisation.code, key)
+        unresolved.then, unresolved.receipt = then, receipt
+        raise unresolved from None
     finally:
         await stages.stop()
-    if authorisation.verdict is not None and authorisation.verdict.kind == "declined":
-        key = "host." + authorisation.code
-        await _finish(t, "declined", key, amount_text, authorisation.code)
-    else:
-        await _finish(t, "reversed", _why_reversed(authorisation, outcome), amount_text, "")
+    code = authorisation.code if then[0] == "declined" else ""
+    await _finish(t, then[0], then[1], amount_text, code)
     await printing.slip(t, "reversed", receipt)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from firmware.ui.view import View
 
 
+#: Who the journal's LOCKOUT, RELEASED and CONFIRMED records name.
+SUPERVISOR = "supervisor"
+
+
 class Terminal:
     """Everything that a flow needs; made by ``app/boot.py``."""
 
@@ -29,8 +33,6 @@ class Terminal:
         #: Text keys of what stands against taking payments; empty when ready.
         self.blocked: "list[str]" = []
         self.test = False
-        #: Set by a flow that ended with the card still in the slot.
-        self.ready = False
 
     @property
     def currency(self) -> Currency:

@@ -252,8 +252,10 @@ def judge(authorisation: Authorisation, outcome: "Outcome") -> Result:
         return Result(records.OUTCOME_REVERSE, REASON_NO_ANSWER)
     if verdict.reverse:
         return Result(records.OUTCOME_REVERSE, verdict.reverse)
-    if verdict.kind != verdicts.APPROVED:
+    if verdict.kind == verdicts.DECLINED:
         return Result(records.OUTCOME_DECLINED)
+    if verdict.kind != verdicts.APPROVED:  # booked for less than was asked: not offered yet
+        return Result(records.OUTCOME_REVERSE, REASON_OTHER)
     if outcome.kind != "approved":
         return Result(records.OUTCOME_REVERSE, REASON_OTHER)
     return Result(records.OUTCOME_APPROVED)

@@ -36,6 +36,11 @@ PAYMENT_ROOM = 8192
 KEEP_SEGMENTS = 64
 
 _KEPT = (r.REQUEST, r.ANSWER, r.COMMIT)
+#: After these the vault notes the position: an older copy of the file, put back,
+#: must not bring back a debt, a batch or guesses at a code.
+_NOTED = (
+    r.REQUEST, r.COMMIT, r.REVERSED, r.RELEASED, r.BATCH_CLOSED, r.LOCKOUT, r.CONFIRMED,
+)  # fmt: skip
 
 OK = "ok"
 CONFIRM = "confirm"
@@ -215,8 +220,8 @@ class Journal:
 
     async def append(self, kind: int, body: "dict[int, Any]", sync: bool = True) -> int:
         """Add a record; its sequence. With ``sync`` it and all before it are on
-        stable storage when this returns, and after REQUEST and COMMIT the vault
-        knows it.
+        stable storage when this returns, and after the kinds in ``_NOTED`` the
+        vault knows it.
 
         JournalError: the record is malformed or may not follow, nothing was
         written. StorageFull: nothing was written. Another FilesError: the
@@ -237,7 +242,7 @@ class Journal:
                 self._in_payment = True
             elif kind in (r.COMMIT, r.UNSENT, r.REVERSAL_SENT, r.RELEASED):
                 self._in_payment = False
-            if sync and kind in (r.REQUEST, r.COMMIT):
+            if sync and kind in _NOTED:
                 await self._vault.note_journal(self.epoch, sequence)
             return sequence
 
