@@ -4,8 +4,7 @@ It knows no EMV logic: each answer is a table entry that a test may replace,
 except the signatures, which are made when asked for.
 """
 
-import hashlib
-
+from firmware.crypto import hashes
 from firmware.payment.emv import steps, tlv
 from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
 from firmware.payment.emv.kernel import Kernel
@@ -61,7 +60,7 @@ PDOL = bytes.fromhex("9F1A029F3303")
 def sign(body, extra, n, d):
     """6A body padding hash BC under a private key; ``body`` starts with the format."""
     middle = body + b"\xbb" * (SIZE - 22 - len(body))
-    plain = b"\x6a" + middle + hashlib.sha1(middle + extra).digest() + b"\xbc"
+    plain = b"\x6a" + middle + hashes.sha1(middle + extra) + b"\xbc"
     return pow(int.from_bytes(plain, "big"), d, n).to_bytes(SIZE, "big")
 
 
@@ -225,7 +224,7 @@ class FakeCard:
         if command[2] & 0x10 and kind & 0xC0:
             rest = [(0x9F27, bytes((kind,))), (0x9F36, b"\x00\x05"), (0x9F10, self.iad)]
             body = b"".join([tlv.encode(t, v) for t, v in rest])
-            digest = hashlib.sha1(self.hashed + body).digest()
+            digest = hashes.sha1(self.hashed + body)
             if self.spoil_cda:
                 digest = bytes(20)
             dynamic = b"\x08" + b"\x22" * 8 + bytes((kind,)) + b"\xac" * 8 + digest

@@ -1,7 +1,6 @@
 """Action analysis, GENERATE AC, online, completion (Book 3, 10.7 to 10.11)."""
 
-import hashlib
-
+from firmware.crypto import hashes
 from firmware.payment.emv import steps
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
@@ -151,7 +150,7 @@ def test_tc_hash_by_tdol():
         run = drive(card, terminal=config(aids=[aid_config(default_tdol=default)]))
         covered = {0: bytes.fromhex("000000012345"), 0x80: b"\x01\x56" if default else b""}[flag]
         data = next(c for c in card.log if c[1] == 0xAE)[5:-1]
-        assert data[:20] == hashlib.sha1(covered).digest()
+        assert data[:20] == hashes.sha1(covered)
         assert data[24] & 0x80 == flag
         assert ("B3 9.2.2 a" in run.rules()) == bool(flag)
 

@@ -2,7 +2,7 @@
 //
 //   node wasm_runner.mjs PACKAGE_DIR ROOT MODULE...
 //
-// Copies firmware/ and tests/portable/ into the build's own file system,
+// Copies firmware/, tests/portable/ and tests/support/ into the build's own file system,
 // then runs tests/support/mpy_runner.py there. Exit 1 on a failure.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -26,13 +26,13 @@ function copy(from, to) {
 
 copy(join(root, "firmware"), "/app/firmware");
 copy(join(root, "tests/portable"), "/app/tests/portable");
+copy(join(root, "tests/support"), "/app/tests/support");
 python.FS.writeFile("/app/tests/__init__.py", "");
-python.FS.mkdirTree("/app/tests/support");
-python.FS.writeFile("/app/tests/support/__init__.py", "");
 python.FS.writeFile("/app/runner.py", readFileSync(join(root, "tests/support/mpy_runner.py")));
 python.runPython(`
 import sys
 sys.path.insert(0, "/app")
+import tests.support.wasm_asyncio
 import runner
 failed = runner.run(${JSON.stringify(modules)})
 `);
