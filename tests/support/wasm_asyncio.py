@@ -26,15 +26,15 @@ def run(coroutine):
     async def main():
         try:
             ended.append((await coroutine, None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again by run, outside the task
             ended.append((None, error))
 
     kept = core._schedule_run_iter
     # tests/portable/virtual_run.py puts its own clock here.
     core._schedule_run_iter = lambda dt: core._io_queue.wait_io_event(dt)
-    asyncio.create_task(main())
+    task = asyncio.create_task(main())
     try:
-        while not ended:
+        while not (ended and task.done()):
             if core._task_queue.peek() is None:
                 raise RuntimeError("deadlock: nothing is left that could run")
             core._run_iter()
