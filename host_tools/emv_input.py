@@ -1,6 +1,8 @@
 """Reading the JSON files of ``till emv``: every error names place and reason."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,9 @@ from host_tools.errors import UserError
 
 #: A recording of one card session is a few kilobytes.
 MAX_FILE = 4 << 20
+
+
+_ONE_DIGIT = tuple("0123456789abcdefABCDEF")
 
 
 class InputError(UserError):
@@ -28,24 +33,40 @@ def load(path: Path) -> dict[str, Any]:
         raw = path.read_bytes() if str(path) != "-" else _standard_input()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, place: str) -> dict[str, Any]:
+    """The one object in ``raw``; ``place`` is what an InputError names."""
     if len(raw) > MAX_FILE:
-        raise InputError(f"{path}: larger than {MAX_FILE} bytes")
+        raise InputError(f"{place}: larger than {MAX_FILE} bytes")
     try:
         table = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8", error.start) from error
+        raise InputError(f"{place}: not UTF-8", error.start) from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error.msg}", error.pos) from error
+        raise InputError(f"{place}: not JSON: {error.msg}", error.pos) from error
     except (RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not usable JSON: {error}") from error
+        raise InputError(f"{place}: not usable JSON: {error}") from error
     if not isinstance(table, dict):
-        raise InputError(f"{path}: not a JSON object", 0)
+        raise InputError(f"{place}: not a JSON object", 0)
     return table
 
 
-def _standard_input() -> bytes:
-    import sys
+def standard_lines() -> Iterator[bytes]:
+    """Standard input line by line; of one longer than MAX_FILE the beginning."""
+    stream = sys.stdin.buffer
+    while True:
+        raw = stream.readline(MAX_FILE + 1)
+        if not raw:
+            return
+        rest = raw
+        while len(rest) > MAX_FILE and not rest.endswith(b"\n"):
+            rest = stream.readline(MAX_FILE + 1)
+        yield raw
 
+
+def _standard_input() -> bytes:
     return sys.stdin.buffer.read(MAX_FILE + 1)
 
 
@@ -102,11 +123,18 @@ def number_of(value: Any, place: str) -> int:
     return int(value)
 
 
+def exponent_of(value: Any, place: str) -> bytes:
+    """An RSA exponent: hex, its first zero optional, or a number."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 24:
+        return bytes.fromhex(f"{value:x}" if len(f"{value:x}") % 2 == 0 else f"0{value:x}")
+    return hex_bytes("0" + value if value in _ONE_DIGIT else value, place)
+
+
 def index_of(value: Any, place: str) -> int:
-    """A CAPK index: one byte in hex, or a number."""
+    """A CAPK index: one byte in hex, its first zero optional, or a number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
         return value
-    raw = hex_bytes(value, place)
+    raw = hex_bytes("0" + value if value in _ONE_DIGIT else value, place)
     if len(raw) != 1:
         raise InputError(f"{place}: one byte is needed")
     return raw[0]

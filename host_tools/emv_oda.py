@@ -7,7 +7,7 @@ from firmware.errors import TillError
 from firmware.payment.emv import certificates
 from firmware.payment.emv.certificates import OdaError, PublicKey
 from firmware.payment.emv.config import Capk
-from host_tools.emv_input import InputError, hex_bytes, index_of, table_of, tags_of
+from host_tools.emv_input import InputError, exponent_of, hex_bytes, index_of, table_of, tags_of
 
 STEPS = ("issuer", "sda", "icc", "dda", "cda")
 
@@ -20,8 +20,8 @@ class _Case:
 
     def __init__(self, table: dict[str, Any]) -> None:
         self.tags = tags_of(table.get("tags"), "tags")
-        self.rid = hex_bytes(table.get("rid", "0000000000"), "rid")
         self.capk_table = table_of(table.get("capk"), "capk")
+        self.rid = hex_bytes(table.get("rid", self.capk_table.get("rid", "0000000000")), "rid")
         self.texts: dict[str, bytes] = {
             name: hex_bytes(table[name], name)
             for name in ("static_data", "dynamic_data", "unpredictable_number", "transaction_data")
@@ -70,7 +70,7 @@ class _Case:
             self.rid,
             index_of(index if index is not None else 0, "capk.index"),
             hex_bytes(self.capk_table.get("modulus", ""), "capk.modulus"),
-            hex_bytes(self.capk_table.get("exponent", ""), "capk.exponent"),
+            exponent_of(self.capk_table.get("exponent", ""), "capk.exponent"),
             hex_bytes(stated, "capk.sha1") if stated else None,
             str(self.capk_table.get("expiry", "") or ""),
         )
@@ -120,8 +120,6 @@ def _failure(error: TillError) -> dict[str, Any]:
 def _key(key: PublicKey) -> dict[str, Any]:
     found: dict[str, Any] = {"valid": True}
     found.update(key.fields)
-    if "pan" in found:
-        found["pan"] = found["pan"][:6] + "*" * (len(found["pan"]) - 10) + found["pan"][-4:]
     found["modulus"] = key.modulus.hex().upper()
     found["exponent"] = key.exponent
     return found

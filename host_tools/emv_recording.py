@@ -42,6 +42,7 @@ def read_steps(value: Any) -> list[Exchange]:
     found: list[Exchange] = []
     reissue = False
     more = False
+    warning = 0
     for place, entry in enumerate(steps):
         where = f"steps[{place}]"
         fields = table_of(entry, where)
@@ -52,15 +53,20 @@ def read_steps(value: Any) -> list[Exchange]:
         if len(answer) < 2:
             raise InputError(f"{where}.r: an answer ends in a status word", 0)
         data, sw = answer[:-2], int.from_bytes(answer[-2:], "big")
-        if more and command[1] == GET_RESPONSE and found:
+        if more and command[1] == GET_RESPONSE:
+            if sw >> 8 == 0x6C and not data:
+                continue  # the same GET RESPONSE follows with the right Le
             found[-1].data += data
-            if found[-1].sw >> 8 not in (0x62, 0x63) or sw != 0x9000:
-                found[-1].sw = sw
-        elif reissue and found and command[:4] == found[-1].command[:4]:
+            found[-1].sw = warning if warning and sw == 0x9000 else sw
+            more = sw >> 8 == 0x61
+            continue
+        if reissue and command[:4] == found[-1].command[:4]:
             found[-1].data, found[-1].sw = data, sw
         else:
             found.append(Exchange(command, data, sw))
-        more = sw >> 8 == 0x61 or (sw >> 8 in (0x62, 0x63) and not data)
+        # The status before GET RESPONSE is a warning (62xx, 63xx) or 61xx.
+        warning = sw if sw >> 8 in (0x62, 0x63) and not data else 0
+        more = sw >> 8 == 0x61 or warning != 0
         reissue = sw >> 8 == 0x6C and not data
     return found
 

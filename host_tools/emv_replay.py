@@ -10,6 +10,7 @@ from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from host_tools.emv_input import (
     InputError,
+    exponent_of,
     hex_bytes,
     index_of,
     list_of,
@@ -31,14 +32,18 @@ def replay(table: dict[str, Any]) -> dict[str, Any]:
     if "steps" not in table:
         raise InputError("steps: missing")
     recording = Recording(read_steps(table["steps"]))
+    warnings: list[str] = []
     terminal = tags_of(table.get("terminal"), "terminal")
     payment = tags_of(table.get("transaction"), "transaction")
     try:
-        config = _config(table, recording, terminal, payment)
+        config = _config(table, recording, terminal, payment, _capks(table, warnings))
         transaction = _transaction(table, payment)
     except TillError as error:
         raise InputError(str(error)) from error
-    return _Replay(table, recording, config, transaction).run()
+    result = _Replay(table, recording, config, transaction).run()
+    if warnings:
+        result["warnings"] = warnings
+    return result
 
 
 def _amount(raw: bytes, place: str) -> int:
@@ -75,11 +80,33 @@ def _transaction(table: dict[str, Any], tags: dict[int, bytes]) -> Transaction:
     return transaction
 
 
+def _capks(table: dict[str, Any], warnings: list[str]) -> list[Capk]:
+    """The keys that can be used. One that cannot is not loaded, as in a terminal,
+    and named in ``warnings``: public lists hold a few such."""
+    keys = []
+    for place, entry in enumerate(list_of(table.get("capks"), "capks")):
+        where = f"capks[{place}]"
+        key = table_of(entry, where)
+        parts = (
+            hex_bytes(key.get("rid"), where + ".rid"),
+            index_of(key.get("index"), where + ".index"),
+            hex_bytes(key.get("modulus"), where + ".modulus"),
+            exponent_of(key.get("exponent"), where + ".exponent"),
+            hex_bytes(key["sha1"], where + ".sha1") if key.get("sha1") else None,
+        )
+        try:
+            keys.append(Capk(*parts))
+        except TillError as error:
+            warnings.append(f"{where} is not loaded: {error}")
+    return keys
+
+
 def _config(
     table: dict[str, Any],
     recording: Recording,
     terminal: dict[int, bytes],
     payment: dict[int, bytes],
+    capks: list[Capk],
 ) -> TerminalConfig:
     aids = [
         _aid(table_of(entry, f"aids[{place}]"), f"aids[{place}]", recording, terminal)
@@ -90,19 +117,6 @@ def _config(
             _aid({"aid": name.hex()}, "aids", recording, terminal)
             for name in recording.applications()
         ]
-    capks = []
-    for place, entry in enumerate(list_of(table.get("capks"), "capks")):
-        where = f"capks[{place}]"
-        key = table_of(entry, where)
-        capks.append(
-            Capk(
-                hex_bytes(key.get("rid"), where + ".rid"),
-                index_of(key.get("index"), where + ".index"),
-                hex_bytes(key.get("modulus"), where + ".modulus"),
-                hex_bytes(key.get("exponent"), where + ".exponent"),
-                hex_bytes(key["sha1"], where + ".sha1") if key.get("sha1") else None,
-            )
-        )
     for tag, size in ((0x9F33, 3), (0x9F35, 1), (0x9F40, 5), (0x9F1A, 2)):
         if tag in terminal and len(terminal[tag]) != size:
             raise InputError(f"terminal.{tag:X}: {size} bytes are needed")

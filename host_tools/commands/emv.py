@@ -7,22 +7,48 @@ from typing import Annotated, Any
 
 import typer
 
-from host_tools.emv_input import InputError, load
+from host_tools.emv_input import InputError, load, parse, standard_lines
 
 app = typer.Typer(
     help="Replay card sessions, check offline data authentication.", no_args_is_help=True
 )
 
-_File = Annotated[Path, typer.Argument(help="JSON file, - for standard input (docs/emv-replay.md)")]
+_File = Annotated[
+    Path | None, typer.Argument(help="JSON file, - for standard input (docs/emv-replay.md)")
+]
 _Json = Annotated[bool, typer.Option("--json", help="one JSON object, errors included")]
+_Lines = Annotated[
+    bool, typer.Option("--lines", help="one file a line of standard input, one JSON object a line")
+]
+
+
+_Work = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _run_lines(work: _Work) -> None:
+    """One input a line, one object a line out, errors included."""
+    for raw in standard_lines():
+        try:
+            result = work(parse(raw, "line"))
+        except InputError as error:
+            result = error.as_dict()
+        print(json.dumps(result), flush=True)
 
 
 def _run(
-    file: Path,
+    file: Path | None,
     as_json: bool,
-    work: Callable[[dict[str, Any]], dict[str, Any]],
+    lines: bool,
+    work: _Work,
     show: Callable[[dict[str, Any]], str],
 ) -> None:
+    if lines:
+        if file is not None:
+            raise typer.BadParameter("--lines reads standard input; give no file")
+        _run_lines(work)
+        return
+    if file is None:
+        raise typer.BadParameter("give a file, or - for standard input")
     try:
         result = work(load(file))
     except InputError as error:
@@ -36,19 +62,19 @@ def _run(
 
 
 @app.command()
-def replay(file: _File, as_json: _Json = False) -> None:
+def replay(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> None:
     """Run the contact kernel against a recorded session."""
     from host_tools.emv_replay import replay as work
 
-    _run(file, as_json, work, _show_replay)
+    _run(file, as_json, lines, work, _show_replay)
 
 
 @app.command()
-def oda(file: _File, as_json: _Json = False) -> None:
+def oda(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> None:
     """Check certificates and signatures of offline data authentication."""
     from host_tools.emv_oda import check
 
-    _run(file, as_json, check, _show_oda)
+    _run(file, as_json, lines, check, _show_oda)
 
 
 @app.command()
@@ -107,6 +133,7 @@ def _show_replay(result: dict[str, Any]) -> str:
             )
         elif entry["t"] == "rule":
             lines.append(f"    {entry['text']} [{entry['rule']}]")
+    lines.extend(f"warning: {text}" for text in result.get("warnings", ()))
     for mismatch in result["mismatches"]:
         lines.append(
             f"mismatch at step {mismatch['step']}: {mismatch['note']}\n"
@@ -116,6 +143,8 @@ def _show_replay(result: dict[str, Any]) -> str:
 
 
 def _show_oda(result: dict[str, Any]) -> str:
+    from host_tools.decoders.common import mask_pan
+
     lines = []
     for step, verdict in result.items():
         if verdict["valid"]:
@@ -123,7 +152,7 @@ def _show_oda(result: dict[str, Any]) -> str:
         else:
             lines.append(f"{step}: not valid: {verdict['reason']}")
         lines.extend(
-            f"    {name}: {value}"
+            f"    {name}: {mask_pan(value) if name == 'pan' else value}"
             for name, value in verdict.items()
             if name not in ("valid", "reason")
         )

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from firmware.payment.emv import tlv
-from host_tools import emv_oda, emv_replay
+from host_tools import emv_oda, emv_recording, emv_replay
 from host_tools.commands.emv import app
 from host_tools.emv_input import InputError
 from tests.portable import emv_card
@@ -165,7 +165,8 @@ def test_a_recording_that_ends_early() -> None:
         ({"host": 3}, "host"),
         ({"host": {"8A": "xyz"}}, "host.8A"),
         ({"date": "2611"}, "date"),
-        ({"capks": [{"rid": "A0", "index": "57", "modulus": "00", "exponent": "03"}]}, "CAPK"),
+        ({"capks": [{"rid": "A0", "index": "57", "modulus": "0", "exponent": "03"}]}, "modulus"),
+        ({"capks": [{"rid": "A0", "index": "57", "modulus": "00"}]}, "exponent"),
         ({"aids": [{"aid": "A0"}]}, "AID"),
         ({"aids": [{"aid": "A000000333", "floor_limit": -1}]}, "floor_limit"),
         ({"terminal": {"9F33": "E0"}}, "9F33"),
@@ -207,6 +208,73 @@ def test_commands_print(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "online_approved" in result.stdout
     assert "Issuer authentication was performed" in result.stdout
     assert runner.invoke(app, ["replay", str(file), "--json"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "joined"),
+    [
+        (["6283", "6C03", "0102039000"], "010203 6283"),  # the warning stays
+        (["6283", "6102", "01026101", "039000"], "010203 6283"),
+        (["6103", "6C03", "0102039000"], "010203 9000"),
+        (["6103", "6A82"], " 6A82"),
+        (["6A81"], " 6A81"),
+    ],
+)
+def test_t0_procedures_are_joined(answers: list[str], joined: str) -> None:
+    commands = ["00A4040005A000000333"] + ["00C0000000"] * (len(answers) - 1)
+    steps = [{"c": c, "r": r} for c, r in zip(commands, answers, strict=True)]
+    steps.append({"c": "00B2010C00", "r": "6C02"})
+    steps.append({"c": "00B2010C02", "r": "70009000"})
+    found = emv_recording.read_steps(steps)
+    assert [f"{one.data.hex()} {one.sw:04X}" for one in found] == [joined, "7000 9000"]
+
+
+def test_a_file_a_line(tmp_path: Path) -> None:
+    runner = CliRunner()
+    recordings = [json.dumps(_recorded(Recorder(method))) for method in ("SDA", "DDA")]
+    file = tmp_path / "case.json"
+    file.write_text(recordings[0])
+    stdin = recordings[0] + "\n[]\n" + recordings[1] + "\n\n{"
+    result = runner.invoke(app, ["replay", "--lines"], input=stdin)
+    assert result.exit_code == 0
+    documents = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [document.get("outcome") for document in documents] == [
+        "approved", None, "approved", None, None,
+    ]  # fmt: skip
+    assert all("offset" in documents[place] for place in (1, 3, 4))
+    alone = runner.invoke(app, ["replay", "--json", str(file)])
+    assert json.loads(alone.stdout) == documents[0]
+    result = runner.invoke(app, ["oda", "--lines"], input=json.dumps(_oda_case("SDA")) + "\n{}\n")
+    documents = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [document["sda"]["valid"] for document in documents] == [True, False]
+    assert runner.invoke(app, ["replay", "--lines", str(file)]).exit_code == 2
+    assert runner.invoke(app, ["oda"]).exit_code == 2
+
+
+def test_an_overlong_line_is_one_error(tmp_path: Path) -> None:
+    huge = '{"x": "' + "0" * (9 << 20) + '"}\n{}\n'
+    result = CliRunner().invoke(app, ["oda", "--lines"], input=huge)
+    documents = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(documents) == 2 and "larger" in documents[0]["error"]
+    assert documents[1]["issuer"]["valid"] is False
+
+
+def test_keys_that_no_terminal_loads_are_passed_over() -> None:
+    case = _recorded(Recorder("SDA"))
+    case["capks"].insert(0, dict(case["capks"][0], sha1="00" * 20))
+    case["capks"].append(dict(case["capks"][0], index="58", exponent="02", sha1=None))
+    result = emv_replay.replay(case)
+    assert result["outcome"] == "approved" and result["tvr"].startswith("02")
+    assert ["hash" in result["warnings"][0], "exponent" in result["warnings"][1]] == [True] * 2
+    case["capks"] = case["capks"][:1]
+    assert emv_replay.replay(case)["tvr"].startswith("42")
+
+
+@pytest.mark.parametrize("form", ["010001", "01 00 01", 65537])
+def test_forms_of_exponent_index_and_rid(form: Any) -> None:
+    case = _oda_case("SDA")
+    case["capk"] |= {"exponent": form, "index": 0x57, "rid": case.pop("rid")}
+    assert emv_oda.check(case)["sda"]["valid"]
 
 
 def _oda_case(method: str) -> dict[str, Any]:
