@@ -6,12 +6,13 @@ does not pay for the emulator.
 
 import importlib
 import sys
+from typing import Any
 
 from host_tools.errors import UserError
 
 #: name: (module, one line of help). Each module has ``app`` (typer.Typer).
 COMMANDS = {
-    "acquirer": ("host_tools.commands.acquirer", "test bank: run it, enrol terminals, read its books"),
+    "acquirer": ("host_tools.commands.acquirer", "test bank: run, enrol terminals, read its books"),
     "board": ("host_tools.commands.board", "check and build board files"),
     "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),
     "decode": ("host_tools.commands.decode", "decode TLV, ISO 8583, tracks and EMV bit fields"),
@@ -40,11 +41,23 @@ def main() -> None:
         raise SystemExit(2)
     module = importlib.import_module(COMMANDS[name][0])
     sys.argv[1:] = sys.argv[2:]
+    import typer
+
+    # ClickException, wherever this typer keeps it (BadParameter -> UsageError -> it).
+    refusal: Any = typer.BadParameter.__mro__[2]
     try:
-        module.app(prog_name=f"till {name}")
+        code = module.app(prog_name=f"till {name}", standalone_mode=False)
     except UserError as error:
         print(f"till {name}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except refusal as error:
+        text = " ".join(error.format_message().split())
+        if text:  # without one, the help has been shown already
+            print(f"till {name}: {text} (--help lists the options)", file=sys.stderr)
+        raise SystemExit(2) from None
+    except (typer.Abort, KeyboardInterrupt):
+        raise SystemExit(130) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

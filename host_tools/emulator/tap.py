@@ -16,7 +16,6 @@ from host_tools.decoders.common import BadInput, mask_pan, mask_track
 from host_tools.emulator.tap_words import (
     INSTRUCTIONS,
     MESSAGES,
-    STATUS_WORDS,
     place_of,
     status_word,
 )
@@ -145,18 +144,20 @@ class CardTap:
         if len(command) < 4 or len(response) < 2:
             return _entry("apdu", "APDU", "shorter than a header or a status word")
         ins, data, sw = command[1], response[:-2], response[-2:]
-        if ins != GET_RESPONSE:
-            self._asked = ins
         name = INSTRUCTIONS.get(ins, f"INS {ins:02X}")
         place = place_of(command)
+        if ins == GET_RESPONSE:
+            place = "of " + INSTRUCTIONS.get(self._asked, f"INS {self._asked:02X}")
+        else:
+            self._asked = ins
         fields = [["header", command[:4].hex(" ").upper()], *self._command(ins, command)]
         fields += self._answer(data)
         fields.append(["status", f"{sw.hex().upper()} {status_word(sw)}".rstrip()])
         fields.append(["card time", f"{busy_us / 1000:.1f} ms"])
         text = f"{place}  " if place else ""
         text += f"{sw.hex().upper()}"
-        if sw.hex().upper() in STATUS_WORDS and sw != b"\x90\x00":
-            text += f" {status_word(sw)}"
+        if sw != b"\x90\x00":
+            text = f"{text} {status_word(sw)}".rstrip()
         return _entry("apdu", name, text, fields)
 
     def _command(self, ins: int, command: bytes) -> Rows:

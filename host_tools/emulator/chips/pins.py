@@ -15,7 +15,8 @@ IN, IN_PULLUP, OUT = 0, 1, 2
 
 
 class PinBank:
-    """Wire kind "pins": op 1 write, 2 read, 3 mode, 4 square wave."""
+    """Wire kind "pins": op 1 write, 2 read, 3 mode, 4 square wave,
+    5 many of the first three, in order."""
 
     def __init__(self, clock_us: Callable[[], int], count: int = 64) -> None:
         self._clock_us = clock_us
@@ -35,6 +36,8 @@ class PinBank:
 
     def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
         """One transfer of the wire."""
+        if op == 5:
+            return self._many(payload)
         sizes = {1: 2, 2: 1, 3: 2, 4: 4}
         if sizes.get(op) != len(payload):
             raise ChipError(f"pins: operation {op} with {len(payload)} bytes")
@@ -58,6 +61,21 @@ class PinBank:
                 raise ChipError(f"pins: pin {pin} is not an output")
             self._wave(pin, int.from_bytes(payload[1:3], "big"), min(payload[3], 100))
         return b"", 1
+
+    def _many(self, payload: bytes) -> tuple[bytes, int]:
+        if len(payload) % 3:
+            raise ChipError(f"pins: {len(payload)} bytes are no whole steps of 3")
+        levels = b""
+        busy = 0
+        for at in range(0, len(payload), 3):
+            step, pin, value = payload[at : at + 3]
+            if step not in (1, 2, 3):
+                raise ChipError(f"pins: no step {step}")
+            args = bytes((pin,)) if step == 2 else bytes((pin, value))
+            level, spent = self.transfer(step, args)
+            levels += level
+            busy += spent
+        return levels, busy
 
     def _wave(self, pin: int, frequency: int, duty: int) -> None:
         before = self.waves.get(pin)

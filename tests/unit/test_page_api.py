@@ -1,0 +1,271 @@
+"""The page's HTTP and WebSocket interface: what it gives, and what it refuses."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from host_tools.emulator.actions import MAX_REQUEST, RULES
+from host_tools.emulator.machine import Machine
+from host_tools.emulator.page import HEADERS, Page
+
+HERE = "http://127.0.0.1:8370"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine whose terminal stays off: the page alone is under test."""
+    made = Machine(tmp_path_factory.mktemp("machine"), seed=1)
+    yield made
+    asyncio.run(made.stop())
+
+
+@pytest.fixture(scope="module")
+def page(machine: Machine) -> Page:
+    return Page(machine)
+
+
+@pytest.fixture
+def client(page: Page) -> TestClient:
+    return TestClient(page.app, base_url=HERE)
+
+
+def test_the_page_and_its_parts_come_with_the_headers_that_keep_others_out(
+    client: TestClient,
+) -> None:
+    for path in ("/", "/page.js", "/page.css", "/state"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        for name, value in HEADERS.items():
+            assert answer.headers[name.decode()] == value.decode()
+    assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    for path in ("/", "/page.js", "/page.css"):
+        text = client.get(path).text
+        assert "http://" not in text and "https://" not in text and "//cdn" not in text
+
+
+@pytest.mark.parametrize("path", ["/../machine.py", "/%2e%2e/machine.py", "/..%2fpage.py", "/x"])
+def test_no_file_outside_the_folder_is_served(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8370", "127.0.0.1.evil.example", ""]
+)
+def test_a_name_that_is_not_loopback_is_refused(client: TestClient, host: str) -> None:
+    for path in ("/", "/state"):
+        assert client.get(path, headers={"Host": host}).status_code == 400
+    answer = client.post("/do", json={"do": "remove"}, headers={"Host": host})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8370"]
+)
+def test_another_origin_is_refused(client: TestClient, machine: Machine, origin: str) -> None:
+    answer = client.post(
+        "/do", json={"do": "insert", "card": "approve"}, headers={"Origin": origin}
+    )
+    assert answer.status_code == 403
+    assert machine.inserted == ""
+    assert client.get("/state", headers={"Origin": origin}).status_code == 403
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect("ws://127.0.0.1:8370/live", headers={"Origin": origin}),
+    ):
+        pass
+
+
+def test_the_own_origin_is_welcome(client: TestClient) -> None:
+    answer = client.post("/do", json={"do": "remove"}, headers={"Origin": HERE})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+)
+def test_what_a_form_could_send_is_refused(client: TestClient, kind: str) -> None:
+    answer = client.post("/do", content='{"do": "power_cut"}', headers={"Content-Type": kind})
+    assert answer.status_code == 415
+
+
+def post(client: TestClient, body: bytes) -> Any:
+    return client.post("/do", content=body, headers={"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"null", b"{", b'"do"', b"\xff\xfe", b'{"do": 1}', b'{"do": "fly"}',
+        b'{"do": "press"}', b'{"do": "press", "key": []}', b'{"do": "press", "keys": []}',
+        b'{"do": "press", "keys": "12"}', b'{"do": "press", "key": "13"}', b'{"do": "key_up"}',
+        b'{"do": "insert"}', b'{"do": "insert", "card": "../x"}', b'{"do": "insert", "card": {}}',
+        b'{"do": "switch"}', b'{"do": "switch", "name": "battery", "value": 101}',
+        b'{"do": "switch", "name": "battery", "value": true}',
+        b'{"do": "switch", "name": "battery", "value": 1e400}',
+        b'{"do": "switch", "name": "network", "value": 1}',
+        b'{"do": "switch", "name": "warp", "value": true}', b'{"do": "rule"}',
+        b'{"do": "rule", "name": "\xc2\xb2"}', b'{"do": "rule", "kind": "decline"}',
+        b'{"do": "rule", "kind": "decline", "code": "51", "times": 0}',
+        b'{"do": "rule", "kind": "late", "ms": -1}', b'{"do": "rule", "kind": [], "code": ""}',
+        b'{"do": "wait"}', b'{"do": "wait", "screen": []}', b'{"do": "wait", "screen": [1]}',
+        b'{"do": "wait", "screen": "idle", "seconds": 100000}',
+        b'{"do": "wait", "screen": "never", "seconds": 0}', b"[" * 4000,
+    ],
+)  # fmt: skip
+def test_a_bad_request_is_refused_with_one_line(client: TestClient, body: bytes) -> None:
+    answer = post(client, body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error and "\n" not in error and "Traceback" not in error
+
+
+def test_an_oversized_request_is_refused(client: TestClient) -> None:
+    assert post(client, b'{"do": "' + b"x" * MAX_REQUEST + b'"}').status_code == 413
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    wish=st.dictionaries(
+        st.sampled_from(["do", "key", "keys", "card", "name", "value", "kind", "screen", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=9)
+            | st.sampled_from(["press", "insert", "switch", "rule", "tear", "decline", "battery"]),
+            lambda inner: st.lists(inner, max_size=3)
+            | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=5,
+        ),
+    )
+)  # fmt: skip
+def test_no_request_breaks_the_server(client: TestClient, wish: dict[str, Any]) -> None:
+    assert post(client, json.dumps(wish).encode()).status_code in (200, 400)
+
+
+def test_a_card_goes_in_and_out(client: TestClient) -> None:
+    assert client.post("/do", json={"do": "insert", "card": "decline"}).json()["card"] == "decline"
+    assert client.get("/state").json()["card"] == "decline"
+    assert client.post("/do", json={"do": "remove"}).json()["card"] == ""
+
+
+@pytest.mark.parametrize("name", ["network", "paper", "cover", "tamper", "mains"])
+def test_switches_move(client: TestClient, name: str) -> None:
+    for value in (True, False, True, name not in ("cover", "tamper")):
+        wish = {"do": "switch", "name": name, "value": value}
+        assert client.post("/do", json=wish).json()[name] is value
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_of_the_page_is_one_of_the_bank(
+    client: TestClient, machine: Machine, rule: tuple[str, str, str, dict[str, Any]]
+) -> None:
+    machine.acquirer.rules.clear()
+    answer = client.post("/do", json={"do": "rule", "name": rule[0]})
+    assert answer.json()["rules_waiting"] == 1
+    machine.acquirer.rules.clear()
+
+
+def test_a_script_may_name_any_rule_of_the_bank(client: TestClient, machine: Machine) -> None:
+    wish = {"do": "rule", "kind": "decline", "code": "05", "amount": 100}
+    assert client.post("/do", json=wish).status_code == 200
+    assert machine.acquirer.rules.waiting()[0]["plan"] == {"decline": "05"}
+    machine.acquirer.rules.clear()
+
+
+def test_the_live_socket_greets_with_everything_and_no_clear_number(
+    client: TestClient, machine: Machine
+) -> None:
+    machine.note("before")
+    with client.websocket_connect("ws://127.0.0.1:8370/live", headers={"Origin": HERE}) as socket:
+        seen: dict[str, Any] = {}
+        while "trace" not in seen:
+            message = socket.receive_json()
+            seen[message["type"]] = message
+        assert set(seen) >= {"hello", "frame", "lamps", "state", "ledger", "screen", "paper"}
+        text = json.dumps(seen)
+        for spec in machine.deck.cards.values():
+            assert spec.pan not in text
+        socket.send_text('{"do": "insert", "card": "sda"}')
+        while True:
+            message = socket.receive_json()
+            if message["type"] == "trace" and message["entry"]["title"] == "card inserted":
+                break
+        socket.send_bytes(b"\xff\xff")
+        socket.send_text('{"do": ["x"]}')
+        refused = 0
+        while refused < 2:
+            message = socket.receive_json()
+            refused += message["type"] == "trace" and message["entry"]["title"] == "refused"
+    machine.remove()
+
+
+def test_a_key_is_lifted_when_its_browser_leaves(client: TestClient, machine: Machine) -> None:
+    with client.websocket_connect("ws://127.0.0.1:8370/live") as socket:
+        socket.send_text('{"do": "key_down", "key": "5"}')
+        socket.send_text('{"do": "fly"}')  # answered in order: the key is down by then
+        while True:
+            message = socket.receive_json()
+            if message["type"] == "trace" and message["entry"]["title"] == "refused":
+                break
+        assert machine.rack.keys.pressed() == ["5"]
+    assert machine.rack.keys.pressed() == []
+
+
+def test_paper_is_sent_once_and_starts_afresh_when_torn(page: Page, machine: Machine) -> None:
+    from host_tools.emulator.page import Viewer
+
+    viewer = Viewer([])
+    page._viewers.add(viewer)
+    paper = machine.rack.printer.paper
+
+    def strips() -> list[tuple[bool, str]]:
+        found = []
+        for _ in range(8):  # the throttle lets some looks pass
+            page.look()
+        while not viewer.queue.empty():
+            message = viewer.queue.get_nowait()
+            if message is not None and message["type"] == "paper":
+                found.append((message["reset"], "".join(s["text"] for s in message["strips"])))
+        return found
+
+    strips()
+    paper.add([1, 2, 3], "first")
+    assert strips() == [(False, "first")]
+    paper.add([4], "second")
+    assert strips() == [(False, "second")]
+    machine.tear_paper()
+    assert strips() == [(True, "")]
+    paper.add([5], "third")
+    assert strips() == [(False, "third")]
+    page._viewers.discard(viewer)
+
+
+def test_a_browser_that_does_not_read_is_hung_up_on(page: Page, machine: Machine) -> None:
+    from host_tools.emulator.page import QUEUE, Viewer
+
+    viewer = Viewer([])
+    page._viewers.add(viewer)
+    for _ in range(QUEUE + 5):
+        machine.note("noise")
+    assert viewer not in page._viewers
+    assert viewer.queue.qsize() <= QUEUE + 3
+
+
+def test_a_folder_serves_one_emulator(machine: Machine, tmp_path: Path) -> None:
+    from host_tools.errors import UserError
+
+    with pytest.raises(UserError, match="in use by another emulator"):
+        Machine(machine.folder)
+    with pytest.raises(UserError, match="real hardware"):
+        Machine(tmp_path, "raspberry-pi")
+    with pytest.raises(UserError, match="no board or file"):
+        Machine(tmp_path, "nope")
