@@ -20,6 +20,8 @@ pins       1     pin, level                                  empty
 pins       2     pin                                         level
 pins       3     pin, mode (0 in, 1 in pull-up, 2 out)       empty
 pins       4     pin, frequency in Hz (2), duty percent      empty
+pins       5     any number of: op 1, 2 or 3, pin, level or  levels of the reads
+                 mode (0 for a read); done in order
 card       1     empty                                       1 if a card is in, else 0
 card       2     empty                                       ATR (error: mute)
 card       3     T=0 or T=1 command as an APDU or TPDU       response with SW1 SW2

@@ -13,12 +13,15 @@ from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.buses.pins import Step
     from firmware.buses.wire import Wire
 
 #: A serial read looks again after 1, 2, 4 ... ms, at most after this many.
 POLL_MOST_MS = 8
 #: Largest part of a serial write in one transfer.
 PART = 4096
+#: Operations of kind "pins" by step.
+_STEPS = {"write": 1, "read": 2, "mode": 3}
 
 
 class WireDisplay(DisplayBus):
@@ -85,6 +88,22 @@ class WirePins(Pins):
         self._wire.transfer(
             self._bus, 4, bytes((pin,)) + frequency.to_bytes(2, "big") + bytes((duty,))
         )
+
+    def run(self, steps: "list[Step]") -> "list[int]":
+        """All steps in one transfer. BusError."""
+        payload = bytearray()
+        reads = 0
+        for what, pin, value in steps:
+            if what not in _STEPS:
+                raise ValueError("no pin step " + what)
+            payload.append(_STEPS[what])
+            payload.append(pin)
+            payload.append(value)
+            reads += what == "read"
+        answer = self._wire.transfer(self._bus, 5, bytes(payload))[0]
+        if len(answer) != reads:
+            raise BusError("pins: malformed answer")
+        return [level & 1 for level in answer]
 
 
 class WireSerial(SerialPort):

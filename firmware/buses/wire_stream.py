@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_FRAME = 65535
 TIMEOUT_MS = 2000
+#: Most bytes taken from a socket at once; an answer is mostly far shorter.
+ROOM = 2048
 
 
 def encode_request(bus: str, op: int, time_us: int, payload: bytes) -> bytes:
@@ -75,6 +77,7 @@ class StreamWire(Wire):
         self._clock_us = clock_us
         self._timeout_ms = timeout_ms
         self._broken = ""
+        self._whole = hasattr(source, "recv")
         self._receive = source.recv if hasattr(source, "recv") else source.read
         self._send = sink.send if hasattr(sink, "send") else sink.write
         self._readable = select.poll()
@@ -89,8 +92,7 @@ class StreamWire(Wire):
             raise BusError(self._broken)
         try:
             self._put(request)
-            size = int.from_bytes(self._take(2), "big")
-            body = self._take(size)
+            body = self._take_answer()
         except OSError as error:
             self._broken = "wire: broken (" + str(error) + ")"
             raise BusError(self._broken) from None
@@ -102,6 +104,26 @@ class StreamWire(Wire):
             if not self._writable.poll(self._timeout_ms):
                 self._fail("nothing taken for " + str(self._timeout_ms) + " ms")
             at += self._send(data[at:]) or 0
+
+    def _take_answer(self) -> bytes:
+        """One answer's body. In lock-step nothing follows an answer, so that what a
+        socket has may be read whole; a file object may wait for more than there is."""
+        if not self._whole:
+            return self._take(int.from_bytes(self._take(2), "big"))
+        data = b""
+        end = 2
+        while len(data) < end:
+            if not self._readable.poll(self._timeout_ms):
+                self._fail("no answer for " + str(self._timeout_ms) + " ms")
+            part = self._receive(ROOM)
+            if not part:
+                self._fail("closed by the other end")
+            data = data + part if data else part
+            if len(data) >= 2:
+                end = 2 + int.from_bytes(data[:2], "big")
+        if len(data) != end:
+            self._fail("more bytes than the answer")
+        return data[2:]
 
     def _take(self, count: int) -> bytes:
         data = b""

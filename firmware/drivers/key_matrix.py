@@ -15,7 +15,7 @@ from firmware.hal.keypad import KEYS, Keypad, KeypadBusy, KeypadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.buses.pins import Pins
+    from firmware.buses.pins import Pins, Step
 
 #: Milliseconds between looks with no key down, and with one down.
 IDLE_MS = 10
@@ -30,6 +30,21 @@ REPEAT_EVERY_MS = 120
 STUCK_MS = 30000
 #: Presses that wait for a reader; a further one is dropped with a thud, as keys do.
 WAITING = 16
+
+
+def _picture(rows: "list[int]", columns: "list[int]") -> "list[Step]":
+    """Reads of all keys, row by row: one row low, the others floating; all low after."""
+    steps: "list[Step]" = [("mode", row, IN) for row in rows]
+    for row in rows:
+        steps.append(("mode", row, OUT))
+        steps.append(("write", row, 0))
+        for column in columns:
+            steps.append(("read", column, 0))
+        steps.append(("mode", row, IN))
+    for row in rows:
+        steps.append(("mode", row, OUT))
+        steps.append(("write", row, 0))
+    return steps
 
 
 class KeyMatrix(Keypad):
@@ -53,6 +68,9 @@ class KeyMatrix(Keypad):
         self._token: "object | None" = None
         self._fault: "KeypadError | None" = None
         self._task: "aio.Task | None" = None
+        #: Look whether any key is down; look at all keys.
+        self._glance: "list[Step]" = [("read", column, 0) for column in columns]
+        self._picture = _picture(rows, columns)
         size = len(rows) * len(columns)
         self._stable = [False] * size
         self._count = [0] * size
@@ -142,24 +160,9 @@ class KeyMatrix(Keypad):
 
     def _look(self) -> "list[bool]":
         """One picture of the matrix."""
-        pins = self._pins
-        if not any(self._count) and not any(self._stable):
-            for column in self._columns:
-                if not pins.read(column):
-                    break
-            else:
-                return [False] * len(self._stable)
-        for row in self._rows:
-            pins.mode(row, IN)
-        seen = []
-        for row in self._rows:
-            pins.mode(row, OUT)
-            pins.write(row, 0)
-            for column in self._columns:
-                seen.append(not pins.read(column))
-            pins.mode(row, IN)
-        self._hold_rows()
-        return seen
+        if not any(self._count) and not any(self._stable) and all(self._pins.run(self._glance)):
+            return [False] * len(self._stable)
+        return [not level for level in self._pins.run(self._picture)]
 
     def _ghosted(self, seen: "list[bool]") -> bool:
         """Whether some rectangle has all four corners: one of them may be a ghost."""

@@ -205,6 +205,15 @@ def test_automatic_status_back() -> None:
     assert printer.transfer(2, b"\x00\x08")[0] == b"\x38\x00\x00\x00"
 
 
+def test_pins_do_many_steps_in_order_and_name_a_bad_one() -> None:
+    bank = PinBank(Clock())
+    steps = bytes((3, 5, 2, 1, 5, 1, 2, 5, 0, 1, 5, 0, 2, 5, 0))
+    assert bank.transfer(5, steps) == (b"\x01\x00", 5)
+    for bad, word in ((b"\x02\x05", "whole steps"), (b"\x04\x05\x00", "step 4")):
+        with pytest.raises(ChipError, match=word):
+            bank.transfer(5, bad)
+
+
 def test_pins_pull_float_and_drive() -> None:
     clock = Clock()
     bank = PinBank(clock, 4)
