@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from firmware.buses.wire import Wire
 
+#: MicroPython keeps no docstrings.
+_USAGE_TEXT = "usage: python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET]"
 #: Exit codes of the process.
 USAGE = 2
 NO_DISPLAY = 3
@@ -75,7 +77,7 @@ def _arguments(words: "list[str]") -> "dict[str, str]":
             break
         given[words[at][2:]] = words[at + 1]
     if "board" not in given or "data" not in given or len(given) * 2 != len(words):
-        print(__doc__, file=sys.stderr)
+        print(_USAGE_TEXT, file=sys.stderr)
         raise SystemExit(USAGE)
     return given
 

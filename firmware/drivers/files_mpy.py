@@ -82,8 +82,10 @@ class MpyFiles(Files):
     async def read(self, name: str, offset: int = 0, most: int = -1) -> bytes:
         try:
             with open(self._path(name), "rb") as file:
+                # MicroPython allocates what is asked for, not what is there.
+                left = max(0, file.seek(0, 2) - offset)
                 file.seek(offset)
-                return file.read(most)
+                return file.read(left if most < 0 else min(most, left))
         except OSError as error:
             raise _failure(error, "read " + name) from None
 

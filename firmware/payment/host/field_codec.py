@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Encoder = Callable[[Value], bytes]
     Decoder = Callable[[bytes, int], tuple[Value, int]]
 
+#: Length prefixes kept for a field.
+_PREFIXES = 16
+
 _HAS_ISASCII = hasattr(b"", "isascii")
 
 
@@ -210,18 +213,20 @@ def compile_decoder(row: Field, packed_lengths: bool) -> "Decoder":
     return variable
 
 
+def _length(units: int, prefix: int, packed: bool) -> bytes:
+    """The length prefix: ``prefix`` digits, as BCD or ASCII."""
+    digits = ("000" + str(units))[-prefix:]
+    if not packed:
+        return digits.encode()
+    return unhexlify("0" + digits if prefix == 3 else digits)
+
+
 def compile_encoder(row: Field, packed_lengths: bool) -> "Encoder":
     """value -> length prefix and data."""
     number, content, size, prefix = row.number, row.content, row.size, row.prefix
     halves, left, pad = row.packed, row.side == "left", row.pad
-    prefixes: "list[bytes]" = []
-    if prefix:
-        for units in range(size + 1):
-            digits = ("000" + str(units))[-prefix:]
-            if packed_lengths:
-                prefixes.append(unhexlify("0" + digits if prefix == 3 else digits))
-            else:
-                prefixes.append(digits.encode())
+    # Length prefixes made so far: all of them would take 100 KiB on a microcontroller.
+    prefixes: "dict[int, bytes]" = {}
 
     def encode(value: "Value") -> bytes:
         if content == "b":
@@ -252,7 +257,12 @@ def compile_encoder(row: Field, packed_lengths: bool) -> "Encoder":
         if prefix:
             if units > size:
                 raise Iso8583Error("length " + str(units) + " is over " + str(size), number)
-            return prefixes[units] + raw
+            head = prefixes.get(units)
+            if head is None:
+                if len(prefixes) >= _PREFIXES:
+                    prefixes.clear()
+                head = prefixes[units] = _length(units, prefix, packed_lengths)
+            return head + raw
         if units != size:
             raise Iso8583Error("length " + str(units) + " is not " + str(size), number)
         return raw
