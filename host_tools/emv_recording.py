@@ -21,9 +21,10 @@ def body(command: bytes) -> bytes:
 
 
 class Exchange:
-    """One recorded command and its answer."""
+    """One recorded command and its answer; ``place``: of the step where it began."""
 
-    def __init__(self, command: bytes, data: bytes, sw: int) -> None:
+    def __init__(self, command: bytes, data: bytes, sw: int, place: int) -> None:
+        self.place = place
         self.command = command
         self.data = data
         self.sw = sw
@@ -63,7 +64,7 @@ def read_steps(value: Any) -> list[Exchange]:
         if reissue and command[:4] == found[-1].command[:4]:
             found[-1].data, found[-1].sw = data, sw
         else:
-            found.append(Exchange(command, data, sw))
+            found.append(Exchange(command, data, sw, place))
         # The status before GET RESPONSE is a warning (62xx, 63xx) or 61xx.
         warning = sw if sw >> 8 in (0x62, 0x63) and not data else 0
         more = sw >> 8 == 0x61 or warning != 0
@@ -87,10 +88,16 @@ class Recording:
         self.at = 0
         self.mismatches: list[dict[str, Any]] = []
 
+    def place(self) -> int:
+        """The step that comes next, in the recording as it was given."""
+        if self.at < len(self.exchanges):
+            return self.exchanges[self.at].place
+        return self.exchanges[-1].place + 1 if self.exchanges else 0
+
     def _report(self, sent: bytes, recorded: bytes | None, note: str) -> None:
         self.mismatches.append(
             {
-                "step": self.at,
+                "step": self.place(),
                 "sent": sent.hex().upper(),
                 "recorded": recorded.hex().upper() if recorded is not None else None,
                 "note": note,

@@ -246,7 +246,7 @@ class _Replay:
         if isinstance(step, steps.ChooseApplication):
             if self.choices:
                 choice = self.choices.pop(0)
-                return None if choice is None else number_of(choice, "choices")
+                return None if choice is None else _chosen(step, choice)
             for index, candidate in enumerate(step.candidates):
                 if [candidate.aid] == self.recording.applications():
                     return index
@@ -287,6 +287,14 @@ class _Replay:
             "steps_left": len(self.recording.exchanges) - self.recording.at,
             "trace": self.trace.entries,
         }
+
+
+def _chosen(step: steps.ChooseApplication, choice: Any) -> int:
+    """An index, or the AID of a candidate."""
+    for index, candidate in enumerate(step.candidates):
+        if isinstance(choice, str) and choice.upper() == candidate.aid.hex().upper():
+            return index
+    return number_of(choice, "choices")
 
 
 def _script(tag: int, text: Any, place: str) -> bytes:

@@ -80,6 +80,8 @@ def _first(track: str, mask: bool) -> dict[str, Any]:
 
 def _second(track: str, mask: bool) -> dict[str, Any]:
     if "=" not in track and ";" not in track:
+        if sum(not char.isspace() for char in track) % 2 and "d" in track.lower():
+            track += "F"  # as field 35 has it: the pad digit belongs to tag 57
         data = parse_hex(track)
         if len(data) > 19:
             raise BadInput("track 2 equivalent data has over 19 bytes", 19)

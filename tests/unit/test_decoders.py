@@ -140,7 +140,7 @@ def test_errors_name_field_and_offset() -> None:
         ("dol", "9F", 0),
         ("track", ";41111111111x1111=2512", 12),
         ("track", ";4111111111111111=2513101", 20),
-        ("track", "4111111111111111D2A", 19),
+        ("track", "4111111111111111D2A", 9),
         ("track", "%C4111^X^", 1),
     ],
 )
@@ -260,6 +260,14 @@ def test_tracks(text: str) -> None:
     hidden = track.decode(text)
     assert hidden["pan"] == "411111******1111"
     assert "1234" not in str(hidden)
+
+
+def test_track_2_as_field_35_has_it() -> None:
+    odd = track.decode("6224242900000113D280620139490310131", mask=False)
+    assert (odd["expiry"], odd["service_code"]) == ("2806", "201")
+    assert odd == track.decode("6224242900000113D280620139490310131F", mask=False)
+    with pytest.raises(BadInput, match="odd"):
+        track.decode("622424290000011")
 
 
 def test_lines_run_on_after_errors() -> None:

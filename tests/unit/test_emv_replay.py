@@ -229,6 +229,59 @@ def test_t0_procedures_are_joined(answers: list[str], joined: str) -> None:
     assert [f"{one.data.hex()} {one.sw:04X}" for one in found] == [joined, "7000 9000"]
 
 
+def _two_applications(choice: Any) -> dict[str, Any]:
+    """A card without PSE; the application chosen refuses, the other breaks off."""
+    names = [bytes.fromhex("A0000003330101" + last) for last in ("01", "02")]
+
+    def select(name: bytes) -> dict[str, str]:
+        fci = tlv.encode(0x84, name) + tlv.encode(0xA5, bytes((0x87, 1, 3 - name[-1])))
+        answer = tlv.encode(0x6F, fci) + b"\x90\x00"
+        return {"c": f"00A40400{len(name):02X}{name.hex()}00", "r": answer.hex()}
+
+    gpo = "80A8000002830000"
+    return {
+        "steps": [
+            {"c": "00A404000E315041592E5359532E444446303100", "r": "6A82"},
+            select(names[0]),
+            select(names[1]),
+            select(names[1]),
+            {"c": gpo, "r": "6985"},
+            select(names[0]),
+            {"c": gpo, "r": "6A81"},
+            {"c": gpo, "r": "9000"},
+        ],
+        "aids": [{"aid": name.hex(), "partial": False} for name in names],
+        "choices": [choice],
+    }
+
+
+@pytest.mark.parametrize("choice", [0, "A000000333010102", "a000000333010102"])
+def test_a_choice_is_an_index_or_an_aid(choice: Any) -> None:
+    case = _two_applications(choice)  # the second has the higher priority
+    result = emv_replay.replay(case)
+    assert (result["outcome"], result["reason"]) == ("terminated", "gpo_refused")
+    assert result["aid"] == "A000000333010101"
+    assert [c.upper() for c in result["commands"]] == [s["c"].upper() for s in case["steps"][:-1]]
+    assert result["mismatches"] == [] and result["steps_left"] == 1
+
+
+def test_choices_that_choose_nothing() -> None:
+    assert emv_replay.replay(_two_applications(None))["reason"] == "no_application_chosen"
+    assert emv_replay.replay(_two_applications(7))["reason"] == "no_application_chosen"
+    with pytest.raises(InputError, match="choices"):
+        emv_replay.replay(_two_applications("A0000000031010"))
+
+
+def test_a_mismatch_names_the_step_of_the_file() -> None:
+    case = _two_applications(0)
+    case["steps"][4]["c"] = "80A8000003830100"
+    head = {"c": case["steps"][1]["c"], "r": "6120"}
+    case["steps"][1]["c"] = "00C0000020"
+    case["steps"].insert(1, head)  # one more step, the same exchange
+    [mismatch] = emv_replay.replay(case)["mismatches"]
+    assert mismatch["step"] == 5 and mismatch["sent"] == "80A8000002830000"
+
+
 def test_a_file_a_line(tmp_path: Path) -> None:
     runner = CliRunner()
     recordings = [json.dumps(_recorded(Recorder(method))) for method in ("SDA", "DDA")]
