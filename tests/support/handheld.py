@@ -13,11 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from firmware import main
+from firmware.ui.tree import Screen
+from firmware.ui.view import View
 from host_tools import board_file
 from host_tools.acquirer.inprocess import InProcessAcquirer
 from host_tools.acquirer.session import TlsServerSession
 from host_tools.emulator.deck import Deck, load
 from host_tools.emulator.rack import DEFAULT_TIME, Rack, load_board
+from tests.support import journal_view
 from tests.support.faulty_disk import FaultyDisk, PowerCut
 from tests.support.power import Life
 
@@ -25,6 +28,20 @@ from tests.support.power import Life
 NOW = DEFAULT_TIME
 BANK_HOST = "bank.test"
 DECK: Deck = load()
+
+#: "SCREEN in LANGUAGE: what did not fit", of every screen shown so far.
+OVERFLOWS: list[str] = []
+
+
+class WatchedView(View):
+    """The firmware's view; what does not fit on the panel is a failure."""
+
+    async def show(self, screen: Screen) -> None:
+        await super().show(screen)
+        OVERFLOWS.extend(f"{screen.name} in {self.language}: {item}" for item in self.overflow)
+
+
+setattr(main, "View", WatchedView)  # noqa: B010 - the only way to the display; mypy knows no re-export
 
 #: Gives the fates of a disk's unsynced items, in order (FaultyDisk.reboot).
 Survivors = Callable[[FaultyDisk], tuple[int, ...]]
@@ -79,6 +96,7 @@ class Handheld:
             board_file.read(board_file.find(board)), "0.1.0", NOW - 86_400
         )
         self.rack.net.dial = self._dial
+        OVERFLOWS.clear()
         self.screens: list[dict[str, Any]] = []
         self.changed = asyncio.Event()
         self.inserted = ""
@@ -235,6 +253,7 @@ class Handheld:
         deadline = loop.time() + limit_s
         while True:
             self._powered()
+            assert not OVERFLOWS, OVERFLOWS
             if good(self.screen):
                 return self.screen
             if self._task is not None and self._task.done():
@@ -273,9 +292,11 @@ class Handheld:
             if tree["screen"] != "pin":
                 return tree
             digits = typed.pop(0) if typed else ""
+            before = len(self.screens)
             await self.press(*digits, "enter")
             await self.when(
-                lambda tree: tree["screen"] != "pin" or not _dots(tree), "the PIN taken"
+                lambda _, n=before: any(one["screen"] != "pin" for one in self.screens[n:]),  # type: ignore[misc]
+                "the PIN taken",
             )
         raise AssertionError("never")
 
@@ -288,9 +309,29 @@ class Handheld:
                 self.remove()
                 await self.until("idle")
                 return
+            if self.screen["screen"] in ("printing", "progress"):
+                shown = self.screen
+                await self.when(lambda tree, shown=shown: tree is not shown, "what follows")  # type: ignore[misc]
+                continue
             await self.press("enter")
             await asyncio.sleep(1)
         raise AssertionError(f"no way back to idle from {self.screen['screen']}: {self.text}")
+
+    def journal(self) -> list[tuple[str, dict[int, Any]]]:
+        """(kind, body) of every record on the disk, in order."""
+        return journal_view.read(self.disk)
+
+    def records(self, stan: int) -> list[str]:
+        """Kinds of the records about one STAN, in order."""
+        return journal_view.of(self.disk, stan)
+
+    def messages(self, *mtis: str, direction: str = "in") -> list[dict[str, Any]]:
+        """The bank's log of messages of these kinds."""
+        return [
+            row
+            for row in self.acquirer.ledger.messages(1000)
+            if row["direction"] == direction and (not mtis or row["mti"] in mtis)
+        ]
 
     def books(self) -> list[tuple[str, int, str]]:
         """(STAN, amount, state) of the bank's ledger."""
@@ -298,9 +339,3 @@ class Handheld:
             (str(row["stan"]), int(row["amount"]), str(row["state"]))
             for row in self.acquirer.transactions()
         ]
-
-
-def _dots(tree: dict[str, Any]) -> bool:
-    return any(
-        node.get("kind") == "dots" and node.get("count") not in (0, "0") for node in tree["nodes"]
-    )
