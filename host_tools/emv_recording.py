@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from firmware.payment.emv import tlv
+from firmware.payment.emv import dol, tlv
+from firmware.payment.emv.dictionary import FORMATS, LENGTHS, NOT_FROM_CARD
 from firmware.payment.emv.selection import PSE
 from host_tools.emv_input import InputError, hex_bytes, list_of, table_of
 
 SELECT, READ_RECORD, GET_DATA, GPO, GENERATE_AC = 0xA4, 0xB2, 0xCA, 0xA8, 0xAE
-GET_RESPONSE, GET_CHALLENGE, VERIFY, EXTERNAL = 0xC0, 0x84, 0x20, 0x82
+GET_RESPONSE, GET_CHALLENGE, VERIFY, EXTERNAL, INTERNAL = 0xC0, 0x84, 0x20, 0x82, 0x88
+#: What the kernel works out itself, and the issuer's answer.
+_COMPUTED = (0x95, 0x98, 0x9B, 0x9F34, 0x8A, 0x91)
 #: What a card answers that does not have what it is asked for.
 _ABSENT = {SELECT: 0x6A82, READ_RECORD: 0x6A83, GET_DATA: 0x6A88}
 MAX_STEPS = 2000
@@ -193,12 +196,46 @@ class Recording:
                 return node.value
         return None
 
+    def implied(self) -> dict[int, bytes]:
+        """Terminal data that the recorded commands carry, read by the card's lists."""
+        found: dict[int, bytes] = {}
+        for ins, list_tag in ((GPO, 0x9F38), (INTERNAL, 0x9F49), (GENERATE_AC, 0x8C)):
+            sent = [exchange.command for exchange in self.exchanges if exchange.ins == ins]
+            listed = self.find(list_tag)
+            if not sent or listed is None:
+                continue
+            data = body(sent[0])[4:]
+            try:
+                if ins == GPO:
+                    data = tlv.parse(data)[0].value
+                entries = dol.parse(listed)
+            except (tlv.TlvError, IndexError):
+                continue
+            if sum(size for _, size in entries) == len(data):
+                _cut(entries, data, found)
+        if found.get(0x9F03, b"") > found.get(0x9F02, b""):
+            del found[0x9F03]  # a part cannot exceed the whole
+        return found
+
     def later(self, ins: int) -> Exchange | None:
         """The next exchange of this instruction."""
         for exchange in self.exchanges[self.at :]:
             if exchange.ins == ins:
                 return exchange
         return None
+
+
+def _cut(entries: list[tuple[int, int]], data: bytes, found: dict[int, bytes]) -> None:
+    """Adds the terminal's objects of well-formed lengths and digits to ``found``."""
+    at = 0
+    for tag, size in entries:
+        value = data[at : at + size]
+        at += size
+        if tag not in NOT_FROM_CARD or tag in _COMPUTED or tag in found:
+            continue
+        least, most = LENGTHS[tag]
+        if least <= size <= most and (FORMATS[tag] != "n" or value.hex().isdigit()):
+            found[tag] = value
 
 
 def df_name(fci: bytes) -> bytes:

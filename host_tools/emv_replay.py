@@ -5,7 +5,13 @@ from typing import Any
 
 from firmware.errors import TillError
 from firmware.payment.emv import steps, tlv
-from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
+from firmware.payment.emv.config import (
+    TERMINAL_TYPES,
+    AidConfig,
+    Capk,
+    TerminalConfig,
+    Transaction,
+)
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from host_tools.emv_input import (
@@ -21,6 +27,7 @@ from host_tools.emv_input import (
 from host_tools.emv_recording import EXTERNAL, GENERATE_AC, Recording, read_steps
 
 _PIN_WORDS = ("entered", "bypassed", "failed", "cancelled")
+_OF_THE_PAYMENT = (0x9F02, 0x9F03, 0x81, 0x9F04, 0x9A, 0x9C, 0x9F21, 0x5F2A, 0x5F36, 0x9F41, 0x9F37)
 _CONTACT = ("contact", "chip", "icc")
 
 
@@ -35,12 +42,17 @@ def replay(table: dict[str, Any]) -> dict[str, Any]:
     warnings: list[str] = []
     terminal = tags_of(table.get("terminal"), "terminal")
     payment = tags_of(table.get("transaction"), "transaction")
+    for tag, value in recording.implied().items():
+        usable = tag != 0x9F35 or value[0] in TERMINAL_TYPES
+        if usable and tag not in terminal and tag not in payment:
+            (payment if tag in _OF_THE_PAYMENT else terminal)[tag] = value
     try:
         config = _config(table, recording, terminal, payment, _capks(table, warnings))
         transaction = _transaction(table, payment)
     except TillError as error:
         raise InputError(str(error)) from error
-    result = _Replay(table, recording, config, transaction).run()
+    number = payment.get(0x9F37) or terminal.get(0x9F37) or b""
+    result = _Replay(table, recording, config, transaction, number).run()
     if warnings:
         result["warnings"] = warnings
     return result
@@ -175,6 +187,7 @@ class _Replay:
         recording: Recording,
         config: TerminalConfig,
         transaction: Transaction,
+        number: bytes,
     ) -> None:
         self.recording = recording
         self.pins = [self._pin_word(word) for word in list_of(table.get("pin"), "pin")]
@@ -184,7 +197,7 @@ class _Replay:
             raise InputError("host: an object or 'unable' is needed")
         self.answer = self._host_answer()
         given = table.get("random")
-        self.seed = hex_bytes(given, "random") if given is not None else b""
+        self.seed = hex_bytes(given, "random") if given is not None else number
         self.trace = Trace(True)
         self.kernel = Kernel(config, transaction, self._random, self.trace)
         self.commands: list[str] = []

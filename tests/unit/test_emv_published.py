@@ -42,6 +42,15 @@ def test_a_published_session_replays_to_its_own_verdicts(entry: dict[str, Any]) 
         assert theirs in (mine, mine + "00")
 
 
+@pytest.mark.parametrize("entry", PUBLISHED["recordings"], ids=_source)
+def test_what_is_not_given_is_read_off_the_recording(entry: dict[str, Any]) -> None:
+    case = entry["case"]
+    bare: dict[str, Any] = {name: case[name] for name in ("interface", "steps", "aids", "host")}
+    bare["terminal"] = {"9F33": case["terminal"]["9F33"]}
+    result = emv_replay.replay(bare | {"capks": _keys()})
+    assert {name: result[name] for name in entry["expected"]} == entry["expected"]
+
+
 @pytest.mark.parametrize("entry", PUBLISHED["certificates"], ids=_source)
 def test_published_certificates_and_signatures_open(entry: dict[str, Any]) -> None:
     case = entry["case"]

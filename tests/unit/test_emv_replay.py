@@ -282,6 +282,18 @@ def test_a_mismatch_names_the_step_of_the_file() -> None:
     assert mismatch["step"] == 5 and mismatch["sent"] == "80A8000002830000"
 
 
+def test_nonsense_in_a_recorded_command_is_not_taken_for_terminal_data() -> None:
+    fci = tlv.encode(0x84, b"\xa0\0\0\3\x33\1\1\1") + tlv.encode(
+        0xA5, tlv.encode(0x9F38, bytes.fromhex("9F35019F02069F03069A03"))
+    )
+    select = {"c": "00A4040008A00000033301010100", "r": tlv.encode(0x6F, fci).hex() + "9000"}
+    gpo = {"c": "80A80000128310" + "99" + "000000000001" + "000000000002" + "0A0101" + "00"}
+    result = emv_replay.replay({"steps": [select, gpo | {"r": "6A81"}]})
+    assert result["outcome"] == "terminated"
+    data = result["commands"][-1][14:]
+    assert (data[:2], data[2:14], data[14:26]) == ("22", "000000000001", "0" * 12)
+
+
 def test_a_file_a_line(tmp_path: Path) -> None:
     runner = CliRunner()
     recordings = [json.dumps(_recorded(Recorder(method))) for method in ("SDA", "DDA")]

@@ -152,7 +152,7 @@ class TerminalConfig:
         for key in capks or []:
             self.capks[(key.rid, key.index)] = key
         self.revoked: "set[tuple[bytes, int, bytes]]" = set(revoked or [])
-        if terminal_type not in _TERMINAL_TYPES:
+        if terminal_type not in TERMINAL_TYPES:
             raise ConfigError(f"no terminal type {terminal_type:02X} (Book 4, Annex A1)")
         self.terminal_type = terminal_type
         self.capabilities = _exact("terminal capabilities", capabilities, 3)
@@ -185,7 +185,7 @@ class TerminalConfig:
         self.extra = dict(extra or {})
 
 
-_TERMINAL_TYPES = (
+TERMINAL_TYPES = (
     (0x11, 0x12, 0x13, 0x14, 0x15, 0x16) + (0x21, 0x22, 0x23, 0x24, 0x25, 0x26) + (0x34, 0x35, 0x36)
 )
 
