@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, help=__doc__)
 
 AMOUNT = "1234"
-END = ("question", "message", "idle")
+END = ("question", "result", "message", "idle")
+PAPER_MARGIN = 16
 
 
 @app.command()
@@ -87,35 +88,62 @@ def _words(node: dict[str, Any]) -> str:
     if "count" in node:
         return f"{node['name']} {node['count']}"
     if node.get("items"):
-        return ", ".join(str(item) for item in node["items"])
-    return str(node.get("text", ""))
+        items = [item if isinstance(item, list) else [item] for item in node["items"]]
+        return ", ".join(" ".join(map(str, item)) for item in items)
+    return " ".join(str(node.get("text", "")).split())
 
 
 async def _sale(folder: Path, out: Path, language: str, card: str) -> str:
     """Run it; what is wrong with the result, "" for nothing."""
     from host_tools.emulator import scripted
+    from host_tools.emulator.deck import load
     from host_tools.emulator.machine import Machine, running
 
+    known = load().cards
+    if card not in known:
+        raise UserError(f"no card {card!r}; the deck has {', '.join(known)}")
     for old in out.glob("screen-*.png"):
         old.unlink()
+    (out / "receipt.png").unlink(missing_ok=True)
     print("Starting the test bank and the virtual terminal ...", flush=True)
-    machine = Machine(folder)
-    if card not in machine.deck.cards:
-        raise UserError(f"no card {card!r}; the deck has {', '.join(machine.deck.cards)}")
-    scripted.before_power(machine, "ready", language)
-    Album(machine, out)
-    async with running(machine):
+    machine = Machine(folder, language=language)
+    async with running(machine, start=False):
+        scripted.before_power(machine, "ready", language)
+        Album(machine, out)
+        await machine.start()
         await scripted.after_power(machine, "ready")
         tree = await scripted.pay(machine, AMOUNT, card, END)
-        if tree["screen"] == "question":
-            await machine.press("enter")
-            await machine.screen("remove_card", timeout_s=20)
-            machine.remove()
+        if not _says(tree, "result.approved") and tree["screen"] != "question":
+            return _refusal(machine, tree)
+        await machine.screen("question", timeout_s=30)
+        await machine.press("enter")
+        await machine.screen("remove_card", timeout_s=30)
+        machine.remove()
         await machine.screen("idle", timeout_s=20)
         paper = machine.rack.printer.paper
         print("\n" + paper.text())
-        paper.image().save(out / "receipt.png")
+        _framed(paper.image()).save(out / "receipt.png")
         return _complaint(machine, str(paper.text()))
+
+
+def _says(tree: dict[str, Any], key: str) -> bool:
+    return any(node.get("key") == key for node in tree.get("nodes", []))
+
+
+def _refusal(machine: "Machine", tree: dict[str, Any]) -> str:
+    """What the terminal shows instead of an approval, in one line."""
+    words = " | ".join(word for word in map(_words, tree.get("nodes", [])) if word)
+    booked = [row["state"] for row in machine.acquirer.transactions()]
+    return (
+        f"the sale was not approved: {' '.join(words.split())} (ledger: {', '.join(booked) or '-'})"
+    )
+
+
+def _framed(image: Any) -> Any:
+    """The receipt with a margin, as paper has one."""
+    from PIL import ImageOps
+
+    return ImageOps.expand(image, PAPER_MARGIN, 255).convert("1")
 
 
 def _complaint(machine: "Machine", paper: str) -> str:

@@ -157,6 +157,11 @@ class Machine:
         return self.rack.debug.tree or {}
 
     @property
+    def process_id(self) -> int | None:
+        """Of the terminal's process; None while it is off."""
+        return self._process.pid if self._process is not None and self.powered else None
+
+    @property
     def powered(self) -> bool:
         """Whether the terminal's process runs."""
         return self._process is not None and self._process.returncode is None
@@ -209,6 +214,7 @@ class Machine:
             self._process.kill()
             await self._process.wait()
             self.rack.display.transfer(1, b"\xae")  # the panel goes dark with its supply
+            self.rack.net.cut()  # and the modem forgets its connections
             self.note("power cut")
         if self._watch is not None:
             await self._watch

@@ -1,0 +1,363 @@
+"""The emulator as its users meet it: a real Chromium on a real emulator.
+
+Order is asserted, never duration; every wait is for a condition.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host_tools.emulator import scripted
+from host_tools.emulator.machine import Machine, running
+from host_tools.emulator.page import Page
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LIMIT_MS = 60_000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="Debian's chromium is not installed"),
+]
+
+
+class Hands:
+    """A person at the page."""
+
+    def __init__(self, browser_page: Any, machine: Machine, address: str) -> None:
+        self.page = browser_page
+        self.machine = machine
+        self.address = address
+        self.frames: list[str] = []
+        self.errors: list[str] = []
+
+    async def screen(self, *names: str) -> None:
+        """Until the page shows one of these screens."""
+        await self.page.wait_for_function(
+            "names => names.includes(document.body.dataset.screen)",
+            arg=list(names),
+            timeout=LIMIT_MS,
+        )
+
+    async def says(self, text: str) -> None:
+        """Until the display's label, which is what a screen reader reads, has this text."""
+        await self.page.wait_for_function(
+            "text => document.getElementById('oled').getAttribute('aria-label').includes(text)",
+            arg=text,
+            timeout=LIMIT_MS,
+        )
+
+    async def click(self, *keys: str) -> None:
+        """Press keys with the mouse, long enough for a contact."""
+        for key in keys:
+            await self.page.click(f'#keys [data-key="{key}"]', delay=70)
+            await asyncio.sleep(0.06)
+
+    async def type(self, *keys: str) -> None:
+        """Press keys of the PC's keyboard."""
+        for key in keys:
+            await self.page.keyboard.press(key, delay=70)
+            await asyncio.sleep(0.06)
+
+    async def insert(self, card: str) -> None:
+        await self.page.click(f'#deck [data-card="{card}"]')
+
+    async def until(self, script: str, what: Any = None) -> None:
+        """Until a condition in the page holds."""
+        await self.page.wait_for_function(script, arg=what, timeout=LIMIT_MS)
+
+    async def ledger(self, *states: str) -> None:
+        """Until the bank's table shows these states, newest first."""
+        await self.until(
+            "states => JSON.stringify([...document.querySelectorAll('#ledger tr')]"
+            ".map(row => row.children[3].textContent)) === JSON.stringify(states)",
+            list(states),
+        )
+
+    async def trace(self) -> list[str]:
+        """The trace's lines."""
+        lines: list[str] = await self.page.eval_on_selector_all(
+            "#trace li", "items => items.map(item => item.textContent)"
+        )
+        return lines
+
+
+@contextlib.asynccontextmanager
+async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands]:
+    """An emulator, its page, and a browser that shows it."""
+    import uvicorn
+    from playwright.async_api import async_playwright
+
+    machine = Machine(folder, language=language)
+    async with running(machine, start=False):
+        scripted.before_power(machine, "ready", language)
+        page = Page(machine)
+        await machine.start()
+        config = uvicorn.Config(page.app, port=0, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
+        serving, watching = (
+            asyncio.create_task(server.serve()),
+            asyncio.create_task(page.watch()),
+        )
+        try:
+            await scripted.after_power(machine, "ready")
+            while not server.started:
+                await asyncio.sleep(0.02)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+                tab = await browser.new_page(viewport={"width": 1600, "height": 1000})
+                hands = Hands(tab, machine, f"http://127.0.0.1:{port}/")
+                tab.on("pageerror", lambda error: hands.errors.append(str(error)))
+                tab.on("console", lambda said: hands.errors.append(said.text))
+                tab.on(
+                    "websocket",
+                    lambda ws: ws.on(
+                        "framereceived", lambda frame: hands.frames.append(str(frame))
+                    ),
+                )
+                await tab.goto(hands.address)
+                await hands.screen("idle")
+                yield hands
+                await browser.close()
+            assert hands.errors == []
+            assert machine.printed_stderr == []
+        finally:
+            watching.cancel()
+            page.close()
+            server.should_exit = True
+            server.force_exit = True
+            await asyncio.gather(serving, watching, return_exceptions=True)
+
+
+def play(
+    folder: Path, story: Callable[[Hands], Coroutine[Any, Any, None]], language: str = "en"
+) -> None:
+    async def whole() -> None:
+        async with at_the_page(folder, language) as hands:
+            await story(hands)
+
+    asyncio.run(whole())
+
+
+def test_a_whole_sale_by_mouse(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.click("1", "2", "3", "4")
+        await hands.says("12.34")
+        await hands.click("enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        assert await hands.page.text_content("#steps [aria-current]") == "PIN"
+        await hands.click("1", "2", "3", "4", "enter")
+        await hands.screen("question")
+        await hands.click("enter")
+        await hands.screen("remove_card")
+        await hands.ledger("approved")
+        await hands.page.click("#remove")
+        await hands.screen("idle")
+        await hands.until(
+            "() => [...document.querySelectorAll('#paper img')].map(i => i.alt).join('\\n')"
+            ".includes('CARDHOLDER COPY')"
+        )
+        trace = await hands.trace()
+        order = [
+            next(at for at, line in enumerate(trace) if title in line)
+            for title in ("RESET", "GENERATE ACARQC", "0200 to bank", "0210 from bank", "ACTC")
+        ]
+        assert order == sorted(order)
+        everything = "\n".join(trace) + "\n".join(str(frame) for frame in hands.frames)
+        for spec in hands.machine.deck.cards.values():
+            assert spec.pan not in everything
+        # The paper goes when it is torn off, and can be read afterwards.
+        await hands.page.click("#paper")
+        await hands.until("() => document.getElementById('paper').hidden")
+        await hands.page.click("#torn")
+        await hands.until("() => document.querySelectorAll('#shelf img').length > 0")
+
+    play(tmp_path, story)
+
+
+def test_a_whole_sale_by_keyboard_alone(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("5", "0", "0", "Backspace", "0", "Enter")
+        await hands.screen("present_card")
+        # The deck by keyboard: find, walk to the card, take it.
+        await hands.page.focus("#find")
+        await hands.page.keyboard.type("online PIN only")
+        await hands.page.keyboard.press("Tab")
+        await hands.page.keyboard.press("Enter")
+        await hands.screen("pin")
+        assert hands.machine.inserted == "online-pin"
+        await hands.page.evaluate("document.activeElement.blur()")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("question")
+        await hands.type("Escape")
+        await hands.screen("remove_card")
+        await hands.ledger("approved")
+        assert hands.machine.acquirer.transactions()[0]["amount"] == 500
+
+    play(tmp_path, story)
+
+
+def test_after_a_click_enter_goes_to_the_handheld_and_not_to_the_button(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("7", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("question")
+
+    play(tmp_path, story)
+
+
+def test_a_card_torn_out_costs_nobody_anything(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("9", "9", "0", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.page.click("#tear")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("result")
+        await hands.until("() => document.getElementById('slot').textContent === 'no card'")
+        assert hands.machine.acquirer.approved_total() == 0
+        assert any("card torn out" in line for line in await hands.trace())
+
+    play(tmp_path, story)
+
+
+def test_power_cut_in_a_payment_ends_in_a_reversal(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.select_option("#rule", "drop")
+        await hands.page.click("#set-rule")
+        await hands.until("() => document.getElementById('waiting').textContent !== ''")
+        await hands.type("4", "2", "0", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.ledger("approved")
+        await hands.page.click("#cut")
+        await hands.until("() => !document.getElementById('on').disabled")
+        await hands.page.click("#remove")
+        await hands.page.click("#on")
+        await hands.screen("boot")
+        await hands.screen("idle")
+        await hands.ledger("reversed")
+        assert hands.machine.acquirer.approved_total() == 0
+        trace = await hands.trace()
+        order = [
+            next(at for at, line in enumerate(trace) if title in line)
+            for title in ("0200 to bank", "power cut", "0400 to bank", "0410 from bank")
+        ]
+        assert order == sorted(order)
+
+    play(tmp_path, story)
+
+
+def test_paper_out_is_asked_about_and_printed_after_a_new_roll(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.uncheck("#sw-paper")
+        await hands.type("8", "0", "0", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.says("paper")
+        await hands.ledger("approved")
+        assert await hands.page.is_hidden("#paper")
+        await hands.page.check("#sw-paper")
+        await hands.until("() => document.getElementById('sw-paper').checked")
+        await hands.type("Enter")
+        await hands.until(
+            "() => [...document.querySelectorAll('#paper img')].map(i => i.alt).join('\\n')"
+            ".includes('MERCHANT COPY')"
+        )
+
+    play(tmp_path, story)
+
+
+def test_chinese_from_the_boot_screen_on(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.says("开源测试商店")
+        await hands.page.click("#cut")
+        await hands.until("() => !document.getElementById('on').disabled")
+        await hands.page.click("#on")
+        await hands.screen("boot")
+        await hands.screen("idle")
+        shown = [json.loads(str(frame)) for frame in hands.frames]
+        boots = [
+            m["tree"] for m in shown if m["type"] == "screen" and m["tree"]["screen"] == "boot"
+        ]
+        assert any("开机自检" in json.dumps(tree, ensure_ascii=False) for tree in boots)
+        await hands.type("1", "Enter")
+        await hands.says("卡")
+
+    play(tmp_path, story, "zh")
+
+
+def test_a_refused_connection_is_said_and_mended(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.evaluate("socket.close()")
+        await hands.until("() => document.body.dataset.link === 'gone'")
+        assert "make run" in (await hands.page.text_content("#link") or "")
+        await hands.until("() => document.body.dataset.link === 'up'")
+        before = len(await hands.trace())
+        await hands.type("3")
+        await hands.says("0.03")
+        assert len(await hands.trace()) == before  # what came again has replaced what was there
+
+    play(tmp_path, story)
+
+
+def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.insert("offline-pin-icc-key")
+        await hands.until("() => document.getElementById('slot').textContent !== 'no card'")
+        for width, height in ((1100, 800), (1280, 720), (1366, 768), (1600, 1000), (1920, 1080)):
+            await hands.page.set_viewport_size({"width": width, "height": height})
+            cut = await hands.page.evaluate(
+                """() => [...document.querySelectorAll(
+                    'button, label, select, h1, h2, th, td, li, .hint')]
+                  .filter(e => e.offsetParent && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth
+                    || e.getBoundingClientRect().right > innerWidth + 1))
+                  .map(e => e.id || e.textContent)"""
+            )
+            assert cut == [], (width, cut)
+            wide = await hands.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width
+            # Screen, keys and slot are in view together.
+            bottom = await hands.page.evaluate(
+                "document.getElementById('slot').getBoundingClientRect().bottom"
+            )
+            top = await hands.page.evaluate(
+                "document.getElementById('oled').getBoundingClientRect().top"
+            )
+            assert bottom - top < height
+
+    play(tmp_path, story)
+
+
+def test_every_control_has_a_name_for_a_screen_reader(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        nameless = await hands.page.evaluate(
+            """() => [...document.querySelectorAll('button, input, select, canvas, table, ol')]
+              .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.hidden
+                || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
+        )
+        assert nameless == []
+
+    play(tmp_path, story)
