@@ -17,6 +17,9 @@ from tests.support.vectors import vectors
 PUBLISHED = json.loads(Path(__file__).with_name("published_emv.json").read_text("utf-8"))
 
 
+_SIGNED = (("90", "issuer"), ("9F46", "icc"), ("93", "sda"), ("9F4B", "dda"), ("9F4B", "cda"))
+
+
 def _keys() -> list[dict[str, Any]]:
     keys: list[dict[str, Any]] = vectors("capk.json")["capks"]
     return [{name: key[name] for name in ("rid", "index", "modulus", "exponent")} for key in keys]
@@ -62,7 +65,7 @@ def test_published_certificates_and_signatures_open(entry: dict[str, Any]) -> No
     for step, end in entry["modulus_ends"].items():
         assert result[step]["modulus"].endswith(end)
     # One bit of any certificate or signature, and its step fails.
-    for tag, step in (("90", "issuer"), ("9F46", "icc"), ("93", "sda"), ("9F4B", "dda")):
+    for tag, step in _SIGNED:
         if tag in case["tags"]:
             value = bytearray.fromhex(case["tags"][tag])
             value[-1] ^= 1
