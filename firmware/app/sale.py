@@ -225,6 +225,10 @@ async def _transaction(t: "Terminal", amount: int, attempt: int) -> str:
     card = CardRun(t, kernel, channel, amount_text, retry=attempt > 0)
     try:
         step = await card.until_online()
+        if isinstance(step, steps.GoOnline) and online.unfit(step.tags):
+            # Nothing leaves; the card is told so and gives its AAC.
+            step = await card.finish(card.resume(steps.Unable(False)))
+            step.kind, step.reason = "terminated", "card_data"
         if isinstance(step, steps.Outcome):
             await _ended_offline(t, sale, step)
             return ""

@@ -94,6 +94,25 @@ def truncated(pan: str) -> str:
     return pan[:6] + "*" * (len(pan) - 10) + pan[-4:]
 
 
+def unfit(tags: "dict[int, bytes]") -> str:
+    """Why a request cannot carry this card's data; "" when it can.
+
+    The kernel takes what the Books take; fields 2, 23 and 35 take less: a PAN
+    of 12 to 19 digits, decimal digits in 5F34, and in 57 one separator among
+    at most 37 digits.
+    """
+    if not 12 <= len(tags[0x5A].hex().rstrip("f")) <= 19:
+        return "5A has not 12 to 19 digits"
+    if 0x5F34 in tags and not tags[0x5F34].hex().isdigit():
+        return "5F34 is no number"
+    if 0x57 in tags:
+        track = _track2(tags[0x57])
+        parts = track.split("D")
+        if len(track) > 37 or len(parts) != 2 or not "".join(parts).isdigit():
+            return "57 is no track 2"
+    return ""
+
+
 async def authorise(
     session: "HostSession", vault: "Any", sale: Sale, tags: "dict[int, bytes]", pin: "Any"
 ) -> Authorisation:
