@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 #: MicroPython keeps no docstrings.
 _USAGE_TEXT = "usage: python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET]"
+#: Bytes allocated between two collections on MicroPython: collecting only when the
+#: heap is full scatters what lives over all of it.
+_COLLECT_EVERY = 16384
 #: Exit codes of the process.
 USAGE = 2
 NO_DISPLAY = 3
@@ -85,6 +88,11 @@ def _arguments(words: "list[str]") -> "dict[str, str]":
 def main(words: "list[str]") -> None:
     """The process's entry point."""
     given = _arguments(words)
+    if sys.implementation.name != "cpython":
+        import gc
+
+        # MicroPython's threshold is of bytes, and it moves nothing.
+        gc.threshold(_COLLECT_EVERY)  # type: ignore[attr-defined]  # typeshed has CPython's gc
     board = board_loader.load(given["board"])
     wire: "Any" = None
     on_screen = None

@@ -3,8 +3,10 @@
 At boot: ``factory_install`` (once in the terminal's life), ``load``, ``install``.
 """
 
+import sys
+
 from firmware import cbor
-from firmware.crypto import ed25519, kcv
+from firmware.crypto import kcv
 from firmware.errors import TillError
 from firmware.hal.files import NoSuchFile
 from firmware.hal.vault import KeyRefused, VaultTampered
@@ -55,7 +57,7 @@ def check(data: bytes, trust: "dict[str, Any]", serial: str) -> Provision:
         or not isinstance(outer[1], bytes)
     ):
         raise ProvisioningError(BUNDLE + ": not [payload, signature]")
-    if not ed25519.verify(_public_key(trust), SIGNED + outer[0], outer[1]):
+    if not _signed(outer[0], outer[1], trust):
         raise ProvisioningError(BUNDLE + ": the signature does not verify")
     provision = parse(_decode(outer[0], BUNDLE + " payload"))
     if provision.test and trust.get("test") is not True:
@@ -63,6 +65,18 @@ def check(data: bytes, trust: "dict[str, Any]", serial: str) -> Provision:
     if provision.serial != serial:
         raise ProvisioningError("bundle.3 device serial: for another device")
     return provision
+
+
+def _signed(payload: bytes, signature: bytes, trust: "dict[str, Any]") -> bool:
+    from firmware.crypto import ed25519  # once in a boot
+
+    good = ed25519.verify(_public_key(trust), SIGNED + payload, signature)
+    if sys.implementation.name != "cpython":
+        # Signatures and SHA-512 are not needed again: 12 KiB of a microcontroller's heap.
+        for name in ("ed25519", "sha"):
+            if sys.modules.pop("firmware.crypto." + name, None) is not None:
+                delattr(sys.modules["firmware.crypto"], name)
+    return good
 
 
 async def install(vault: "Vault", provision: Provision) -> None:

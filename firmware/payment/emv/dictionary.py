@@ -154,19 +154,19 @@ FORMATS: "dict[int, str]" = {}
 LENGTHS: "dict[int, tuple[int, int]]" = {}
 #: Objects that only the terminal or the issuer gives; a card cannot set them.
 NOT_FROM_CARD: "set[int]" = set()
-_NAMES: "dict[int, str]" = {}
 
 
 def _load() -> None:
-    for line in _TABLE.split("\n"):
-        if line:
-            tag_text, kind, source, least, most, name = line.split(" ", 5)
-            tag = int(tag_text, 16)
-            FORMATS[tag] = kind
-            LENGTHS[tag] = (int(least), int(most))
-            _NAMES[tag] = name
-            if source != "I":
-                NOT_FROM_CARD.add(tag)
+    at = 1
+    while at < len(_TABLE):  # line by line: all lines at once would take 10 KiB
+        end = _TABLE.find("\n", at)
+        tag_text, kind, source, least, most, _ = _TABLE[at:end].split(" ", 5)
+        at = end + 1
+        tag = int(tag_text, 16)
+        FORMATS[tag] = kind
+        LENGTHS[tag] = (int(least), int(most))
+        if source != "I":
+            NOT_FROM_CARD.add(tag)
 
 
 _load()
@@ -174,9 +174,13 @@ _load()
 
 def name(tag: int) -> str:
     """The object's name, "" when the dictionary does not have it."""
-    return _NAMES.get(tag, "")
+    if tag not in FORMATS:
+        return ""
+    digits = hex(tag)[2:].upper()
+    at = _TABLE.find("\n" + ("0" + digits if len(digits) & 1 else digits) + " ") + 1
+    return _TABLE[at : _TABLE.find("\n", at)].split(" ", 5)[5]
 
 
 def tags() -> "list[int]":
     """Every tag known, in numeric order."""
-    return sorted(_NAMES)
+    return sorted(FORMATS)
