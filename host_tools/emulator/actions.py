@@ -85,10 +85,10 @@ class Actions:
         return name
 
     async def _key_down(self, wish: dict[str, Any]) -> None:
-        self._m.rack.keys.press(self._known_key(wish.get("key")))
+        await self._m.key_down(self._known_key(wish.get("key")))
 
     async def _key_up(self, wish: dict[str, Any]) -> None:
-        self._m.rack.keys.release(self._known_key(wish.get("key")))
+        await self._m.key_up(self._known_key(wish.get("key")))
 
     async def _press(self, wish: dict[str, Any]) -> None:
         keys = wish["keys"] if "keys" in wish else [wish.get("key")]

@@ -33,6 +33,11 @@ from host_tools.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 #: The name that the terminal dials; the virtual modem connects it to the bank.
 BANK_HOST = "bank.test"
+#: Looks at the whole keypad that are enough for a debounced key, with room.
+SCANS = 10
+SCAN_LIMIT_S = 0.6
+#: Transfers of the pins in which the terminal looks (firmware/buses/wire.py).
+SCAN_OPS = (5,)
 #: A Unix socket's address holds 108 bytes.
 LONGEST_SOCKET = 100
 #: ``prctl`` option: the signal that a process gets when its parent dies.
@@ -93,6 +98,11 @@ class Machine:
             [app.pan for spec in self.deck.cards.values() for app in spec.apps]
             + [account.pan for account in self.deck.accounts()]
         )
+        self._scans = SCANS
+        #: By key: looks at the keypad when it last moved.
+        self._fingers: dict[str, int] = {}
+        self._tapped_pins = self.rack.pins.transfer
+        self.rack.pins.transfer = self._tap_pins  # type: ignore[method-assign]
         self._tapped_slot = self.rack.slot.transfer
         self.rack.slot.transfer = self._tap_slot  # type: ignore[method-assign]
         self._tapped_handle = self.acquirer.bank.handle
@@ -178,7 +188,6 @@ class Machine:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.code),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "MICROPYPATH": f".frozen:{self.code}",
         }
         self._process = await asyncio.create_subprocess_exec(
@@ -262,10 +271,31 @@ class Machine:
             self.rack.printer.paper.tear()
             self.note("paper torn off")
 
+    async def key_down(self, key: str) -> None:
+        """Press a key; if it was let go just now, once that was noticed."""
+        await self._scanned(self._fingers.get(key, 0))
+        self.rack.keys.press(key)
+        self._fingers[key] = self._scans
+
+    async def key_up(self, key: str) -> None:
+        """Let a key go, once the terminal had the time to notice it."""
+        await self._scanned(self._fingers.get(key, 0))
+        self.rack.keys.release(key)
+        self._fingers[key] = self._scans
+
     async def press(self, *keys: str) -> None:
         """Press keys one after another, and wait until they are up again."""
-        end = self.rack.keys.type(keys)
-        await asyncio.sleep((end - _monotonic_us()) / 1_000_000 + 0.03)
+        for key in keys:
+            await self.key_down(key)
+            await self.key_up(key)
+            await self._scanned(self._fingers[key])
+
+    async def _scanned(self, since: int) -> None:
+        """Wait until the terminal has looked at its keypad often enough to believe
+        what it saw, however slow this PC is; not for long if it does not look."""
+        deadline = time.monotonic() + SCAN_LIMIT_S
+        while self.powered and self._scans - since < SCANS and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
 
     async def screen(self, *names: str, timeout_s: float = 10.0) -> dict[str, Any]:
         """Wait until the terminal shows one of these screens; its tree.
@@ -317,6 +347,10 @@ class Machine:
         clean["time"] = time.strftime("%H:%M:%S")
         for listener in self.listeners:
             listener(clean)
+
+    def _tap_pins(self, op: int, payload: bytes) -> tuple[bytes, int]:
+        self._scans += op in SCAN_OPS
+        return self._tapped_pins(op, payload)
 
     def _tap_slot(self, op: int, payload: bytes) -> tuple[bytes, int]:
         try:
