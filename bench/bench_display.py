@@ -60,11 +60,16 @@ async def _ours(frames: tuple[bytes, bytes], turns: int) -> tuple[float, float]:
     oled = Oled(bus, "ssd1306", WIDTH, HEIGHT, 0)
     await oled.show(frames[0])
     bus.count = 0
-    begin = time.process_time()
+    begin = time.thread_time()
     for i in range(turns):
         await oled.show(frames[(i + 1) % 2])
-    spent = time.process_time() - begin
+    spent = time.thread_time() - begin
     return bus.count / turns, spent * 1000 / turns
+
+
+async def theirs(frames: tuple[bytes, bytes], turns: int) -> tuple[float, float]:
+    """As ``_theirs``, for a caller in a loop."""
+    return await asyncio.to_thread(_theirs, frames, turns)
 
 
 def _theirs(frames: tuple[bytes, bytes], turns: int) -> tuple[float, float]:
@@ -77,10 +82,10 @@ def _theirs(frames: tuple[bytes, bytes], turns: int) -> tuple[float, float]:
         device.persist = True
         device.display(images[0])
         bus.count = 0
-        begin = time.process_time()
+        begin = time.thread_time()
         for i in range(turns):
             device.display(images[(i + 1) % 2])
-        spent = time.process_time() - begin
+        spent = time.thread_time() - begin
     return bus.count / turns, spent * 1000 / turns
 
 

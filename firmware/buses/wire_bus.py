@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from firmware.buses.wire import Wire
 
 #: A serial read looks again after 1, 2, 4 ... ms, at most after this many.
-POLL_MOST_MS = 8
+POLL_MOST_MS = 32
 #: Largest part of a serial write in one transfer.
 PART = 4096
 #: Operations of kind "pins" by step.

@@ -1,0 +1,1 @@
+"""Benchmarks against their peers: ``python -m bench.run``."""
