@@ -12,7 +12,7 @@ PYTHON := python3
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak check bench fmt clean
+.PHONY: help run demo test soak check bench pictures fmt clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ check: $(VENV)/.test ## format, lint, types, portable modules, board files, cata
 
 bench: $(VENV)/.test ## benchmarks against their peers; writes bench/RESULTS.md
 	@$(BIN)/python -m bench.run
+
+pictures: $(VENV)/.test ## make the README's pictures
+	@$(BIN)/python tools/pictures.py
 
 fmt: $(VENV)/.test ## format the sources
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
