@@ -100,13 +100,13 @@ async def run(t: "Terminal", first_key: str) -> None:
             await _prepare(t)
             await _rounds(t, amount)
     except (Cancelled, Timeout):
-        raise
+        pass  # the screens said so; there is nothing more to tell
     except Unresolved as unresolved:  # the lock is free: the reversal is retried meanwhile
         await _hold(t, unresolved)
     except TillError as error:
         await dialogs.failure(t, error)
-    finally:
-        await _end(t)
+    # Not in a ``finally``: whoever cancels this task must not wait for a hand.
+    await _end(t)
     await t.lamps("ready")
 
 
