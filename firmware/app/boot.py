@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from firmware.ui.view import View
 
+#: Without these devices no payment is possible; a tamper switch is the board's choice.
+NEEDED = (
+    "keypad", "files", "entropy", "vault", "clock", "card_reader", "pin_entry", "network",
+)  # fmt: skip
+
 
 async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
     """Bring the terminal up. Raises only when not even the display works."""
@@ -34,10 +39,23 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     for result in t.results:
         if result.state == "fail" and result.kind in self_test.ESSENTIAL:
             t.blocked.append(result.text_key)
+    _missing(t)
     await _recover(t)
     await _provision(t)
     await _settle(t)
     return t
+
+
+def _missing(t: Terminal) -> None:
+    """What a payment needs and this terminal has not, or could not start, blocks."""
+    for kind, driver, error in t.devices.failures:
+        if kind not in self_test.KINDS:  # these are in the results already
+            detail = driver + ": " + str(error)
+            t.results.append(self_test.Result(kind, "fail", "error." + kind, detail))
+    for kind in NEEDED:
+        key = "error." + kind
+        if getattr(t.devices, kind) is None and key not in t.blocked:
+            t.blocked.append(key)
 
 
 async def _tamper(t: Terminal) -> None:
@@ -107,7 +125,8 @@ async def _provision(t: Terminal) -> None:
     t.test = provision.test
     if not t.journal.state.settings.get("language"):
         t.view.set_language(provision.terminal.languages[0])
-    t.session = HostSession(devices, t.journal, provision)
+    if devices.network is not None and devices.clock is not None:
+        t.session = HostSession(devices, t.journal, provision)
 
 
 async def _settle(t: Terminal) -> None:

@@ -14,6 +14,10 @@ REFRESH_MS = 5_000
 
 async def run(t: Terminal) -> None:
     """Serve the merchant until the power goes."""
+    if t.devices.keypad is None:  # nothing can be asked: the screen says why
+        while True:
+            await show(t)
+            await aio.sleep_ms(REFRESH_MS)
     t.devices.keypad.flush()
     while True:
         await guarded(t, _once(t))

@@ -189,7 +189,9 @@ async def _rounds(t: "Terminal", amount: int) -> None:
         code = await _transaction(t, amount, attempt)
         if code in unionpay.SIGN_IN_AGAIN:
             if t.session.signed_in_by_itself:
-                return  # a second refusal in a row is shown, not looped
+                # A second refusal in a row is shown, not looped; new keys do not help.
+                await dialogs.message(t, "network.failed", {"code": code})
+                return
             t.session.signed_in_by_itself = True
             await t.session.sign_in()
             await dialogs.message(t, "sign_in.again")

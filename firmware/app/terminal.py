@@ -1,6 +1,7 @@
 """The terminal as the flows see it: its devices, its books, what blocks it."""
 
 from firmware.errors import TillError
+from firmware.hal.clock import ClockError
 from firmware.payment.journal.journal import Journal
 from firmware.payment.money import Currency, Money
 from firmware.services import calendar
@@ -46,7 +47,9 @@ class Terminal:
         return Money(minor, self.currency).format()
 
     async def now(self) -> int:
-        """Unix seconds, UTC. ClockError."""
+        """Unix seconds, UTC. ClockError, also for a clock that was never found."""
+        if self.devices.clock is None:
+            raise ClockError("no clock")
         return int(await self.devices.clock.now())
 
     async def local_time(self) -> "tuple[int, int, int, int, int, int]":

@@ -1,0 +1,161 @@
+"""Slips: in trouble, skipped, owed, reprinted."""
+
+import pytest
+
+from tests.device.stories import menu, sell, tell
+from tests.support.handheld import Handheld
+
+TROUBLES = ["paper_out", "cover_open", "hot"]
+KEYS = {
+    "paper_out": "error.printer_paper",
+    "cover_open": "error.printer_cover",
+    "hot": "error.printer_hot",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_before_the_slip_is_told_and_printing_goes_on(trouble: str) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        setattr(t.rack.printer, trouble, True)
+        await sell(t)
+        assert "result.approved" in t.keys_shown()
+        await t.until("question")
+        assert KEYS[trouble] in t.keys_shown()
+        assert t.books()[0][2] == "approved", "printing gates no payment"
+        await t.press("enter")  # retry, still in trouble
+        await t.when(lambda tree: KEYS[trouble] in t.keys_shown(), "again")
+        setattr(t.rack.printer, trouble, False)
+        await t.press("enter")
+        await t.when(lambda tree: "print.customer_question" in t.keys_shown(), "the second copy")
+        await t.back_to_idle()
+        assert t.records(2)[-2:] == ["PRINTED", "PRINTED"]
+        assert "12.34" in t.paper
+
+    tell(story)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_in_the_middle_of_a_slip_is_told(trouble: str) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await sell(t)
+        await t.until("printing")
+        t.rack.printer.rows_left = None
+        setattr(t.rack.printer, trouble, True)
+        await t.until("question")
+        assert KEYS[trouble] in t.keys_shown()
+        setattr(t.rack.printer, trouble, False)
+        await t.press("enter")
+        await t.when(lambda tree: "print.customer_question" in t.keys_shown(), "the second copy")
+        await t.back_to_idle()
+        assert t.records(2).count("PRINTED") == 2
+
+    tell(story)
+
+
+def test_a_skipped_slip_is_owed_and_comes_as_a_duplicate_after_a_restart() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        t.rack.printer.paper_out = True
+        await sell(t)
+        await t.until("question")
+        await t.press("cancel")
+        await t.when(lambda tree: "print.kept" in t.keys_shown(), "kept")
+        await t.back_to_idle()
+        assert t.records(2)[-1] == "COMMIT"
+        await t.power_off()
+        t.rack.printer.paper_out = False
+        await t.power_on("question")
+        assert "idle.print_owed" in t.keys_shown()
+        await t.press("enter")
+        await t.until("idle")
+        assert "DUPLICATE" in t.paper
+        assert "12.34" in t.paper
+        assert t.records(2)[-1] == "PRINTED"
+
+    tell(story)
+
+
+def test_a_dead_printer_is_named_and_the_sale_completes() -> None:
+    async def story(t: Handheld) -> None:
+        t.rack.printer.mute = True
+        await t.power_on()
+        await sell(t)
+        assert "result.approved" in t.keys_shown()
+        await t.until("question")
+        await t.press("cancel")
+        await t.back_to_idle()
+        assert t.acquirer.approved_total() == 1234
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"), [("", ""), ("decline", "DECLINED"), ("drop", "REVERSED")]
+)
+def test_the_last_slip_again_says_duplicate(rule: str, word: str) -> None:
+    async def story(t: Handheld) -> None:
+        if rule:
+            t.acquirer.rule(rule, mti="0200", **({"code": "51"} if rule == "decline" else {}))
+        await t.power_on()
+        await sell(t)
+        await t.back_to_idle()
+        before = len(t.paper)
+        assert "DUPLICATE" not in t.paper
+        await menu(t, 1)
+        await t.until("printing")
+        await t.until("idle")
+        again = t.paper[before:]
+        assert "DUPLICATE" in again
+        assert "12.34" in again
+        assert word in again
+
+    tell(story)
+
+
+def test_an_unresolved_payment_reprints_as_unknown() -> None:
+    async def story(t: Handheld) -> None:
+        t.acquirer.rule("drop", mti="0200")
+        t.acquirer.rule("drop", mti="0400", times=None)
+        await t.power_on()
+        await t.pay("1234", "no-cvm", "result")
+        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
+        await t.back_to_idle()
+        before = len(t.paper)
+        await menu(t, 1)
+        await t.until("printing")
+        await t.until("idle")
+        assert "UNKNOWN" in t.paper[before:]
+        assert "REVERSED" not in t.paper[before:]
+
+    tell(story)
+
+
+def test_nothing_to_reprint_is_said_and_the_feed_key_feeds() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await menu(t, 1)
+        await t.until("message")
+        assert "print.none" in t.keys_shown()
+        await t.press("enter")
+        await t.until("idle")
+        rows = len(t.rack.printer.paper.rows)
+        await t.press("feed")
+        await t.when(lambda tree: len(t.rack.printer.paper.rows) > rows, "paper moved")
+        t.rack.printer.paper_out = True
+        await t.press("feed")
+        await t.until("message")
+        assert "error.printer_paper" in t.keys_shown()
+
+    tell(story)
+
+
+def test_a_chinese_slip_is_chinese() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await sell(t)
+        await t.back_to_idle()
+        assert "开源测试商店" in t.paper
+
+    tell(story, languages=("zh", "en"))
