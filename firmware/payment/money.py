@@ -6,26 +6,18 @@ wire (``digits``: field 4 and tag 9F02, twelve digits).
 
 from firmware.errors import TillError
 
-#: ISO 4217: number, code, exponent, sign before the amount ("" where the
+#: ISO 4217: number, code, exponent, sign before the amount (none where the
 #: terminal's fonts have none or the sign would be ambiguous: then the code).
+#: One text, because a tuple a currency takes 5 KiB of a microcontroller's heap.
 _TABLE = (
-    (156, "CNY", 2, "¥"), (840, "USD", 2, "$"), (978, "EUR", 2, "€"), (826, "GBP", 2, "£"),
-    (392, "JPY", 0, ""), (344, "HKD", 2, "HK$"), (446, "MOP", 2, "MOP$"), (901, "TWD", 2, "NT$"),
-    (410, "KRW", 0, "₩"), (702, "SGD", 2, "S$"), (764, "THB", 2, ""), (458, "MYR", 2, "RM"),
-    (360, "IDR", 2, "Rp"), (608, "PHP", 2, ""), (704, "VND", 0, ""), (356, "INR", 2, "₹"),
-    (586, "PKR", 2, ""), (50, "BDT", 2, ""), (144, "LKR", 2, ""), (524, "NPR", 2, ""),
-    (496, "MNT", 2, ""), (398, "KZT", 2, ""), (643, "RUB", 2, "₽"), (980, "UAH", 2, ""),
-    (36, "AUD", 2, "A$"), (554, "NZD", 2, "NZ$"), (124, "CAD", 2, "C$"), (484, "MXN", 2, "MX$"),
-    (986, "BRL", 2, "R$"), (32, "ARS", 2, ""), (152, "CLP", 0, ""), (170, "COP", 2, ""),
-    (604, "PEN", 2, ""), (756, "CHF", 2, ""), (752, "SEK", 2, ""), (578, "NOK", 2, ""),
-    (208, "DKK", 2, ""), (352, "ISK", 0, ""), (985, "PLN", 2, ""), (203, "CZK", 2, ""),
-    (348, "HUF", 2, ""), (946, "RON", 2, ""), (975, "BGN", 2, ""), (949, "TRY", 2, ""),
-    (376, "ILS", 2, ""), (682, "SAR", 2, ""), (784, "AED", 2, ""), (634, "QAR", 2, ""),
-    (414, "KWD", 3, ""), (48, "BHD", 3, ""), (512, "OMR", 3, ""), (400, "JOD", 3, ""),
-    (788, "TND", 3, ""), (818, "EGP", 2, ""), (504, "MAD", 2, ""), (710, "ZAR", 2, "R"),
-    (566, "NGN", 2, ""), (404, "KES", 2, ""), (936, "GHS", 2, ""), (952, "XOF", 0, ""),
-    (950, "XAF", 0, ""), (116, "KHR", 2, ""), (418, "LAK", 2, ""), (104, "MMK", 2, ""),
-)  # fmt: skip
+    " 156CNY2¥ 840USD2$ 978EUR2€ 826GBP2£ 392JPY0 344HKD2HK$ 446MOP2MOP$ 901TWD2NT$ 410KRW0₩"
+    " 702SGD2S$ 764THB2 458MYR2RM 360IDR2Rp 608PHP2 704VND0 356INR2₹ 586PKR2 050BDT2 144LKR2"
+    " 524NPR2 496MNT2 398KZT2 643RUB2₽ 980UAH2 036AUD2A$ 554NZD2NZ$ 124CAD2C$ 484MXN2MX$"
+    " 986BRL2R$ 032ARS2 152CLP0 170COP2 604PEN2 756CHF2 752SEK2 578NOK2 208DKK2 352ISK0"
+    " 985PLN2 203CZK2 348HUF2 946RON2 975BGN2 949TRY2 376ILS2 682SAR2 784AED2 634QAR2 414KWD3"
+    " 048BHD3 512OMR3 400JOD3 788TND3 818EGP2 504MAD2 710ZAR2R 566NGN2 404KES2 936GHS2"
+    " 952XOF0 950XAF0 116KHR2 418LAK2 104MMK2 "
+)
 
 #: The largest amount that field 4 (n 12) can carry, in minor units.
 LARGEST = 999_999_999_999
@@ -50,24 +42,31 @@ class Currency:
     @staticmethod
     def by_number(number: int) -> "Currency":
         """The currency of an ISO 4217 number. Raises MoneyError."""
-        for row in _TABLE:
-            if row[0] == number:
-                return Currency(row[0], row[1], row[2], row[3])
+        if 0 < number < 1000:
+            at = _TABLE.find(" " + ("00" + str(number))[-3:])
+            if at >= 0:
+                return _currency(at + 1)
         raise MoneyError("no currency " + str(number))
 
     @staticmethod
     def by_code(code: str) -> "Currency":
         """The currency of an ISO 4217 code such as "CNY". Raises MoneyError."""
-        for row in _TABLE:
-            if row[1] == code:
-                return Currency(row[0], row[1], row[2], row[3])
-        raise MoneyError("no currency " + code)
+        at = _TABLE.find(code) if len(code) == 3 and code.isalpha() and code.isupper() else -1
+        if at < 4:
+            raise MoneyError("no currency " + code)
+        return _currency(at - 3)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Currency) and other.number == self.number
 
     def __hash__(self) -> int:
         return self.number
+
+
+def _currency(at: int) -> Currency:
+    """The table's entry at ``at``."""
+    entry = _TABLE[at : _TABLE.find(" ", at)]
+    return Currency(int(entry[:3]), entry[3:6], int(entry[6]), entry[7:])
 
 
 class Money:

@@ -61,8 +61,11 @@ def test_entry_fills_from_the_right() -> None:
     assert not entry.key("menu")
 
 
-def test_currencies_are_unique() -> None:
-    from firmware.payment import money
-
-    assert len({row[0] for row in money._TABLE}) == len(money._TABLE)
-    assert len({row[1] for row in money._TABLE}) == len(money._TABLE)
+def test_currencies_are_unique():
+    entries = money._TABLE.split()
+    assert len(entries) == 64
+    assert len({entry[:3] for entry in entries}) == len({entry[3:6] for entry in entries}) == 64
+    for entry in entries:
+        currency = money.Currency.by_number(int(entry[:3]))
+        assert currency.code == money.Currency.by_code(entry[3:6]).code == entry[3:6]
+        assert currency.exponent in (0, 2, 3) and currency.sign == entry[7:]

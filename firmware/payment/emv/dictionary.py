@@ -158,13 +158,15 @@ NOT_FROM_CARD: "set[int]" = set()
 
 def _load() -> None:
     at = 1
+    shared: "dict[tuple[int, int], tuple[int, int]]" = {}
     while at < len(_TABLE):  # line by line: all lines at once would take 10 KiB
         end = _TABLE.find("\n", at)
         tag_text, kind, source, least, most, _ = _TABLE[at:end].split(" ", 5)
         at = end + 1
         tag = int(tag_text, 16)
         FORMATS[tag] = kind
-        LENGTHS[tag] = (int(least), int(most))
+        both = (int(least), int(most))
+        LENGTHS[tag] = shared.setdefault(both, both)  # few are different
         if source != "I":
             NOT_FROM_CARD.add(tag)
 
