@@ -62,6 +62,8 @@ def test_entry_fills_from_the_right() -> None:
 
 
 def test_currencies_are_unique():
+    from firmware.payment import money
+
     entries = money._TABLE.split()
     assert len(entries) == 64
     assert len({entry[:3] for entry in entries}) == len({entry[3:6] for entry in entries}) == 64
