@@ -40,6 +40,8 @@ class TlsFailed(NetworkError):
     def __init__(self, detail: str = "", cause: str = "protocol") -> None:
         super().__init__(detail)
         self.cause = cause
+        if cause in ("timeout", "cut"):  # nobody was refused; nobody was there
+            self.text_key = HostUnreachable.text_key
 
 
 class ConnectionLost(NetworkError):

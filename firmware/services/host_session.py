@@ -12,6 +12,7 @@ from firmware.hal.network import TlsConfig
 from firmware.hal.vault import KeyMissing, VaultError
 from firmware.payment.host import messages, unionpay, verdicts
 from firmware.payment.host.exchange import Answer, HostExchange, HostParams, NotSent
+from firmware.payment.host.format_error import Iso8583Error
 from firmware.payment.host.subfields import split_60
 from firmware.payment.journal import records
 from firmware.services import calendar
@@ -140,10 +141,9 @@ class HostSession:
         keys = answer.fields.get(62)
         if not isinstance(keys, bytes):
             raise HostSilent("the sign-in answer has no keys in field 62")
+        batch = self._given_batch(answer)
         key_set = self.journal.state.key_set % 0x7FFFFFFE + 1
         await self._devices.vault.install_working_keys(keys, key_set)
-        given = split_60(answer.text(60)).get("60.2", "") if 60 in answer.fields else ""
-        batch = int(given) if given.isdigit() and int(given) > 0 else self.batch
         await self.journal.append(
             records.SIGNED_IN,
             {
@@ -154,6 +154,16 @@ class HostSession:
             },
         )
         await self._adjust_clock(answer)
+
+    def _given_batch(self, answer: "Message") -> int:
+        """60.2 of the answer, ours where the host gives none. HostSilent."""
+        if 60 not in answer.fields:
+            return self.batch
+        try:
+            given = split_60(answer.text(60)).get("60.2", "")
+        except Iso8583Error as error:
+            raise HostSilent("the sign-in answer: " + str(error)) from None
+        return int(given) if given.isdigit() and int(given) > 0 else self.batch
 
     async def sign_out(self) -> None:
         """Tell the acquirer, then forget the working keys. HostSilent."""

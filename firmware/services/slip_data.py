@@ -64,7 +64,7 @@ def receipt(
         "batch": calendar.digits(sale.batch, 6),
         "stan": calendar.digits(sale.stan, 6),
         "rrn": authorisation.fields.get(37, ""),
-        "auth_code": authorisation.fields.get(38, "") if _approved(result) else "",
+        "auth_code": authorisation.fields.get(38, "").strip() if _approved(result) else "",
         "issuer": authorisation.fields.get(44, "")[:11].strip(),
         "acquirer": authorisation.fields.get(44, "")[11:22].strip(),
         "date": date,

@@ -43,7 +43,7 @@ def mismatch(request: Message, answer: Message) -> "str | None":
     if answer.mti != expected:
         return "MTI is " + answer.mti + ", not " + expected
     code = answer.fields.get(39)
-    if not isinstance(code, str) or len(code) != 2:
+    if not isinstance(code, str) or len(code) != 2 or " " in code:
         return "field 39 is missing"
     for number in ECHOED:
         if number not in request.fields:
