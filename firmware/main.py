@@ -85,14 +85,8 @@ def _arguments(words: "list[str]") -> "dict[str, str]":
     return given
 
 
-def main(words: "list[str]") -> None:
-    """The process's entry point."""
-    given = _arguments(words)
-    if sys.implementation.name != "cpython":
-        import gc
-
-        # MicroPython's threshold is of bytes, and it moves nothing.
-        gc.threshold(_COLLECT_EVERY)  # type: ignore[attr-defined]  # typeshed has CPython's gc
+def _run(given: "dict[str, str]") -> None:
+    """Read the board, reach its chips, serve. TillError."""
     board = board_loader.load(given["board"])
     wire: "Any" = None
     on_screen = None
@@ -106,8 +100,19 @@ def main(words: "list[str]") -> None:
         def on_screen(tree: "dict[str, Any]") -> None:
             wire.transfer("debug", 1, json.dumps(tree).encode())
 
+    aio.run(serve(board, wire, given["data"], on_screen))
+
+
+def main(words: "list[str]") -> None:
+    """The process's entry point."""
+    given = _arguments(words)
+    if sys.implementation.name != "cpython":
+        import gc
+
+        # MicroPython's threshold is of bytes, and it moves nothing.
+        gc.threshold(_COLLECT_EVERY)  # type: ignore[attr-defined]  # typeshed has CPython's gc
     try:
-        aio.run(serve(board, wire, given["data"], on_screen))
+        _run(given)
     except TillError as error:
         print("till: " + str(error), file=sys.stderr)
         raise SystemExit(1) from None

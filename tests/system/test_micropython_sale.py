@@ -5,7 +5,9 @@ and the bank stand in this one. Real clock: order is asserted, never duration.
 """
 
 import asyncio
+import os
 import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from firmware.drivers.soft_vault import SoftVault
 from firmware.payment.journal import records
 from firmware.payment.journal.fold import State
 from firmware.payment.journal.journal import Journal
+from host_tools import board_file
 from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine
-from tests.system.test_micropython import unpacked
+from tests.support import rig
+from tests.system.test_micropython import ROOT, unpacked
 
 pytestmark = [pytest.mark.micropython, pytest.mark.parametrize("arch", ["amd64", "i386"])]
 
@@ -142,3 +146,27 @@ def test_a_power_cut_after_the_request_ends_in_a_reversal(arch: str, tmp_path: P
     assert state.debt is None
     assert state.totals == {("sale", 156): (1, 1234)}
     assert records.REVERSED in kinds
+
+
+def test_what_keeps_main_from_starting_is_named(arch: str, tmp_path: Path) -> None:
+    broken, good = tmp_path / "broken.py", tmp_path / "good.py"
+    broken.write_text("\nBOARD = {'format': 1,")
+    good.write_text(board_file.module_text(rig.board("virtual-sockets")))
+    data = ["--data", str(tmp_path)]
+    for words, code, complaint in (
+        ([], 2, "usage: "),
+        (["--board"], 2, "usage: "),
+        (["--board", "x", *data, "--colour", "red"], 2, "usage: "),
+        (["--board", str(tmp_path / "none.py"), *data], 1, "till: board file "),
+        (["--board", str(broken), *data], 1, "till: board file "),
+        (["--board", str(good), *data, "--wire", "nowhere"], 1, "till: wire: no rack at nowhere"),
+        (["--board", str(good), *data], 3, "till: display ssd1306: "),
+    ):
+        done = subprocess.run(
+            [unpacked(arch), "-X", HEAP, "-m", "firmware.main", *words],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "MICROPYPATH": f".frozen:{ROOT}"},
+        )  # fmt: skip
+        assert done.returncode == code, (words, done)
+        assert done.stderr.startswith(complaint), done.stderr
+        assert "Traceback" not in done.stderr
