@@ -60,8 +60,11 @@ async def sleep_ms(ms: int) -> None:
 class Task:
     """A running coroutine with a name, whose death somebody hears of."""
 
-    def __init__(self, name: str, coro: "Coroutine[Any, Any, Any]") -> None:
+    def __init__(
+        self, name: str, coro: "Coroutine[Any, Any, Any]", ended: "asyncio.Event | None" = None
+    ) -> None:
         self.name = name
+        self._ended = ended  # set as well at the end: one event for several tasks
         self.error: "BaseException | None" = None
         self.result: "Any" = None
         self.done = Event()
@@ -84,7 +87,12 @@ class Task:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
         finally:
-            self.done.set()
+            self._end()
+
+    def _end(self) -> None:
+        self.done.set()
+        if self._ended is not None:
+            self._ended.set()
 
     def cancel(self) -> None:
         """Ask the coroutine to stop at its next wait. Harmless once it ended."""
@@ -94,7 +102,7 @@ class Task:
                 # It never gets to its own ``finally``: whoever waits must hear of it here.
                 self._coro.close()
                 self._cancelled = True
-                self.done.set()
+                self._end()
 
     async def join(self) -> "Any":
         """Wait for the end; give the result or raise what ended it."""
@@ -129,16 +137,9 @@ async def first(
     ``("timeout", None)`` when nothing ended in time.
     """
     ended = Event()
-
-    async def watch(coro: "Coroutine[Any, Any, Any]") -> "Any":
-        try:
-            return await coro
-        finally:
-            ended.set()
-
-    tasks = [Task(name, watch(coro)) for name, coro in named]
+    tasks = [Task(name, coro, ended) for name, coro in named]
     if timeout_ms is not None:
-        tasks.append(Task("timeout", watch(sleep_ms(timeout_ms))))
+        tasks.append(Task("timeout", sleep_ms(timeout_ms), ended))
     try:
         winner = None
         while winner is None:

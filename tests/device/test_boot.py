@@ -169,7 +169,7 @@ def test_a_device_that_fails_is_a_named_line_of_the_self_test(kind: str) -> None
         await t.power_on()
         await menu(t, 5)
         await t.until("self_test")
-        lines = [node for node in t.screen["nodes"] if node["kind"] == "lines"][0]["items"]
+        lines = next(node for node in t.screen["nodes"] if node["kind"] == "lines")["items"]
         states = {str(line[0]): str(line[1]) for line in lines}
         assert states, lines
         bad = [name for name, state in states.items() if state in ("FAIL", "故障")]
