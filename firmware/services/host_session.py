@@ -94,12 +94,16 @@ class HostSession:
             self.on_stage(text_key)
 
     async def next_stan(self, kind: str, extra: "dict[int, Any] | None" = None) -> int:
-        """Take the next STAN by journalling the intent to use it."""
+        """Take the next STAN by journalling the intent to use it.
+
+        A sale's REQUEST record makes it durable before a byte leaves; the other
+        messages have none, and a number that was used must survive a power cut.
+        """
         stan = self.journal.state.stan
         body: "dict[int, Any]" = {records.K_STAN: stan, records.K_TYPE: kind}
         if extra:
             body.update(extra)
-        await self.journal.append(records.INTENT, body, sync=False)
+        await self.journal.append(records.INTENT, body, sync=kind != "sale")
         return stan
 
     @property
