@@ -57,7 +57,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         self._now += seconds
 
-    def run_in_executor(self, *args: Any) -> Any:
+    # Takes anything, in order to refuse it.
+    def run_in_executor(self, *args: Any) -> Any:  # type: ignore[override]
         raise RuntimeError("a virtual-clock test must not use threads")
 
 
@@ -71,9 +72,24 @@ def run(main: Coroutine[Any, Any, T], limit_s: float = 3600.0) -> T:
 
         return loop.run_until_complete(bounded())
     finally:
+        _end_all(loop)
+        loop.close()
+
+
+def _end_all(loop: VirtualLoop) -> None:
+    """Cancel every task until none is left: one may take a first cancellation for
+    another's, and must not go on for ever."""
+    ended: set[asyncio.Task[Any]] = set()
+    for _ in range(1000):
         pending = asyncio.all_tasks(loop)
+        if not pending:
+            break
+        ended |= pending
         for task in pending:
             task.cancel()
-        if pending:
-            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-        loop.close()
+        loop.run_until_complete(asyncio.sleep(0))
+    else:
+        raise RuntimeError(f"nothing ends {asyncio.all_tasks(loop)}")
+    for task in ended:
+        if not task.cancelled():
+            task.exception()  # taken note of
