@@ -103,6 +103,14 @@ class FaultyDisk(FileOps):
         self._cut_at = self.events + events
         self._cut_before = True
 
+    def cut_never(self) -> None:
+        """Take a cut that has not struck back."""
+        self._cut_at = None
+
+    def pending_names(self) -> list[bool]:
+        """For each unsynced item in order: whether it is a name."""
+        return [isinstance(item, _Name) for item in self._pending]
+
     def cut_now(self) -> None:
         """Lose power here; raises PowerCut."""
         self.dead = True
