@@ -22,6 +22,8 @@ from tests.support.vault_parts import SeededEntropy
 
 AMOUNT, NEXT_AMOUNT = "1234", "4200"
 NEXT_CARD = "no-cvm"
+#: Heads every slip.
+SHOP = "OpenTill Test Shop"
 #: The printer has its own supply: it prints what it holds before the terminal is back.
 PRINTER_S = 10
 #: What a power cut may leave in the journal; anything else needs explaining.
@@ -288,8 +290,8 @@ class _Day:
         paper = self.t.paper
         merchant: list[int] = []
         for match in re.finditer(r"VOUCHER NO.*?(\d{6})\b.*?(?=VOUCHER NO|\Z)", paper, re.S):
-            stan, slip = int(match.group(1)), match.group(0)
-            head = paper[paper.rfind("OpenTill Test Shop", 0, match.start()) : match.start()]
+            stan, slip = int(match.group(1)), match.group(0).split(SHOP)[0]
+            head = paper[paper.rfind(SHOP, 0, match.start()) : match.start()]
             if re.search(r"^ *APPROVED", slip, re.M):
                 assert books[stan]["state"] == "approved", slip
             elif "NOT CHARGED" in slip:
