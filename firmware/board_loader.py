@@ -425,7 +425,7 @@ def load(path: str) -> "Settings":
     try:
         with open(path) as file:
             text = file.read(65536)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise BoardError("board file " + path + ": " + str(error)) from None
     mark = "\nBOARD = "
     at = text.find(mark)
@@ -439,4 +439,27 @@ def load(path: str) -> "Settings":
     board = scope.get("BOARD")
     if not isinstance(board, dict) or board.get("format") != 1:
         raise BoardError("board file " + path + " has another format")
+    for key in _damaged(board):
+        raise BoardError("board file " + path + " is damaged: " + key + "; build it again")
     return board
+
+
+def _damaged(board: "Settings") -> "list[str]":
+    """Keys without which nothing can boot, missing or of another type."""
+    wrong = []
+    for key in ("name", "serial", "version"):
+        if not isinstance(board.get(key), str):
+            wrong.append(key)
+    for key in KINDS + ("bus", "trust"):
+        if not isinstance(board.get(key, {}), dict):
+            wrong.append(key)
+    if not isinstance(board.get("built"), int):
+        wrong.append("built")
+    languages = board.get("languages")
+    if not isinstance(languages, list) or not languages:
+        wrong.append("languages")
+    else:
+        for language in languages:
+            if language not in ("en", "zh"):
+                wrong.append("languages")
+    return wrong

@@ -55,6 +55,7 @@ async def serve(
     if devices.display is None:
         for kind, driver, error in devices.failures:
             print("till: " + kind + " " + driver + ": " + str(error), file=sys.stderr)
+        await aio.sleep_ms(0)  # the other drivers' tasks begin, and can be cancelled
         raise SystemExit(NO_DISPLAY)
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen

@@ -4,6 +4,8 @@ from firmware import aio
 from firmware.app import dialogs
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
+from firmware.hal.card_reader import CardError
+from firmware.hal.display import DisplayError
 from firmware.payment.journal import records
 from firmware.services import calendar
 from firmware.ui import screens
@@ -32,14 +34,28 @@ async def guarded(t: Terminal, step: "object") -> None:
     except Timeout:
         await t.lamps("ready")
     except TillError as error:
-        await dialogs.failure(t, error)
+        try:
+            await dialogs.failure(t, error)
+        except DisplayError:
+            raise  # nobody could be told anything more
+        except TillError as second:  # a broken keypad cannot acknowledge either
+            t.note_failure("keypad", second)
+            await aio.sleep_ms(REFRESH_MS)
 
 
 async def _once(t: Terminal) -> None:
-    await show(t)
     reader = t.devices.card_reader
+    empty = False
+    t.reader_fault = ""
+    if reader is not None and not t.blocked:
+        try:
+            empty = not await reader.present()
+        except CardError as error:  # said on the idle screen until the reader answers again
+            t.note_failure("card_reader", error)
+            t.reader_fault = error.text_key
+    await show(t)
     sources = [("key", t.devices.keypad.read())]
-    if reader is not None and not t.blocked and not await reader.present():
+    if empty:
         sources.append(("card", reader.wait_present()))
     if t.devices.tamper is not None and "error.tamper" not in t.blocked:
         sources.append(("tamper", t.devices.tamper.wait_open()))
@@ -93,6 +109,8 @@ async def show(t: Terminal) -> None:
     except TillError as error:
         t.note_failure("power", error)
     notices = list(t.blocked)
+    if t.reader_fault:
+        notices.append(t.reader_fault)
     state = t.journal.state
     if not notices and state.debt is not None:
         notices.append("idle.reversal_owed")

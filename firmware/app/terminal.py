@@ -34,6 +34,8 @@ class Terminal:
         #: Text keys of what stands against taking payments; empty when ready.
         self.blocked: "list[str]" = []
         self.test = False
+        #: Text key of what the card reader complains of; "" while it answers.
+        self.reader_fault = ""
 
     @property
     def currency(self) -> Currency:

@@ -8,6 +8,7 @@ the kernel may have dropped the pages.
 
 import errno
 import os
+import stat
 
 from firmware import aio
 from firmware.hal.files import AppendFile, Files, FilesError, NoSuchFile, StorageFull
@@ -53,13 +54,18 @@ class FileOps:
 
     def read(self, name: str, offset: int, most: int) -> bytes:
         """At most ``most`` bytes (all for -1) from ``offset``."""
-        with open(self._path(name), "rb") as file:
+        # A pipe in a file's place must not make the open wait for a writer.
+        handle = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(handle, "rb") as file:
+            if stat.S_ISFIFO(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "a pipe, not a file")
             file.seek(offset)
             return file.read(most)
 
     def open(self, name: str, empty: bool) -> int:
         """Descriptor for appending, created if absent; emptied if ``empty``."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags |= os.O_NONBLOCK  # a pipe in the file's place fails instead of waiting
         return os.open(self._path(name), flags | (os.O_TRUNC if empty else 0), 0o600)
 
     def write(self, handle: int, data: bytes) -> int:
