@@ -119,14 +119,11 @@ def test_an_approved_chip_sale(arch: str, card: str, tmp_path: Path) -> None:
 def test_a_power_cut_after_the_request_ends_in_a_reversal(arch: str, tmp_path: Path) -> None:
     async def story(machine: Machine) -> None:
         machine.acquirer.rule("drop")
-        await machine.press(*"1234")
-        await machine.screen("amount")
-        await machine.press("enter")
-        await machine.screen("present_card", timeout_s=PATIENCE_S)
+        await scripted.key_amount(machine, "1234")
         machine.insert("approve")
         await machine.screen("pin", timeout_s=PATIENCE_S)
         await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
-        await machine.booked(PATIENCE_S)
+        await machine.booked(PATIENCE_S, before=0)
         await machine.power_cut()
         machine.remove()
         owed.append((await journalled(tmp_path))[0].debt is not None)
