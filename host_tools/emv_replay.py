@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from firmware.errors import TillError
-from firmware.payment.emv import steps, tlv
+from firmware.payment.emv import dol, steps, tlv
 from firmware.payment.emv.config import (
     TERMINAL_TYPES,
     AidConfig,
@@ -276,11 +276,32 @@ class _Replay:
         if second is None:
             return None
         external = self.recording.later(EXTERNAL)
+        sent = self._cdol2_values(second.command)
+        arc = sent.get(0x8A, b"")
+        if arc in (b"Y3", b"Z3"):  # Book 4, A6: unable to go online
+            return steps.Unable(False)
         approved = second.command[2] & 0xC0 == 0x40
-        return steps.HostAnswer(
-            b"00" if approved else b"05",
-            external.command[5 : 5 + external.command[4]] if external else None,
-        )
+        if not arc.strip(b"\0"):
+            arc = b"00" if approved else b"05"
+        issuer_auth = sent.get(0x91, b"")
+        if external is not None:
+            issuer_auth = external.command[5 : 5 + external.command[4]]
+        return steps.HostAnswer(arc, issuer_auth if issuer_auth.strip(b"\0") else None)
+
+    def _cdol2_values(self, command: bytes) -> dict[int, bytes]:
+        """What the recorded second GENERATE AC carried, by the card's CDOL2."""
+        given = self.kernel.session.value(0x8D)
+        data = command[5 : 5 + command[4]] if len(command) > 5 else b""
+        values: dict[int, bytes] = {}
+        at = 0
+        try:
+            entries = dol.parse(given or b"")
+        except tlv.TlvError:
+            return {}
+        for tag, size in entries:
+            values[tag] = data[at : at + size]
+            at += size
+        return values if at == len(data) else {}
 
     def _result(self, outcome: steps.Outcome) -> dict[str, Any]:
         return {

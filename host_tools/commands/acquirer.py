@@ -26,8 +26,12 @@ def _folder(state: Path | None) -> Path:
 @app.command()
 def run(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port for terminals; 0 takes a free one.")] = 8583,
-    control_port: Annotated[int, typer.Option(help="Port of the control API on loopback.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port for terminals; 0 takes a free one.", min=0, max=65535)
+    ] = 8583,
+    control_port: Annotated[
+        int, typer.Option(help="Port of the control API on loopback.", min=0, max=65535)
+    ] = 0,
     state: State = None,
     by_amount: Annotated[bool, typer.Option(help="Let amounts choose rules.")] = True,
     sign_declines: Annotated[bool, typer.Option(help="Put a MAC on declines.")] = True,
@@ -74,7 +78,7 @@ def enrol(
     serial: Annotated[str, typer.Option(help="The device's serial number.")],
     out: Annotated[Path, typer.Option(help="Folder for bundle.cbor and factory.cbor.")],
     host: Annotated[str, typer.Option(help="Where the terminal finds the bank.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The bank's port.")] = 8583,
+    port: Annotated[int, typer.Option(help="The bank's port.", min=1, max=65535)] = 8583,
     terminal_id: Annotated[str, typer.Option(help="Field 41; next free if not given.")] = "",
     merchant_id: Annotated[str, typer.Option(help="Field 42.")] = "TESTMERCHANT001",
     merchant_name: Annotated[str, typer.Option(help="On receipts.")] = "OpenTill Test Shop",

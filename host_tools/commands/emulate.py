@@ -45,8 +45,8 @@ Board = Annotated[str, typer.Option(help="Board to emulate.")]
 Language = Annotated[str, typer.Option(help="First language of a new terminal: en or zh.")]
 Seed = Annotated[int, typer.Option(help="Seed of the chips' randomness; -1: the system's.")]
 Command = Annotated[
-    str,
-    typer.Option(help="Run this against the emulator (address in OPENTILL_URL); exit as it does."),
+    str | None,
+    typer.Option(help="Run this program against the emulator (OPENTILL_URL); exit as it does."),
 ]
 
 
@@ -71,7 +71,7 @@ def emulate(
     data: Data = "",
     board: Board = "virtual",
     language: Language = "en",
-    command: Command = "",
+    command: Command = None,
     seed: Seed = -1,
 ) -> None:
     """Start the virtual handheld."""
@@ -80,9 +80,11 @@ def emulate(
     if language not in ("en", "zh"):
         raise UserError(f"no language {language!r}; known: en, zh")
     try:
-        words = shlex.split(command)
+        words = shlex.split(command or "")
     except ValueError as error:
         raise UserError(f"--command cannot be read: {error}") from None
+    if command is not None and not words:
+        raise typer.BadParameter("is empty; leave it out to serve the page", param_hint="--command")
     with contextlib.ExitStack() as stack:
         folder = Path(data).absolute() if data else None
         if folder is None:

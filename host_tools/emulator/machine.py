@@ -309,10 +309,8 @@ class Machine:
                 return tree
             if time.monotonic() > deadline:
                 shown = tree.get("screen", "nothing")
-                raise UserError(
-                    f"the terminal shows {shown!r}, not {' or '.join(names)}; "
-                    + " | ".join(self.printed_stderr[-3:])
-                )
+                said = [f"the terminal shows {shown!r}, not {' or '.join(names)}"]
+                raise UserError("; ".join(said + self.printed_stderr[-3:]))
             await asyncio.sleep(0.02)
 
     async def leave(self, name: str, timeout_s: float = 10.0) -> None:
