@@ -138,7 +138,7 @@ async def _spoilt_sales(seed: int, count: int) -> None:
     await t.power_off()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_spoilt_answers_end_every_sale_in_good_order(seed: int) -> None:
     virtual_time.run(_spoilt_sales(seed, 40), 1e6)
 
