@@ -13,7 +13,7 @@ REASONS = (
         "Ten key presses at a look every 5 ms, about 25 screens, and the answers of card, printer "
         "and network are fetched over the wire's socket with system calls (four each) that pins, "
         "I2C and UART of a real board do not need; the looks for printer and network answers are "
-        "not subtracted.",
+        "not subtracted. A machine that others load makes every figure of CPU time longer.",
     ),
     (
         "display: ",

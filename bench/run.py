@@ -120,7 +120,8 @@ def report(found: list[tuple[str, list[Row]]], failures: list[str], about: list[
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     parts = [
         "# Benchmark results",
-        f"Written by `make bench` on {today}. Ours and peer are measured in the same run, on:",
+        f"Written by `bench/run.py` on {today}. Ours and peer of a row are measured in the same "
+        "run, on:",
         "\n".join(f"- {line}" for line in about),
         "\n".join(table(found)),
         "## Missed aims",
