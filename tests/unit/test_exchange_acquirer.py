@@ -23,12 +23,12 @@ from firmware.payment.host.iso8583 import Message
 from firmware.services import provisioning
 from firmware.services.provision import Provision
 from host_tools.acquirer.inprocess import InProcessAcquirer
-from host_tools.acquirer.session import TlsServerSession
 from host_tools.emulator import deck as deck_file
 from host_tools.emulator.chips.net import NetChip
 from tests.conformance.test_network import ChipWire
 from tests.support import virtual_time
 from tests.support.acquirer_client import NOW, card_objects
+from tests.support.handheld import BankEnd
 from tests.support.memory_files import MemoryFiles
 from tests.support.vault_parts import SeededEntropy
 
@@ -36,26 +36,6 @@ SERIAL = "TEST0001"
 #: A card that asks for no PIN.
 CARD = "no-cvm"
 KEYS = json.loads((Path(__file__).resolve().parents[2] / "boards/test_keys.json").read_text())
-
-
-class Dialled:
-    """One connection to the bank as the network chip wants it."""
-
-    def __init__(self, session: TlsServerSession) -> None:
-        self._session = session
-
-    @property
-    def closed(self) -> bool:
-        return self._session.closed
-
-    def feed(self, data: bytes) -> None:
-        self._session.feed(data)
-
-    def take(self) -> bytes:
-        return self._session.take()
-
-    def close(self) -> None:
-        self._session.abort()
 
 
 class Terminal:
@@ -67,7 +47,7 @@ class Terminal:
         self.vault = vault
         self.ids = provision.merchant.terminal_id, provision.merchant.merchant_id
         clock = asyncio.get_running_loop().time
-        self.chip = NetChip(lambda: int(clock() * 1e6), lambda host, port: Dialled(bank.connect()))
+        self.chip = NetChip(lambda: int(clock() * 1e6), lambda host, port: BankEnd(bank.connect()))
         host = provision.host
         self.exchange = HostExchange(
             TlsLink(WireNet(ChipWire(self.chip))),
@@ -306,7 +286,7 @@ def test_a_terminal_that_the_bank_did_not_enrol_is_refused_before_anything_is_se
         other = InProcessAcquirer(deck_file.load(), now=lambda: NOW)
         try:
             terminal.bank = other
-            terminal.chip.dial = lambda host, port: Dialled(other.connect())
+            terminal.chip.dial = lambda host, port: BankEnd(other.connect())
             outcome = await terminal.exchange.exchange(terminal.sale(2, 1200), True)
             assert outcome.kind == "not_sent"
             assert other.transactions() == []
