@@ -13,7 +13,7 @@ import pytest
 from firmware.crypto import mac, pin_block
 from firmware.crypto.backend import des
 from firmware.payment.emv import steps
-from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
+from firmware.payment.emv.config import Transaction
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from firmware.payment.host import messages, unionpay
@@ -24,6 +24,7 @@ from host_tools.acquirer.bank import PeerInfo
 from host_tools.acquirer.inprocess import InProcessAcquirer
 from host_tools.acquirer.ledger import Terminal
 from host_tools.emulator.deck import Deck, load
+from tests.support import deck_terminal
 from tests.support.acquirer_client import MERCHANT, NOW
 
 TPDU, HEADER = bytes.fromhex("6000030000"), bytes.fromhex("603100310000")
@@ -121,23 +122,7 @@ def transmit(card: Any, command: bytes) -> tuple[bytes, int]:
 
 
 def kernel_for(deck: Deck, amount: int) -> Kernel:
-    aids = [
-        AidConfig(
-            aid["aid"],
-            bool(aid["partial"]),
-            aid["tac_default"],
-            aid["tac_online"],
-            aid["tac_denial"],
-            default_ddol=aid["ddol"],
-            version=aid["version"],
-        )
-        for aid in deck.aids()
-    ]
-    capks = [
-        Capk(k["rid"], k["index"], k["modulus"], k["exponent"], k["sha1"], k["expiry"])
-        for k in deck.capks()
-    ]
-    config = TerminalConfig(aids, capks, online_only=True, pin_bypass=True)
+    config = deck_terminal.config(deck)
     transaction = Transaction(amount, date=bytes.fromhex("260304"), time=bytes.fromhex("130607"))
     return Kernel(config, transaction, lambda n: b"\x29" * n, Trace(True))
 

@@ -4,34 +4,13 @@ import pytest
 from pyemv import ac, kd
 
 from firmware.payment.emv import steps
-from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
+from firmware.payment.emv.config import TerminalConfig, Transaction
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from host_tools.emulator import deck as decks
+from tests.support import deck_terminal
 
 DECK = decks.load()
-
-
-def _terminal(**changes: object) -> TerminalConfig:
-    aids = [
-        AidConfig(
-            aid["aid"],
-            bool(aid["partial"]),
-            aid["tac_default"],
-            aid["tac_online"],
-            aid["tac_denial"],
-            default_ddol=aid["ddol"],
-            version=aid["version"],
-        )
-        for aid in DECK.aids()
-    ]
-    capks = [
-        Capk(k["rid"], k["index"], k["modulus"], k["exponent"], k["sha1"], k["expiry"])
-        for k in DECK.capks()
-    ]
-    values: dict[str, object] = {"online_only": True, "pin_bypass": True}
-    values.update(changes)
-    return TerminalConfig(aids, capks, **values)  # type: ignore[arg-type]  # test values
 
 
 def _transmit(card, command: bytes) -> tuple[bytes, int]:
@@ -101,7 +80,7 @@ def _run(name: str, terminal: TerminalConfig | None = None, issuer=None, full=Tr
     assert card.power_on() or name == "mute"
     trace = Trace(full)
     kernel = Kernel(
-        terminal or _terminal(),
+        terminal or deck_terminal.config(DECK),
         Transaction(1200, date=bytes.fromhex("261121"), time=bytes.fromhex("101112")),
         lambda n: b"\x17" * n,
         trace,
