@@ -1,6 +1,6 @@
 """Boot: board -> self-test -> recover -> app.
 
-    python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET]
+    python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET [--trace KIND]]
 
 ``BOARD.py`` is what ``till board build`` made; a device bundle calls ``run``
 with its own board data instead.
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from firmware.buses.wire import Wire
 
 #: MicroPython keeps no docstrings.
-_USAGE_TEXT = "usage: python -m firmware.main --board BOARD.py --data FOLDER [--wire SOCKET]"
+_USAGE_TEXT = (
+    "usage: python -m firmware.main --board BOARD.py --data FOLDER"
+    " [--wire SOCKET [--trace masked|full]]"
+)
 #: Bytes allocated between two collections on MicroPython: collecting only when the
 #: heap is full scatters what lives over all of it.
 _COLLECT_EVERY = 16384
@@ -45,11 +48,14 @@ async def serve(
     data_dir: str,
     on_screen: "Callable[[dict[str, Any]], None] | None" = None,
     given: "dict[str, Any] | None" = None,
+    on_trace: "Callable[[list[str]], None] | None" = None,
+    full_trace: bool = False,
 ) -> None:
     """Boot and serve the merchant until cancelled.
 
     ``on_screen`` hears of every screen's tree (redacted): the debug link.
     ``given``: ready devices by kind, as ``board_loader.build`` takes them.
+    ``on_trace`` hears what the kernel did in each step, as JSON lines.
     """
     devices = await board_loader.build(board, wire, data_dir, given)
     if devices.display is None:
@@ -60,6 +66,7 @@ async def serve(
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
     terminal = await boot.boot(devices, view, board)
+    terminal.on_trace, terminal.full_trace = on_trace, full_trace
     from firmware.app import idle, printing  # after the splash, which is up by now
 
     background = []
@@ -77,10 +84,11 @@ async def serve(
 def _arguments(words: "list[str]") -> "dict[str, str]":
     given: "dict[str, str]" = {}
     for at in range(0, len(words) - 1, 2):
-        if words[at] not in ("--board", "--data", "--wire"):
+        if words[at] not in ("--board", "--data", "--wire", "--trace"):
             break
         given[words[at][2:]] = words[at + 1]
-    if "board" not in given or "data" not in given or len(given) * 2 != len(words):
+    whole = "board" in given and "data" in given and len(given) * 2 == len(words)
+    if not whole or given.get("trace", "full") not in ("masked", "full"):
         print(_USAGE_TEXT, file=sys.stderr)
         raise SystemExit(USAGE)
     return given
@@ -90,10 +98,11 @@ def _run(given: "dict[str, str]") -> None:
     """Read the board, reach its chips, serve. TillError."""
     board = board_loader.load(given["board"])
     wire: "Any" = None
-    on_screen = None
+    on_screen = on_trace = None
     if "wire" in given:
         import json
 
+        from firmware.buses.wire import BusError
         from firmware.buses.wire_stream import connect
 
         wire = connect(given["wire"])
@@ -101,7 +110,16 @@ def _run(given: "dict[str, str]") -> None:
         def on_screen(tree: "dict[str, Any]") -> None:
             wire.transfer("debug", 1, json.dumps(tree).encode())
 
-    aio.run(serve(board, wire, given["data"], on_screen))
+        def tell(lines: "list[str]") -> None:
+            try:
+                wire.transfer("debug", 2, "\n".join(lines).encode())
+            except BusError:
+                pass  # what nobody hears stops no payment
+
+        if "trace" in given:
+            on_trace = tell
+    full = given.get("trace") == "full"
+    aio.run(serve(board, wire, given["data"], on_screen, None, on_trace, full))
 
 
 def main(words: "list[str]") -> None:

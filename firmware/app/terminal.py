@@ -8,6 +8,7 @@ from firmware.services import calendar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from firmware.services.host_session import HostSession
@@ -34,6 +35,10 @@ class Terminal:
         #: Text keys of what stands against taking payments; empty when ready.
         self.blocked: "list[str]" = []
         self.test = False
+        #: Hears the kernel's trace as JSON lines; None without a debug link that asks.
+        self.on_trace: "Callable[[list[str]], None] | None" = None
+        #: Whether it asks for a full one.
+        self.full_trace = False
         #: Text key of what the card reader complains of; "" while it answers.
         self.reader_fault = ""
 

@@ -34,6 +34,7 @@ net        4     id, most to read (2)                        state (0 connecting
 net        5     id                                          empty
 trng       1     count                                       genuine flag, random bytes
 debug      1     screen tree, redacted, as JSON              empty
+debug      2     the kernel's trace, JSON lines              empty
 =========  ====  ==========================================  =========================
 """
 

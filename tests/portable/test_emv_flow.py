@@ -1,8 +1,9 @@
 """Whole transactions against the scripted card: outcome, TVR, TSI, commands."""
 
 from firmware.payment.emv import steps
-from firmware.payment.emv.trace import Trace
-from tests.portable.emv_card import FakeCard, aid_config, config, drive, transaction
+from firmware.payment.emv.kernel import Kernel
+from firmware.payment.emv.trace import TOLD_AT_ONCE, Trace
+from tests.portable.emv_card import FakeCard, Run, aid_config, config, drive, transaction
 
 
 def _instructions(card):
@@ -132,3 +133,29 @@ def test_abort_says_what_to_reverse():
     run = drive(card)
     kernel = run.kernel
     assert kernel.abort("card_removed") is run.outcome
+
+
+def test_a_told_trace_waits_for_the_number_and_then_leaves_step_by_step():
+    told = []
+    card = FakeCard()
+    card.data[0xDF01] = card.static[0x5A]
+    run = Run()
+    run.trace = Trace(tell=told.append)
+    kernel = Kernel(config(), transaction(), lambda n: b"\x5a" * n, run.trace)
+    step = kernel.start()
+    before = []
+    while isinstance(step, steps.SendApdu):
+        before.append(len(told))
+        data, sw = card.exchange(step.command)
+        step = kernel.resume((data, sw, 1000))
+    assert before[:4] == [0, 0, 0, 0] and told
+    assert run.trace.entries == []
+    kernel.abort("cancelled")
+    lines = [line for lines in told for line in lines]
+    assert '"outcome"' in lines[-1]
+    assert "6210940000000012" not in "\n".join(lines)
+    assert max([len(lines) for lines in told]) <= TOLD_AT_ONCE
+    quiet = Trace(limit=0)
+    quiet.apdu(b"\x00\xb2\x01\x0c\x00", b"\x70\x00", 0x9000, 5)
+    quiet.bit("B3 1", "TVR", 0x380, "x")
+    assert quiet.entries == []

@@ -104,6 +104,9 @@ class Handheld:
         self._cards: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
         self.life: Life | None = None
+        #: A list asks for the kernel's trace and takes it, from the next boot on.
+        self.traced: list[str] | None = None
+        self.full_trace = False
         self.disk.on_cut = self.changed.set
         self._handle = self.acquirer.bank.handle
         self.acquirer.bank.handle = self._tell_bank  # type: ignore[method-assign]
@@ -146,7 +149,9 @@ class Handheld:
                 self._on_screen(tree)
 
         given = {"files": life.files}
-        self._task = life.start(main.serve(self.board, life.wire, "", on_screen, given))
+        on_trace = None if self.traced is None else self.traced.extend
+        serving = main.serve(self.board, life.wire, "", on_screen, given, on_trace, self.full_trace)
+        self._task = life.start(serving)
         self._task.add_done_callback(lambda task: self.changed.set())
         if until:
             await self.until(until)

@@ -369,6 +369,13 @@ def test_the_debug_port_keeps_the_tree() -> None:
     heard: list[object] = []
     rack.debug.on_tree.append(heard.append)
     rack.transfer("debug", 1, b'{"name": "idle"}')
+    rack.debug.on_trace.append(heard.append)
+    rack.transfer("debug", 2, b'{"t": "bit"}\n{"t": "rule"}')
+    assert heard == [{"name": "idle"}, {"t": "bit"}, {"t": "rule"}]
+    for bad in (b'{"t": 1}\n7', b"\n"):
+        with pytest.raises(BusError, match="debug"):
+            rack.transfer("debug", 2, bad)
+    heard = heard[:1]
     assert rack.debug.tree == {"name": "idle"}
     assert heard == [{"name": "idle"}]
     for bad in (b"[1]", b"{", b"\xff", b"[" * 5000):

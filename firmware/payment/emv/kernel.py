@@ -78,6 +78,7 @@ class Kernel:
             kind = "try_again" if reason == "card_removed" else "fallback"
         s.trace.rule("house b", "ended from outside", reason=reason)
         self.outcome = s.outcome(kind, reason)
+        s.trace.step_ended(True)
         return self.outcome
 
     def _advance(self, answer: "Any") -> "Step":
@@ -87,6 +88,7 @@ class Kernel:
         if isinstance(step, Outcome):
             self.outcome = step
             self._run.close()
+        self.session.trace.step_ended(self.outcome is not None)
         return step
 
 

@@ -106,6 +106,9 @@ def _store(s: "Session", data: bytes) -> bytes:
             if not least <= len(node.value) <= most:
                 raise _bad("B3 7.5 a", f"tag {tag:X} has {len(node.value)} bytes")
         s.card[tag] = node.value
+        number = pan(node.value) if tag == 0x5A else None
+        if number is not None:
+            s.trace.hide(number)
     return nodes[0].value
 
 
@@ -122,7 +125,6 @@ def _complete(s: "Session") -> None:
     number = pan(s.card[0x5A])
     if number is None:
         raise _bad("B3 7.5 d", "5A is no PAN")
-    s.trace.hide(number)
     if 0x57 in s.card:
         track = s.card[0x57].hex()
         cut = track.find("d")

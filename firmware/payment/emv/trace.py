@@ -12,6 +12,7 @@ from firmware.payment.emv import tlv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 #: Objects that name the cardholder or the account, or from which either can be had.
@@ -23,18 +24,28 @@ SECRET_TAGS = frozenset(
 _OPEN_COMMANDS = (0xA4, 0xB2, 0xCA)
 #: Enough for any transaction within the kernel's bounds; what is over is counted.
 MAX_ENTRIES = 2048
+#: Entries told at a time.
+TOLD_AT_ONCE = 16
 
 
 class Trace:
     """Collects entries (dicts of str, int, bool), at most ``limit``.
 
     ``full`` makes it replayable. A small board gives a small limit: 0 keeps
-    nothing.
+    nothing. With ``tell`` the entries leave, as JSON lines, at the end of each
+    step and are not kept; a masked trace's first ones wait until the account
+    number is known, for it may stand anywhere in them.
     """
 
-    def __init__(self, full: bool = False, limit: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self,
+        full: bool = False,
+        limit: int = MAX_ENTRIES,
+        tell: "Callable[[list[str]], None] | None" = None,
+    ) -> None:
         self.full = full
         self.limit = limit
+        self._tell = tell
         self._hidden = ""
         self.entries: "list[dict[str, Any]]" = []
         self.dropped = 0
@@ -53,6 +64,8 @@ class Trace:
 
     def bit(self, clause: str, word: str, bit: int, name: str) -> None:
         """A TVR or TSI bit was set, and by which clause."""
+        if not self.limit:
+            return
         shift = 0
         while not (bit >> shift) & 1:
             shift += 1
@@ -60,6 +73,8 @@ class Trace:
 
     def apdu(self, command: bytes, data: bytes, sw: int, elapsed_us: int) -> None:
         """One exchange."""
+        if not self.limit:
+            return
         if command[1:2] == b"\x20":
             shown = command[:4].hex()
         elif self.full or command[1] in _OPEN_COMMANDS:
@@ -87,6 +102,15 @@ class Trace:
     def lines(self) -> "list[str]":
         """The entries as JSON, one a line."""
         return [json.dumps(entry) for entry in self.entries]
+
+    def step_ended(self, last: bool) -> None:
+        """Tell what there is since the step before; all of it at the ``last``."""
+        if self._tell is None or not (last or self.full or self._hidden):
+            return
+        lines = self.lines()
+        self.entries = []
+        for at in range(0, len(lines), TOLD_AT_ONCE):
+            self._tell(lines[at : at + TOLD_AT_ONCE])
 
 
 def hexed(data: bytes) -> str:
