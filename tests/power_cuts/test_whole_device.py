@@ -89,18 +89,19 @@ def test_every_cut_with_several_fates(story: Story) -> None:
 def test_every_second_cut(story: Story) -> None:
     """Each event of the recovery from each state that a first cut leaves. First cuts
     that leave disk and bank alike are one: the terminal boots from nothing else."""
-    seen: set[str] = set()
     events = len(_play(story, [], 0, True).log)
-    for event in range(1, events + 1):
-        first = Cut(event, True)
-        patient = bool(event % 2)
-        once = _play(story, [first], 0, patient)
-        if once.state in seen:
-            continue
-        seen.add(once.state)
-        for again in range(1, once.recovery + 1):
-            second = Cut(again, bool((event + again) % 2))
-            assert _play(story, [first, second], 0, patient).struck == 2
+    for fates, patient in ((0, True), (0, False), (1, True), (1, False)):
+        seen: set[str] = set()
+        for event in range(1, events + 1):
+            first = Cut(event, True)
+            once = _play(story, [first], fates, patient)
+            if once.state in seen:
+                continue
+            seen.add(once.state)
+            for again in range(1, once.recovery + 1):
+                second = Cut(again, bool((event + again) % 2))
+                assert _play(story, [first, second], fates, patient).struck == 2
+        assert 4 < len(seen) < events // 2, len(seen)
 
 
 def test_the_cut_reaches_every_kind_of_event() -> None:

@@ -189,6 +189,10 @@ class _Day:
         assert self.notices <= HARMLESS and not found.blocked, (self.notices, t.disk.log[-8:])
         self.expected = self.notices  # an earlier boot's words may be lost with the next cut
         self.debt = found.state.debt
+        slots = await vault.status()
+        # Each enrolment draws another terminal master key: that there is one counts.
+        keys = [(name, "" if name == "tmk" else slots[name].kcv) for name in slots]
+        self.vault_left = (sorted(keys), await vault.key_set(), await vault.journal_position())
 
     async def recover(self) -> None:
         """Boot, print what is owed; patiently: reverse what is owed."""
@@ -215,12 +219,17 @@ class _Day:
         self.told += t.screens
 
     def state(self) -> str:
-        """What the cut left for the next life to find: equal texts, equal recoveries."""
+        """What the cut left for the next life to find: equal texts, equal recoveries.
+
+        The vault counts by what it holds: wrapped, its bytes differ at each write.
+        """
         t = self.t
+        disk = t.disk.snapshot()
+        plain = {name: disk[name] for name in disk if name.endswith((".seg", ".ckp"))}
         books = [
             (row["stan"], row["state"], row["script_results"]) for row in t.acquirer.transactions()
         ]
-        return repr((t.disk.snapshot(), books, t.acquirer.ledger.terminals()))
+        return repr((sorted(disk), plain, self.vault_left, books, t.acquirer.ledger.terminals()))
 
     # ---- what must be true ----------------------------------------------------------
 
