@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
 SEED ?= 20261121
+# Test workers: one a core. `make test JOBS=0` runs all in one process.
+JOBS ?= auto
+PYTEST = $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 SEEDED = -p no:cacheprovider --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -40,12 +43,12 @@ demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.pn
 	@$(BIN)/till demo --out demo-out
 
 test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
-	@$(BIN)/pytest -q $(SEEDED) -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) $(SEEDED) -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
-	@$(BIN)/pytest -q $(SEEDED) -m soak $(ARGS)
+	@$(PYTEST) $(SEEDED) -m soak $(ARGS)
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$run of 10"; \
-	  $(BIN)/pytest -q --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak" $(ARGS) || exit 1; done
+	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak" $(ARGS) || exit 1; done
 
 check: $(VENV)/.test ## format, lint, types, portable modules, board files, catalogues, clause list
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
