@@ -1,8 +1,9 @@
 """Reading the JSON files of ``till emv``: every error names place and reason."""
 
+import datetime
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ from host_tools.errors import UserError
 
 #: A recording of one card session is a few kilobytes.
 MAX_FILE = 4 << 20
-
+#: Keys that are the writer's own at any level, as is every key that begins with "_".
+LABELS = ("comment", "description", "expected", "id", "name", "note", "source", "title")
 
 _ONE_DIGIT = tuple("0123456789abcdefABCDEF")
+
+
+class _Table(dict[str, Any]):
+    """A JSON object. ``doubled``: a key that stood in it twice, else ""."""
+
+    doubled = ""
 
 
 class InputError(UserError):
@@ -30,7 +38,7 @@ class InputError(UserError):
 def load(path: Path) -> dict[str, Any]:
     """The file's one object. InputError when it is not there, not JSON, or no object."""
     try:
-        raw = path.read_bytes() if str(path) != "-" else _standard_input()
+        raw = _file(path) if str(path) != "-" else _standard_input()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     return parse(raw, str(path))
@@ -41,7 +49,9 @@ def parse(raw: bytes, place: str) -> dict[str, Any]:
     if len(raw) > MAX_FILE:
         raise InputError(f"{place}: larger than {MAX_FILE} bytes")
     try:
-        table = json.loads(raw.decode("utf-8-sig"))
+        table = json.loads(
+            raw.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number
+        )
     except UnicodeDecodeError as error:
         raise InputError(f"{place}: not UTF-8", error.start) from error
     except json.JSONDecodeError as error:
@@ -50,7 +60,50 @@ def parse(raw: bytes, place: str) -> dict[str, Any]:
         raise InputError(f"{place}: not usable JSON: {error}") from error
     if not isinstance(table, dict):
         raise InputError(f"{place}: not a JSON object", 0)
+    _refuse_doubled(table)
     return table
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Table:
+    table = _Table()
+    for key, value in pairs:
+        if key in table:
+            table.doubled = key
+        table[key] = value
+    return table
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _refuse_doubled(table: dict[str, Any]) -> None:
+    """InputError naming the place of a key that stands twice in its object."""
+    waiting: list[tuple[str, Any]] = [("", table)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, _Table):
+            if value.doubled:
+                raise InputError(f"{_below(place, value.doubled)}: stands twice")
+            waiting.extend((_below(place, key), inner) for key, inner in value.items())
+        elif isinstance(value, list):
+            waiting.extend((f"{place}[{at}]", inner) for at, inner in enumerate(value))
+
+
+def _below(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def only(table: dict[str, Any], known: Collection[str], place: str = "") -> None:
+    """InputError for a key that is neither known nor a label."""
+    for key in table:
+        if key not in known and not is_label(key):
+            raise InputError(f"{_below(place, key)}: no such key; known: {', '.join(known)}")
+
+
+def is_label(key: str) -> bool:
+    """Whether a key is the writer's own (docs/emv-replay.md)."""
+    return key.startswith("_") or key in LABELS
 
 
 def standard_lines() -> Iterator[bytes]:
@@ -64,6 +117,11 @@ def standard_lines() -> Iterator[bytes]:
         while len(rest) > MAX_FILE and not rest.endswith(b"\n"):
             rest = stream.readline(MAX_FILE + 1)
         yield raw
+
+
+def _file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
 
 
 def _standard_input() -> bytes:
@@ -81,6 +139,34 @@ def hex_bytes(value: Any, place: str) -> bytes:
     if len(text) % 2:
         raise InputError(f"{place}: an odd number of hex digits", len(text))
     return bytes.fromhex(text)
+
+
+def hex_or_none(value: Any, place: str) -> bytes | None:
+    """Bytes of a hex text, None for none."""
+    return None if value is None else hex_bytes(value, place)
+
+
+def flag_of(value: Any, place: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise InputError(f"{place}: true or false is needed")
+    return value
+
+
+def date_of(value: Any, place: str) -> str:
+    """A day of the calendar as YYMMDD; years below 50 are 20YY (EMV 4.4 Book 4, 6.7.3)."""
+    if not (isinstance(value, str) and len(value) == 6 and value.isascii() and value.isdigit()):
+        raise InputError(f"{place}: YYMMDD is needed")
+    try:
+        datetime.date(int(century(value)), int(value[2:4]), int(value[4:]))
+    except ValueError:
+        raise InputError(f"{place}: {value} is no day of the calendar (YYMMDD)") from None
+    return value
+
+
+def century(date: str) -> str:
+    """The year, four digits, of a date that begins with YY."""
+    return ("20" if date[:2] < "50" else "19") + date[:2]
 
 
 def table_of(value: Any, place: str) -> dict[str, Any]:
@@ -105,10 +191,14 @@ def tags_of(value: Any, place: str) -> dict[int, bytes]:
     """Data objects by tag from ``{"9F02": "000000000100"}``."""
     found: dict[int, bytes] = {}
     for name, text in table_of(value, place).items():
-        tag = hex_bytes(name, f"{place}: tag")
-        if not 1 <= len(tag) <= 4:
+        if is_label(name):
+            continue
+        tag = int.from_bytes(hex_bytes(name, f"{place}.{name}: the tag"), "big")
+        if not 0 < tag < 1 << 32:
             raise InputError(f"{place}: {name!r} is no tag")
-        found[int.from_bytes(tag, "big")] = hex_bytes(text, f"{place}.{name}")
+        if tag in found:
+            raise InputError(f"{place}.{name}: the tag stands twice")
+        found[tag] = hex_bytes(text, f"{place}.{name}")
     return found
 
 

@@ -7,11 +7,20 @@ from firmware.errors import TillError
 from firmware.payment.emv import certificates
 from firmware.payment.emv.certificates import OdaError, PublicKey
 from firmware.payment.emv.config import Capk
-from host_tools.emv_input import InputError, exponent_of, hex_bytes, index_of, table_of, tags_of
+from host_tools.emv_input import (
+    century,
+    date_of,
+    exponent_of,
+    hex_bytes,
+    hex_or_none,
+    index_of,
+    only,
+    table_of,
+    tags_of,
+)
 
-STEPS = ("issuer", "sda", "icc", "dda", "cda")
-
-
+_TEXTS = ("static_data", "dynamic_data", "unpredictable_number", "transaction_data")
+_KEYS = ("rid", "capk", "tags", *_TEXTS, "date")
 _UNCHECKED = "static_data is missing, so the hash could not be checked"
 
 
@@ -19,18 +28,18 @@ class _Case:
     """One input file."""
 
     def __init__(self, table: dict[str, Any]) -> None:
+        only(table, _KEYS)
         self.tags = tags_of(table.get("tags"), "tags")
         self.capk_table = table_of(table.get("capk"), "capk")
-        self.rid = hex_bytes(table.get("rid", self.capk_table.get("rid", "0000000000")), "rid")
+        rid = hex_or_none(table.get("rid"), "rid")
+        if rid is None:
+            rid = hex_or_none(self.capk_table.get("rid"), "capk.rid")
+        self.rid = rid if rid is not None else bytes(5)
         self.texts: dict[str, bytes] = {
-            name: hex_bytes(table[name], name)
-            for name in ("static_data", "dynamic_data", "unpredictable_number", "transaction_data")
-            if table.get(name) is not None
+            name: hex_bytes(table[name], name) for name in _TEXTS if table.get(name) is not None
         }
-        date = table.get("date", "")
-        if not isinstance(date, str) or (date and (len(date) != 6 or not date.isdigit())):
-            raise InputError("date: YYMMDD is needed")
-        self.today = ("20" if date < "50" else "19") + date if date else ""
+        date = table.get("date")
+        self.today = century(date_of(date, "date")) + date[2:] if date is not None else ""
         pan = self.tags.get(0x5A)
         self.pan = pan.hex().rstrip("f") if pan else None
         self.with_aip: bool | None = None
@@ -65,15 +74,22 @@ class _Case:
         index = self.capk_table.get("index")
         if index is None and 0x8F in self.tags and len(self.tags[0x8F]) == 1:
             index = self.tags[0x8F][0]
-        stated = self.capk_table.get("sha1")
+        expiry = self.capk_table.get("expiry")
         return Capk(
             self.rid,
             index_of(index if index is not None else 0, "capk.index"),
             hex_bytes(self.capk_table.get("modulus", ""), "capk.modulus"),
             exponent_of(self.capk_table.get("exponent", ""), "capk.exponent"),
-            hex_bytes(stated, "capk.sha1") if stated else None,
-            str(self.capk_table.get("expiry", "") or ""),
+            hex_or_none(self.capk_table.get("sha1"), "capk.sha1") or None,
+            _last_day(expiry) if expiry is not None else "",
         )
+
+
+def _last_day(value: Any) -> str:
+    """YYYYMMDD of a key's last day, which lists write as YYMMDD too."""
+    text = value[2:] if isinstance(value, str) and len(value) == 8 else value
+    date_of(text, "capk.expiry")
+    return str(value) if len(value) == 8 else century(text) + text[2:]
 
 
 def check(table: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 from firmware.payment.emv import dol, tlv
 from firmware.payment.emv.dictionary import FORMATS, LENGTHS, NOT_FROM_CARD
 from firmware.payment.emv.selection import PSE
-from host_tools.emv_input import InputError, hex_bytes, list_of, table_of
+from host_tools.emv_input import InputError, hex_bytes, list_of, only, table_of
 
 SELECT, READ_RECORD, GET_DATA, GPO, GENERATE_AC = 0xA4, 0xB2, 0xCA, 0xA8, 0xAE
 GET_RESPONSE, GET_CHALLENGE, VERIFY, EXTERNAL, INTERNAL = 0xC0, 0x84, 0x20, 0x82, 0x88
@@ -41,6 +41,8 @@ class Exchange:
 def read_steps(value: Any) -> list[Exchange]:
     """The exchanges, T=0 procedures (61xx, 6Cxx) joined to what they served."""
     steps = list_of(value, "steps")
+    if not steps:
+        raise InputError("steps: is empty; a recording has one command or more")
     if len(steps) > MAX_STEPS:
         raise InputError(f"steps: more than {MAX_STEPS}")
     found: list[Exchange] = []
@@ -50,6 +52,7 @@ def read_steps(value: Any) -> list[Exchange]:
     for place, entry in enumerate(steps):
         where = f"steps[{place}]"
         fields = table_of(entry, where)
+        only(fields, ("c", "r"), where)
         command = hex_bytes(fields.get("c"), where + ".c")
         answer = hex_bytes(fields.get("r"), where + ".r")
         if len(command) < 4:

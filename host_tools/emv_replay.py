@@ -16,11 +16,16 @@ from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from host_tools.emv_input import (
     InputError,
+    date_of,
     exponent_of,
+    flag_of,
     hex_bytes,
+    hex_or_none,
     index_of,
+    is_label,
     list_of,
     number_of,
+    only,
     table_of,
     tags_of,
 )
@@ -28,20 +33,35 @@ from host_tools.emv_recording import EXTERNAL, GENERATE_AC, Recording, read_step
 
 _PIN_WORDS = ("entered", "bypassed", "failed", "cancelled")
 _OF_THE_PAYMENT = (0x9F02, 0x9F03, 0x81, 0x9F04, 0x9A, 0x9C, 0x9F21, 0x5F2A, 0x5F36, 0x9F41, 0x9F37)
-_CONTACT = ("contact", "chip", "icc")
+#: Objects of one length that the replay reads itself.
+_SIZES = {
+    0x9F02: 6, 0x9F03: 6, 0x81: 4, 0x9F04: 4, 0x9A: 3, 0x9C: 1, 0x9F21: 3, 0x5F2A: 2, 0x5F36: 1,
+    0x9F37: 4, 0x9F33: 3, 0x9F35: 1, 0x9F40: 5, 0x9F1A: 2, 0x9F1B: 4, 0x9F09: 2,
+}  # fmt: skip
+_KEYS = (
+    "interface", "steps", "terminal", "transaction", "date", "capks", "aids", "host", "pin",
+    "choices", "random",
+)  # fmt: skip
+_AID_KEYS = (
+    "aid", "partial", "tac_default", "tac_online", "tac_denial", "floor_limit", "threshold",
+    "target_percent", "max_target_percent", "default_ddol", "default_tdol", "version",
+)  # fmt: skip
+_HOST_KEYS = ("8A", "91", "71", "72")
 
 
 def replay(table: dict[str, Any]) -> dict[str, Any]:
-    """Run the kernel; the result as the issue's format has it. InputError."""
-    interface = table.get("interface", "contact")
-    if interface not in _CONTACT:
-        raise InputError(f"interface: {interface!r} is not replayed here, only 'contact'")
-    if "steps" not in table:
+    """Run the kernel; the result as docs/emv-replay.md has it. InputError."""
+    only(table, _KEYS)
+    interface = table.get("interface")
+    if interface != "contact":
+        given = "missing" if interface is None else f"{interface!r} is not replayed"
+        raise InputError(f"interface: {given}; it must be 'contact'")
+    if table.get("steps") is None:
         raise InputError("steps: missing")
     recording = Recording(read_steps(table["steps"]))
     warnings: list[str] = []
-    terminal = tags_of(table.get("terminal"), "terminal")
-    payment = tags_of(table.get("transaction"), "transaction")
+    terminal = _objects(table, "terminal")
+    payment = _objects(table, "transaction")
     for tag, value in recording.implied().items():
         usable = tag != 0x9F35 or value[0] in TERMINAL_TYPES
         if usable and tag not in terminal and tag not in payment:
@@ -58,6 +78,18 @@ def replay(table: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _objects(table: dict[str, Any], name: str) -> dict[int, bytes]:
+    """The data objects of ``terminal`` or ``transaction``, their lengths checked."""
+    tags = tags_of(table.get(name), name)
+    for tag, value in tags.items():
+        size = _SIZES.get(tag, len(value))
+        if len(value) != size:
+            raise InputError(f"{name}.{tag:X}: {size} bytes are needed, not {len(value)}")
+    if 0x9A in tags:
+        date_of(tags[0x9A].hex(), f"{name}.9A")
+    return tags
+
+
 def _amount(raw: bytes, place: str) -> int:
     if not raw.hex().isdigit():
         raise InputError(f"{place}: not BCD")
@@ -67,20 +99,13 @@ def _amount(raw: bytes, place: str) -> int:
 def _transaction(table: dict[str, Any], tags: dict[int, bytes]) -> Transaction:
     date = table.get("date")
     if date is not None:
-        if not isinstance(date, str) or len(date) != 6 or not date.isdigit():
-            raise InputError("date: YYMMDD is needed")
-        tags[0x9A] = bytes.fromhex(date)
+        tags[0x9A] = bytes.fromhex(date_of(date, "date"))
     if 0x9A not in tags:
         tags[0x9A] = bytes.fromhex(time.strftime("%y%m%d", time.gmtime()))
-    for tag, size in ((0x9A, 3), (0x9F21, 3), (0x9C, 1), (0x5F2A, 2)):
-        if tag in tags and len(tags[tag]) != size:
-            raise InputError(f"transaction.{tag:X}: {size} bytes are needed")
     amount = _amount(tags[0x9F02], "transaction.9F02") if tags.get(0x9F02) else 0
     if 0x9F02 not in tags and tags.get(0x81):
         amount = int.from_bytes(tags[0x81], "big")
     other = _amount(tags[0x9F03], "transaction.9F03") if tags.get(0x9F03) else 0
-    if not tags[0x9A].hex().isdigit():
-        raise InputError("transaction.9A: not BCD")
     transaction = Transaction(
         amount,
         other_amount=other,
@@ -94,7 +119,7 @@ def _transaction(table: dict[str, Any], tags: dict[int, bytes]) -> Transaction:
 
 def _capks(table: dict[str, Any], warnings: list[str]) -> list[Capk]:
     """The keys that can be used. One that cannot is not loaded, as in a terminal,
-    and named in ``warnings``: public lists hold a few such."""
+    and named in ``warnings``: public lists hold a few such, and keys of their own."""
     keys = []
     for place, entry in enumerate(list_of(table.get("capks"), "capks")):
         where = f"capks[{place}]"
@@ -104,7 +129,7 @@ def _capks(table: dict[str, Any], warnings: list[str]) -> list[Capk]:
             index_of(key.get("index"), where + ".index"),
             hex_bytes(key.get("modulus"), where + ".modulus"),
             exponent_of(key.get("exponent"), where + ".exponent"),
-            hex_bytes(key["sha1"], where + ".sha1") if key.get("sha1") else None,
+            hex_or_none(key.get("sha1"), where + ".sha1") or None,
         )
         try:
             keys.append(Capk(*parts))
@@ -129,9 +154,6 @@ def _config(
             _aid({"aid": name.hex()}, "aids", recording, terminal)
             for name in recording.applications()
         ]
-    for tag, size in ((0x9F33, 3), (0x9F35, 1), (0x9F40, 5), (0x9F1A, 2)):
-        if tag in terminal and len(terminal[tag]) != size:
-            raise InputError(f"terminal.{tag:X}: {size} bytes are needed")
     config = TerminalConfig(
         aids,
         capks,
@@ -148,32 +170,35 @@ def _config(
 def _aid(
     entry: dict[str, Any], where: str, recording: Recording, terminal: dict[int, bytes]
 ) -> AidConfig:
-    def code(name: str) -> bytes:
-        return hex_bytes(entry.get(name, "0000000000"), f"{where}.{name}")
+    only(entry, _AID_KEYS, where)
+    given = {name: value for name, value in entry.items() if value is not None}
 
-    floor = entry.get("floor_limit")
+    def code(name: str) -> bytes:
+        return hex_bytes(given.get(name, "0000000000"), f"{where}.{name}")
+
+    floor = given.get("floor_limit")
     if floor is None and 0x9F1B in terminal:
         floor = int.from_bytes(terminal[0x9F1B], "big")
     version = terminal.get(0x9F09)
-    if entry.get("version") is not None:
-        version = hex_bytes(entry["version"], where + ".version")
+    if "version" in given:
+        version = hex_bytes(given["version"], where + ".version")
     if version is None:
         # Nothing says the terminal's version: it is taken to be the card's.
         found = recording.find(0x9F08)
         version = found if found is not None and len(found) == 2 else b"\x00\x00"
-    target = number_of(entry.get("target_percent", 0), where + ".target_percent")
+    target = number_of(given.get("target_percent", 0), where + ".target_percent")
     return AidConfig(
         hex_bytes(entry.get("aid"), where + ".aid"),
-        bool(entry.get("partial", True)),
+        flag_of(given.get("partial", True), where + ".partial"),
         code("tac_default"),
         code("tac_online"),
         code("tac_denial"),
         number_of(floor if floor is not None else 0, where + ".floor_limit"),
-        number_of(entry.get("threshold", 0), where + ".threshold"),
+        number_of(given.get("threshold", 0), where + ".threshold"),
         target,
-        number_of(entry.get("max_target_percent", target), where + ".max_target_percent"),
-        hex_bytes(entry.get("default_ddol") or "", where + ".default_ddol"),
-        hex_bytes(entry.get("default_tdol") or "", where + ".default_tdol"),
+        number_of(given.get("max_target_percent", target), where + ".max_target_percent"),
+        hex_bytes(given.get("default_ddol", ""), where + ".default_ddol"),
+        hex_bytes(given.get("default_tdol", ""), where + ".default_tdol"),
         version,
     )
 
@@ -190,23 +215,23 @@ class _Replay:
         number: bytes,
     ) -> None:
         self.recording = recording
-        self.pins = [self._pin_word(word) for word in list_of(table.get("pin"), "pin")]
-        self.choices = list_of(table.get("choices"), "choices")
+        self.pins = [
+            _pin_word(word, f"pin[{place}]")
+            for place, word in enumerate(list_of(table.get("pin"), "pin"))
+        ]
+        self.choices = [
+            _checked_choice(choice, f"choices[{place}]")
+            for place, choice in enumerate(list_of(table.get("choices"), "choices"))
+        ]
         self.host = table.get("host")
         if not (self.host is None or self.host == "unable" or isinstance(self.host, dict)):
             raise InputError("host: an object or 'unable' is needed")
         self.answer = self._host_answer()
-        given = table.get("random")
-        self.seed = hex_bytes(given, "random") if given is not None else number
+        given = hex_or_none(table.get("random"), "random")
+        self.seed = given if given is not None else number
         self.trace = Trace(True)
         self.kernel = Kernel(config, transaction, self._random, self.trace)
         self.commands: list[str] = []
-
-    @staticmethod
-    def _pin_word(word: Any) -> str:
-        if word not in _PIN_WORDS:
-            raise InputError(f"pin: {word!r} is none of {', '.join(_PIN_WORDS)}")
-        return str(word)
 
     def _random(self, count: int) -> bytes:
         source = self.seed or b"\x00"
@@ -215,18 +240,20 @@ class _Replay:
     def _host_answer(self) -> steps.HostAnswer | None:
         if not isinstance(self.host, dict):
             return None
-        arc = self.host.get("8A")
+        host = {name.upper(): value for name, value in self.host.items() if not is_label(name)}
+        only(host, _HOST_KEYS, "host")
+        arc = host.get("8A")
         if isinstance(arc, str) and len(arc) == 2:
             code: bytes | None = arc.encode()  # the two characters themselves
         else:
-            code = hex_bytes(arc, "host.8A") if arc else None
-        auth = self.host.get("91")
+            code = hex_or_none(arc, "host.8A") or None
+        auth = hex_or_none(host.get("91"), "host.91") or None
         scripts: list[tuple[int, bytes]] = []
         for name in ("71", "72"):
-            value = self.host.get(name)
-            for text in value if isinstance(value, list) else [value] if value else []:
+            value = host.get(name)
+            for text in [value] if isinstance(value, str) else list_of(value, f"host.{name}"):
                 scripts.append((int(name, 16), _script(int(name, 16), text, f"host.{name}")))
-        return steps.HostAnswer(code, hex_bytes(auth, "host.91") if auth else None, scripts)
+        return steps.HostAnswer(code, auth, scripts)
 
     def run(self) -> dict[str, Any]:
         step = self.kernel.start()
@@ -255,7 +282,7 @@ class _Replay:
             self.commands.append("0020008" + ("8" if step.enciphered else "0"))
             return self.recording.verify()
         if isinstance(step, steps.ConfirmApplication):
-            return bool(self.choices.pop(0)) if self.choices else True
+            return flag_of(self.choices.pop(0), "choices") if self.choices else True
         if isinstance(step, steps.ChooseApplication):
             if self.choices:
                 choice = self.choices.pop(0)
@@ -321,6 +348,22 @@ class _Replay:
             "steps_left": len(self.recording.exchanges) - self.recording.at,
             "trace": self.trace.entries,
         }
+
+
+def _pin_word(word: Any, place: str) -> str:
+    if not isinstance(word, str) or word not in _PIN_WORDS:
+        raise InputError(f"{place}: {word!r} is none of {', '.join(_PIN_WORDS)}")
+    return word
+
+
+def _checked_choice(choice: Any, place: str) -> Any:
+    """An index, an AID, true, false or null; InputError for anything else."""
+    if choice is None or isinstance(choice, bool):
+        return choice
+    if isinstance(choice, str) and not choice.isdigit():
+        hex_bytes(choice, place)
+        return choice
+    return choice if isinstance(choice, str) else number_of(choice, place)
 
 
 def _chosen(step: steps.ChooseApplication, choice: Any) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from firmware.payment.emv import tlv
 from host_tools import emv_oda, emv_recording, emv_replay
 from host_tools.commands.emv import app
-from host_tools.emv_input import InputError
+from host_tools.emv_input import InputError, parse
 from tests.portable import emv_card
 from tests.portable.emv_card import FakeCard, drive
 
@@ -173,6 +174,33 @@ def test_a_recording_that_ends_early() -> None:
         ({"terminal": {"9F35": "99"}}, "terminal type"),
         ({"transaction": {"9F02": "0000000000AA"}}, "9F02"),
         ({"random": "5"}, "random"),
+        ({"interface": None}, "interface: missing"),
+        ({"interface": "contactless"}, "must be 'contact'"),
+        ({"steps": []}, "steps: is empty"),
+        ({"steps": [{"c": "00A40400", "r": "9000", "sw": "9000"}]}, "steps[0].sw: no such key"),
+        ({"stepz": []}, "stepz: no such key; known: interface, steps, terminal"),
+        ({"aids": [{"aid": "A000000333", "tac_denail": "00"}]}, "aids[0].tac_denail: no such key"),
+        ({"aids": [{"aid": "A000000333", "partial": "no"}]}, "aids[0].partial: true or false"),
+        ({"aids": [{"aid": "A000000333", "default_ddol": 0}]}, "aids[0].default_ddol"),
+        ({"aids": {}}, "aids: an array"),
+        ({"host": {"8a": "00", "arc": "00"}}, "ARC: no such key; known: 8A, 91, 71, 72"),
+        ({"host": {"91": 0}}, "host.91"),
+        ({"host": {"72": 0}}, "host.72"),
+        ({"host": "offline"}, "host"),
+        ({"pin": ["entered", []]}, "pin[1]"),
+        ({"pin": "entered"}, "pin: an array"),
+        ({"choices": [{}]}, "choices[0]"),
+        ({"choices": ["first"]}, "choices[0]"),
+        ({"date": "261332"}, "date: 261332 is no day"),
+        ({"date": "²61121"}, "date"),
+        ({"date": 261121}, "date"),
+        ({"transaction": {"9A": "260230"}}, "transaction.9A"),
+        ({"transaction": {"9F02": "01"}}, "transaction.9F02: 6 bytes are needed, not 1"),
+        ({"transaction": {"9f02": "000000000001", "9F02": "000000000002"}}, "stands twice"),
+        ({"transaction": {"amount": "1"}}, "transaction.amount"),
+        ({"terminal": {"9F1B": "00"}}, "terminal.9F1B"),
+        ({"terminal": {"0000009F1B": "00"}}, "terminal.9F1B"),
+        ({"capks": [{"rid": "A000000333", "index": "57", "sha1": 0}]}, "capks[0].modulus"),
     ],
 )
 def test_bad_input_names_the_place(change: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -190,7 +218,16 @@ def test_bad_input_names_the_place(change: dict[str, Any], words: str, tmp_path:
 def test_files_that_are_no_json(tmp_path: Path) -> None:
     runner = CliRunner()
     file = tmp_path / "case.json"
-    for content, offset in ((b"{", 1), (b"[]", 0), (b"\xff\xfe", 0), (b"", 0)):
+    for content, offset in (
+        (b"{", 1),
+        (b"[]", 0),
+        (b"\xff\xfe", 0),
+        (b"", 0),
+        (b'{"steps": 1, "steps": 2}', 0),
+        (b'{"date": NaN}', 0),
+        (b'{"a":' * 100_000, 0),
+        (b"9" * 10_000, 0),
+    ):
         file.write_bytes(content)
         for command in ("replay", "oda"):
             result = runner.invoke(app, [command, str(file), "--json"])
@@ -198,6 +235,34 @@ def test_files_that_are_no_json(tmp_path: Path) -> None:
             assert json.loads(result.stdout)["offset"] == offset
             assert runner.invoke(app, [command, str(file)]).exit_code == 1
     assert runner.invoke(app, ["oda", str(tmp_path / "none.json"), "--json"]).exit_code == 1
+
+
+def test_a_key_that_stands_twice_is_named_with_its_place() -> None:
+    text = '{"interface": "contact", "steps": [{"c": "00A40400", "c": "00B2010C00", "r": "9000"}]}'
+    with pytest.raises(InputError, match=r"steps\[0\]\.c: stands twice"):
+        parse(text.encode(), "case.json")
+
+
+def test_labels_are_passed_over_at_every_level() -> None:
+    case = _recorded(Recorder())
+    plain = emv_replay.replay(case)
+    case |= {"_tool": 7, "name": "approve", "expected": {"outcome": "approved"}}
+    case["steps"][0]["comment"] = "SELECT PSE"
+    case["terminal"]["_from"] = case["transaction"]["note"] = "the slip"
+    case["host"]["_when"] = "later"
+    case["aids"][0]["_scheme"] = case["capks"][0]["scheme"] = "UnionPay"
+    assert emv_replay.replay(case) == plain
+
+
+def test_the_result_has_what_the_format_promises() -> None:
+    result = emv_replay.replay(_recorded(Recorder("CDA")))
+    promised = {"outcome", "aid", "tvr", "tsi", "cvm_results", "commands", "mismatches", "trace"}
+    assert promised <= set(result)
+
+
+def test_an_endless_file_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["replay", "/dev/zero", "--json"])
+    assert result.exit_code == 1 and "larger" in json.loads(result.stdout)["error"]
 
 
 def test_commands_print(tmp_path: Path) -> None:
@@ -240,6 +305,7 @@ def _two_applications(choice: Any) -> dict[str, Any]:
 
     gpo = "80A8000002830000"
     return {
+        "interface": "contact",
         "steps": [
             {"c": "00A404000E315041592E5359532E444446303100", "r": "6A82"},
             select(names[0]),
@@ -288,7 +354,7 @@ def test_nonsense_in_a_recorded_command_is_not_taken_for_terminal_data() -> None
     )
     select = {"c": "00A4040008A00000033301010100", "r": tlv.encode(0x6F, fci).hex() + "9000"}
     gpo = {"c": "80A80000128310" + "99" + "000000000001" + "000000000002" + "0A0101" + "00"}
-    result = emv_replay.replay({"steps": [select, gpo | {"r": "6A81"}]})
+    result = emv_replay.replay({"interface": "contact", "steps": [select, gpo | {"r": "6A81"}]})
     assert result["outcome"] == "terminated"
     data = result["commands"][-1][14:]
     assert (data[:2], data[2:14], data[14:26]) == ("22", "000000000001", "0" * 12)
@@ -423,5 +489,96 @@ def test_oda_names_the_failing_check() -> None:
     for empty in ({}, {"capk": {}}, {"tags": {}}):
         result = emv_oda.check(empty)
         assert [verdict["valid"] for verdict in result.values()] == [False] * 5
-    with pytest.raises(InputError):
-        emv_oda.check({"tags": {"90": "0"}})
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ({"tags": {"90": "0"}}, "tags.90: an odd number"),
+        ({"tags": {"card": "00"}}, "tags.card"),
+        ({"tags": []}, "tags: an object"),
+        ({"capks": {}}, "capks: no such key; known: rid, capk, tags"),
+        ({"date": "261399"}, "date"),
+        ({"date": 0}, "date"),
+        ({"rid": 5}, "rid"),
+        ({"static_data": ["00"]}, "static_data"),
+    ],
+)
+def test_oda_refuses_what_it_does_not_know(case: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        emv_oda.check(case)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expiry", "valid"),
+    [("20301231", True), ("301231", True), ("20251231", False), ("251231", False), (None, True)],
+)
+def test_oda_reads_the_last_day_of_a_key(expiry: str | None, valid: bool) -> None:
+    case = _oda_case("SDA") | {"date": "261121"}
+    case["capk"] |= {"expiry": expiry, "scheme": "a list's own word"}
+    assert emv_oda.check(case)["issuer"]["valid"] is valid
+    case["capk"]["expiry"] = "next year"
+    with pytest.raises(InputError, match=r"capk\.expiry"):
+        emv_oda.check(case)
+
+
+_ODDITIES: tuple[Any, ...] = (
+    None, True, -1, 10**30, 1.5, "", "0", "zz", "00" * 300, [], {}, [[]], {"x": {}}, "\ud800",
+)  # fmt: skip
+
+
+def _mutated(value: Any, source: random.Random) -> Any:
+    """A copy of a JSON value with a few places changed."""
+    copy = json.loads(json.dumps(value))
+    for _ in range(source.randrange(1, 4)):
+        place: Any = copy
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = source.choice(keys)
+            if isinstance(place[key], (dict, list)) and source.random() < 0.9:
+                place = place[key]
+                continue
+            _change(place, key, source)
+            break
+    return copy
+
+
+def _change(place: Any, key: Any, source: random.Random) -> None:
+    old = place[key]
+    kind = source.randrange(6)
+    if kind == 0:
+        del place[key]
+    elif kind == 1 or not isinstance(old, str) or not old:
+        place[key] = source.choice(_ODDITIES)
+    else:  # a digit changed, some cut out, some put in, or the end cut off
+        at = source.randrange(len(old))
+        put = "".join(source.choices("0123456789ABCDEF", k=source.choice((1, 2, 4))))
+        place[key] = (
+            old[:at] + put + old[at + len(put) :],
+            old[:at] + old[at + 2 :],
+            old[:at] + put + old[at:],
+            old[: at & ~1],
+        )[kind - 2]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mutated_files_end_in_a_result_or_a_named_error(seed: int) -> None:
+    source = random.Random(seed)
+    method = ("SDA", "DDA", "CDA", "")[seed % 4]
+    replays = _recorded(Recorder(method)) | {"pin": ["entered"], "choices": [0]}
+    checks = _oda_case(method or "SDA") | {"date": "261121"}
+    ends = {"result": 0, "error": 0}
+    for _ in range(125):
+        for work, case in ((emv_replay.replay, replays), (emv_oda.check, checks)):
+            text = json.dumps(_mutated(case, source)).encode()
+            try:
+                json.dumps(work(parse(text, "line")))
+            except InputError as error:
+                assert len(str(error)) > 5
+                ends["error"] += 1
+            else:
+                ends["result"] += 1
+    assert min(ends.values()) > 20

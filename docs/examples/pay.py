@@ -1,0 +1,31 @@
+"""One payment on the emulator: till emulate --state signed-in --command "python3 THIS".
+
+Presses keys and inserts a card through the page's interface (docs/emulator.md); exits 0 if
+the bank's ledger says that the payment is approved.
+"""
+
+import json
+import os
+import urllib.request
+from typing import Any
+
+
+def do(**wish: Any) -> Any:
+    """Ask for one action; the state after it."""
+    request = urllib.request.Request(
+        os.environ["OPENTILL_URL"] + "do",
+        json.dumps(wish).encode(),
+        {"Content-Type": "application/json"},
+    )
+    return json.load(urllib.request.urlopen(request))
+
+
+do(do="press", keys=["1", "00", "enter"])
+do(do="wait", screen="present_card", seconds=30)
+do(do="insert", card="approve")
+do(do="wait", screen="pin", seconds=30)
+do(do="press", keys=["1", "2", "3", "4", "enter"])
+state = do(do="wait", screen="question", seconds=30)
+payment = state["ledger"][0]
+print("The bank says:", payment["state"])
+raise SystemExit(payment["state"] != "approved")
