@@ -19,5 +19,14 @@ class DisplayBus:
         """Send display memory bytes (D/C high, or control byte 40)."""
         raise NotImplementedError
 
+    def write(self, parts: "list[tuple[bytes, bytes]]") -> None:
+        """Send pairs of command bytes and memory bytes, one after another.
+
+        A bus that pays for each call may send them in one go. BusError.
+        """
+        for commands, data in parts:
+            self.command(*commands)
+            self.data(data)
+
     def cleanup(self) -> None:
         """Release the bus (luma calls it at exit)."""

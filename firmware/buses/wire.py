@@ -12,6 +12,8 @@ kind       op    payload                                     answer
 =========  ====  ==========================================  =========================
 display    1     command bytes                               empty
 display    2     data bytes                                  empty
+display    3     any number of: command count (1), commands, empty
+                 data count (2), data; sent in order
 i2c        1     address, count to read, bytes to write      bytes read (error: no ACK)
 serial     1     bytes to send                               bytes accepted (2, big endian)
 serial     2     most to read (2)                            bytes received so far

@@ -40,6 +40,16 @@ class WireDisplay(DisplayBus):
         """Send display memory bytes. BusError."""
         self.busy_us += self._wire.transfer(self._bus, 2, bytes(data))[1]
 
+    def write(self, parts: "list[tuple[bytes, bytes]]") -> None:
+        """All parts in one transfer. BusError."""
+        payload = bytearray()
+        for commands, data in parts:
+            payload.append(len(commands))
+            payload += commands
+            payload += len(data).to_bytes(2, "big")
+            payload += data
+        self.busy_us += self._wire.transfer(self._bus, 3, payload)[1]
+
 
 class WireI2c(I2c):
     """An I2C bus on the wire."""

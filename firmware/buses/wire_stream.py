@@ -11,6 +11,7 @@ error), busy time in us (4), payload or error text. Lengths count what
 follows them; integers are big endian.
 """
 
+import errno
 import select
 
 from firmware.buses.wire import BusError, Wire
@@ -18,7 +19,7 @@ from firmware.buses.wire import BusError, Wire
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 MAX_FRAME = 65535
 TIMEOUT_MS = 2000
@@ -57,6 +58,25 @@ def decode_answer(body: bytes) -> "tuple[bytes, int]":
     return body[5:], int.from_bytes(body[1:5], "big")
 
 
+def _poll(end: "Any", event: int) -> "Any":
+    poll = select.poll()
+    poll.register(end, event)
+    return poll
+
+
+def _limit(end: "Any", timeout_ms: int) -> None:
+    """Let a blocking call of a socket fail with EAGAIN after ``timeout_ms``."""
+    import socket
+    import struct
+
+    # Linux's numbers where the interpreter does not name them (socket(7)).
+    receive = getattr(socket, "SO_RCVTIMEO", 20)
+    send = getattr(socket, "SO_SNDTIMEO", 21)
+    limit = struct.pack("ll", timeout_ms // 1000, timeout_ms % 1000 * 1000)
+    for option in (receive, send):
+        end.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
 class StreamWire(Wire):
     """A Wire over a connected socket, or over a pair of unbuffered file objects.
 
@@ -78,12 +98,15 @@ class StreamWire(Wire):
         self._timeout_ms = timeout_ms
         self._broken = ""
         self._whole = hasattr(source, "recv")
-        self._receive = source.recv if hasattr(source, "recv") else source.read
-        self._send = sink.send if hasattr(sink, "send") else sink.write
-        self._readable = select.poll()
-        self._readable.register(source, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(sink, select.POLLOUT)
+        self._readable = self._writable = None
+        if self._whole:
+            # The kernel watches the time: a transfer is one send and one receive.
+            self._receive, self._send = source.recv, sink.send
+            _limit(source, timeout_ms)
+        else:
+            self._receive, self._send = source.read, sink.write
+            self._readable = _poll(source, select.POLLIN)
+            self._writable = _poll(sink, select.POLLOUT)
 
     def transfer(self, bus: str, op: int, payload: bytes) -> "tuple[bytes, int]":
         """Send one request and wait for its answer. BusError."""
@@ -94,30 +117,24 @@ class StreamWire(Wire):
             self._put(request)
             body = self._take_answer()
         except OSError as error:
-            self._broken = "wire: broken (" + str(error) + ")"
-            raise BusError(self._broken) from None
+            late = self._whole and error.errno == errno.EAGAIN
+            self._fail("no answer for " + str(self._timeout_ms) + " ms" if late else str(error))
         return decode_answer(body)
 
     def _put(self, data: bytes) -> None:
         at = 0
         while at < len(data):
-            if not self._writable.poll(self._timeout_ms):
+            if self._writable is not None and not self._writable.poll(self._timeout_ms):
                 self._fail("nothing taken for " + str(self._timeout_ms) + " ms")
-            at += self._send(data[at:]) or 0
+            at += self._send(data[at:] if at else data) or 0
 
     def _take_answer(self) -> bytes:
         """One answer's body. In lock-step nothing follows an answer, so that what a
         socket has may be read whole; a file object may wait for more than there is."""
-        if not self._whole:
-            return self._take(int.from_bytes(self._take(2), "big"))
         data = b""
         end = 2
         while len(data) < end:
-            if not self._readable.poll(self._timeout_ms):
-                self._fail("no answer for " + str(self._timeout_ms) + " ms")
-            part = self._receive(ROOM)
-            if not part:
-                self._fail("closed by the other end")
+            part = self._part(ROOM if self._whole else end - len(data))
             data = data + part if data else part
             if len(data) >= 2:
                 end = 2 + int.from_bytes(data[:2], "big")
@@ -125,20 +142,17 @@ class StreamWire(Wire):
             self._fail("more bytes than the answer")
         return data[2:]
 
-    def _take(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            if not self._readable.poll(self._timeout_ms):
-                self._fail("no answer for " + str(self._timeout_ms) + " ms")
-            part = self._receive(count - len(data))
-            if not part:
-                self._fail("closed by the other end")
-            data += part
-        return data
+    def _part(self, most: int) -> bytes:
+        if self._readable is not None and not self._readable.poll(self._timeout_ms):
+            self._fail("no answer for " + str(self._timeout_ms) + " ms")
+        part: bytes = self._receive(most)
+        if not part:
+            self._fail("closed by the other end")
+        return part
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str) -> "NoReturn":
         self._broken = "wire: " + why
-        raise BusError(self._broken)
+        raise BusError(self._broken) from None
 
     def close(self) -> None:
         """Close the stream. Never raises, may be called twice."""

@@ -51,6 +51,10 @@ class PageWriter:
         #: What the panel holds; None while that is not known.
         self._shown: "bytes | None" = None
 
+    def forget(self) -> None:
+        """The panel's memory is not known: the next frame is sent whole."""
+        self._shown = None
+
     def show(self, frame: "bytes | bytearray") -> int:
         """Send what differs; returns the number of data bytes. BusError, and then
         the next frame is sent whole; ValueError for a frame of the wrong size."""
@@ -59,11 +63,14 @@ class PageWriter:
         frame = bytes(frame)
         old, self._shown = self._shown, None
         sent = 0
+        parts = []
         for page, start, end in changed_runs(old, frame, self._width):
             column = start + self._offset
-            self._bus.command(0xB0 | page, column & 0x0F, 0x10 | column >> 4)
             base = page * self._width
-            self._bus.data(frame[base + start : base + end])
+            place = bytes((0xB0 | page, column & 0x0F, 0x10 | column >> 4))
+            parts.append((place, frame[base + start : base + end]))
             sent += end - start
+        if parts:
+            self._bus.write(parts)
         self._shown = frame
         return sent

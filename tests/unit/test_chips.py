@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.buses.wire import BusError
+from firmware.buses.wire_bus import WireDisplay
 from host_tools.emulator.chips import net
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.escpos_parser import next_command
@@ -100,6 +101,26 @@ COMMANDS = st.one_of(
     st.builds(lambda a, b: a + b, ESC, st.binary(min_size=1, max_size=12)),
     st.sampled_from([b"\x1d(k", b"\x1d(L", b"\x1dk", b"\x1dv0", b"\x1b*", b"\x1b@", b"\n", b"A"]),
 )
+
+
+def test_the_panel_takes_parts_in_one_transfer_as_one_by_one() -> None:
+    one, other = Rack(lambda: 0, 1), Rack(lambda: 0, 1)
+    parts = [(b"\xaf", b""), (b"\xb2\x03\x10", b"\x81\x42"), (b"\xb7\x00\x17", b"\xff" * 9)]
+    spent = 0
+    for commands, data in parts:
+        spent += one.transfer("panel", 1, commands)[1] + one.transfer("panel", 2, data)[1]
+    WireDisplay(other, "panel").write(parts)
+    assert other.transfers == 1
+    assert other.display.on
+    assert other.display.memory == one.display.memory
+    payload = b"".join(
+        bytes((len(commands),)) + commands + len(data).to_bytes(2, "big") + data
+        for commands, data in parts
+    )
+    assert other.transfer("panel", 3, payload) == (b"", spent)
+    for cut in (1, 3, 5, len(payload) - 1):
+        with pytest.raises(BusError, match="a part is cut short at byte"):
+            other.transfer("panel", 3, payload[:cut])
 
 
 @settings(max_examples=300, deadline=None)

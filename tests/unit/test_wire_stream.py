@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -159,6 +160,38 @@ def test_silence_is_a_time_out_and_the_late_answer_is_never_taken() -> None:
             wire.transfer("bus", 1, b"y")
 
     _against(peer, body, timeout_ms=20)
+
+
+class _Counting:
+    """A socket that counts what is asked of it."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self._end, name)
+
+    def send(self, data: bytes) -> int:
+        self.calls.append("send")
+        return self._end.send(data)
+
+    def recv(self, most: int) -> bytes:
+        self.calls.append("recv")
+        return self._end.recv(most)
+
+
+def test_a_transfer_is_one_send_and_one_receive() -> None:
+    ours, theirs = socket.socketpair()
+    end = _Counting(ours)
+    wire = StreamWire(end, end, lambda: 0)
+    theirs.send(encode_answer(0, 0, b"x"))
+    end.calls.clear()
+    assert wire.transfer("bus", 1, b"") == (b"x", 0)
+    assert end.calls == ["send", "recv"]
+    wire.close()
+    theirs.close()
 
 
 def test_a_real_server_over_a_unix_socket_and_tcp(tmp_path: Path) -> None:

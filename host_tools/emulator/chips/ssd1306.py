@@ -20,7 +20,8 @@ HORIZONTAL, VERTICAL, PAGE = 0, 1, 2
 
 
 class OledChip:
-    """A controller with its panel. Wire kind "display": op 1 commands, op 2 data.
+    """A controller with its panel. Wire kind "display": op 1 commands, op 2 data,
+    op 3 any number of both in order.
 
     ``visible_from`` is the memory column behind the panel's left edge: 0 for
     SSD1306 modules, 2 for the usual SH1106 module (132 columns, 128 bonded).
@@ -72,6 +73,8 @@ class OledChip:
         """One transfer of the wire; busy time is that of I2C with 9 clocks a byte."""
         if self.mute:
             raise ChipError(f"{self.controller}: no acknowledge")
+        if op == 3:
+            return b"", self._many(payload)
         if op == 1:
             self.command_bytes += len(payload)
             for byte in payload:
@@ -83,6 +86,20 @@ class OledChip:
         else:
             raise ChipError(f"{self.controller}: no operation {op}")
         return b"", (len(payload) + 2) * 9 * 1_000_000 // self._bus_hz
+
+    def _many(self, payload: bytes) -> int:
+        """Pairs of commands and data; how long the bus is busy with them, in us."""
+        busy = 0
+        at = 0
+        while at < len(payload):
+            middle = at + 1 + payload[at]
+            end = middle + 2 + int.from_bytes(payload[middle : middle + 2], "big")
+            if end > len(payload):
+                raise ChipError(f"{self.controller}: a part is cut short at byte {at}")
+            busy += self.transfer(1, payload[at + 1 : middle])[1]
+            busy += self.transfer(2, payload[middle + 2 : end])[1]
+            at = end
+        return busy
 
     def _command(self, byte: int) -> None:
         if self._pending:
