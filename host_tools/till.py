@@ -5,10 +5,10 @@ does not pay for the emulator.
 """
 
 import importlib
+import importlib.metadata
 import sys
-from typing import Any
 
-from host_tools.errors import UserError
+from host_tools.command_line import guarded, run
 
 #: name: (module, one line of help). Each module has ``app`` (typer.Typer).
 COMMANDS = {
@@ -27,37 +27,37 @@ def usage() -> str:
     """The list of subcommands."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, (_, text) in sorted(COMMANDS.items())]
-    return "usage: till COMMAND ...\n\n" + "\n".join(lines)
+    head = "Usage: till COMMAND ...\n\nCommands:\n"
+    return head + "\n".join(lines) + "\n\ntill COMMAND --help tells more of each."
+
+
+def version() -> str:
+    """The project's version."""
+    try:
+        return importlib.metadata.version("opentill")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def main() -> None:
-    """Entry point; exits 2 for a usage error, 1 for a UserError."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help", "help"):
-        print(usage())
-        raise SystemExit(0 if len(sys.argv) > 1 else 2)
-    name = sys.argv[1]
-    if name not in COMMANDS:
-        print(f"till: no command {name!r}\n\n{usage()}", file=sys.stderr)
-        raise SystemExit(2)
-    module = importlib.import_module(COMMANDS[name][0])
-    sys.argv[1:] = sys.argv[2:]
-    import typer
-
-    # ClickException, wherever this typer keeps it (BadParameter -> UsageError -> it).
-    refusal: Any = typer.BadParameter.__mro__[2]
+    """Entry point; exit codes are those of ``host_tools.command_line``."""
     try:
-        code = module.app(prog_name=f"till {name}", standalone_mode=False)
-    except UserError as error:
-        print(f"till {name}: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except refusal as error:
-        text = " ".join(error.format_message().split())
-        if text:  # without one, the help has been shown already
-            print(f"till {name}: {text} (--help lists the options)", file=sys.stderr)
-        raise SystemExit(2) from None
-    except (typer.Abort, KeyboardInterrupt):
+        raise SystemExit(_main(sys.argv[1:]))
+    except KeyboardInterrupt:  # while a module is still being imported
         raise SystemExit(130) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _main(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help", "help", "--version"):
+        text = f"till {version()}" if name == "--version" else usage()
+        return guarded(lambda: print(text), "till", arguments)
+    if name not in COMMANDS:
+        said = f"till: no command {name!r}\n\n" if name else ""
+        print(f"{said}{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(COMMANDS[name][0])
+    return run(module.app, f"till {name}", arguments[1:])
 
 
 if __name__ == "__main__":

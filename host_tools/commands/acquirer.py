@@ -4,17 +4,23 @@ import asyncio
 import json
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+from host_tools.command_line import command_app
+
+app = command_app("An honest test bank, its terminals and its books.")
 
 State = Annotated[
     Path | None,
-    typer.Option(help="Folder of the bank's books and root; default under your data folder."),
+    typer.Option(
+        metavar="DIR", help="Folder of the bank's books and root; else in your data folder."
+    ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def _folder(state: Path | None) -> Path:
@@ -25,19 +31,32 @@ def _folder(state: Path | None) -> Path:
 
 @app.command()
 def run(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port for terminals; 0 takes a free one.", min=0, max=65535)
+        int,
+        typer.Option(metavar="N", help="Port for terminals; 0 takes a free one.", min=0, max=65535),
     ] = 8583,
     control_port: Annotated[
-        int, typer.Option(help="Port of the control API on loopback.", min=0, max=65535)
+        int,
+        typer.Option(
+            metavar="N", help="Port of the control API; 0 takes a free one.", min=0, max=65535
+        ),
     ] = 0,
     state: State = None,
-    by_amount: Annotated[bool, typer.Option(help="Let amounts choose rules.")] = True,
+    by_amount: Annotated[
+        bool, typer.Option(help="Let amounts choose how the bank misbehaves (docs/acquirer.md).")
+    ] = True,
     sign_declines: Annotated[bool, typer.Option(help="Put a MAC on declines.")] = True,
-    verbose: Annotated[bool, typer.Option(help="Log connections.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log connections.")] = False,
 ) -> None:
-    """Serve terminals until Ctrl-C."""
+    """Serve terminals until Ctrl-C.
+
+    \b
+    Example:
+      till acquirer run --port 0
+    """
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(message)s"
     )
@@ -75,32 +94,68 @@ async def _run(
 
 @app.command()
 def enrol(
-    serial: Annotated[str, typer.Option(help="The device's serial number.")],
-    out: Annotated[Path, typer.Option(help="Folder for bundle.cbor and factory.cbor.")],
-    host: Annotated[str, typer.Option(help="Where the terminal finds the bank.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The bank's port.", min=1, max=65535)] = 8583,
-    terminal_id: Annotated[str, typer.Option(help="Field 41; next free if not given.")] = "",
-    merchant_id: Annotated[str, typer.Option(help="Field 42.")] = "TESTMERCHANT001",
-    merchant_name: Annotated[str, typer.Option(help="On receipts.")] = "OpenTill Test Shop",
-    merchant_name_zh: Annotated[str, typer.Option(help="On receipts.")] = "开源测试商店",
+    serial: Annotated[str, typer.Option(metavar="TEXT", help="The device's serial number.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for bundle.cbor and factory.cbor.")
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the terminal finds the bank.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", help="The bank's port.", min=1, max=65535)
+    ] = 8583,
+    terminal_id: Annotated[
+        str, typer.Option(metavar="ID", help="Field 41, 8 characters; else the next free one.")
+    ] = "",
+    merchant_id: Annotated[
+        str, typer.Option(metavar="ID", help="Field 42, 15 characters.")
+    ] = "TESTMERCHANT001",
+    merchant_name: Annotated[
+        str, typer.Option(metavar="TEXT", help="English name on receipts.")
+    ] = "OpenTill Test Shop",
+    merchant_name_zh: Annotated[
+        str, typer.Option(metavar="TEXT", help="Chinese name on receipts.")
+    ] = "开源测试商店",
     language: Annotated[
-        list[str] | None, typer.Option(help="zh, en; the first is the default.")
+        list[str] | None,
+        typer.Option(metavar="CODE", help="zh or en; repeat it. The first is the default."),
     ] = None,
-    utc_offset: Annotated[int, typer.Option(help="Minutes.")] = 480,
-    largest_amount: Annotated[int, typer.Option(help="Minor units.")] = 10_000_000,
+    utc_offset: Annotated[
+        int, typer.Option(metavar="MINUTES", help="The shop's time zone, east of UTC.")
+    ] = 480,
+    largest_amount: Annotated[
+        int, typer.Option(metavar="N", help="Largest payment, in minor units.")
+    ] = 10_000_000,
     pin_bypass: Annotated[bool, typer.Option(help="Customers may pass over the PIN.")] = True,
-    supervisor_code: Annotated[str, typer.Option(help="4 to 12 digits.")] = "",
-    sign_in_code: Annotated[str, typer.Option(help="60.3: 001, 003 or 004.")] = "003",
-    mac_algorithm: Annotated[str, typer.Option(help="cup-ecb, x9.19 or x9.9.")] = "cup-ecb",
-    mac_length: Annotated[int, typer.Option(help="MAC key: 8 or 16 bytes.")] = 16,
-    profile: Annotated[str, typer.Option(help="Client key: ecdsa or rsa.")] = "ecdsa",
+    supervisor_code: Annotated[
+        str, typer.Option(metavar="DIGITS", help="4 to 12 digits; else chosen for you.")
+    ] = "",
+    sign_in_code: Annotated[
+        str, typer.Option(metavar="CODE", help="Field 60.3: 001, 003 or 004.")
+    ] = "003",
+    mac_algorithm: Annotated[
+        str, typer.Option(metavar="NAME", help="cup-ecb, x9.19 or x9.9.")
+    ] = "cup-ecb",
+    mac_length: Annotated[
+        int, typer.Option(metavar="N", help="Bytes of the MAC key: 8 or 16.")
+    ] = 16,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Client key: ecdsa or rsa.")
+    ] = "ecdsa",
     plain_key: Annotated[
         bool, typer.Option("--plain-key", help="Client key as DER, for MicroPython ports.")
     ] = False,
-    terminal_type: Annotated[str, typer.Option(help="9F35: 21 or 22.")] = "22",
+    terminal_type: Annotated[
+        str, typer.Option(metavar="CODE", help="Terminal type 9F35: 21 or 22.")
+    ] = "22",
     state: State = None,
 ) -> None:
-    """Make a terminal's test bundle and enter it in the bank's books."""
+    """Make a terminal's test bundle and enter it in the bank's books.
+
+    \b
+    Example:
+      till acquirer enrol --serial my-terminal --out my-terminal
+    """
     import secrets
 
     from host_tools.acquirer.enrol import Wishes
@@ -143,7 +198,7 @@ def enrol(
         (out / "bundle.cbor").write_bytes(made.bundle)
         (out / "factory.cbor").write_bytes(made.factory)
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error}") from error
+        raise UserError(f"{out} cannot be written: {error.strerror}") from error
     typer.echo(f"{serial} is terminal {made.terminal_id} of merchant {made.merchant_id} (TEST)")
     if not supervisor_code:
         typer.echo(f"supervisor code: {chosen} (chosen for you; shown only now)")
@@ -157,14 +212,13 @@ def _money(amount: int, currency: int) -> str:
 
 @app.command()
 def ledger(
-    terminal: Annotated[str | None, typer.Option(help="Only this terminal id.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    terminal: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only this terminal's transactions.")
+    ] = None,
+    as_json: Json = False,
     state: State = None,
 ) -> None:
-    """Show the transactions; exits 1 if the accounts do not agree with them."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Show the transactions; exit 1 if the accounts do not agree."""
     from host_tools.acquirer.place import Place
 
     place = Place.open(_folder(state), create=False)
@@ -179,9 +233,8 @@ def ledger(
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         columns = ("terminal", "batch", "STAN", "card", "amount", "39", "state", "RRN", "reason")
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(
+        cells = [
+            (
                 row["terminal_id"],
                 f"{row['batch']:06d}",
                 row["stan"],
@@ -192,7 +245,9 @@ def ledger(
                 row["rrn"],
                 row["reason"],
             )
-        Console().print(table)
+            for row in rows
+        ]
+        _print_table(columns, cells)
         typer.echo(f"{len(rows)} transactions, approved and standing: {total} minor units")
         for fault in faults:
             typer.echo(f"DISAGREES: {fault}")
@@ -201,14 +256,8 @@ def ledger(
 
 
 @app.command()
-def accounts(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    state: State = None,
-) -> None:
+def accounts(as_json: Json = False, state: State = None) -> None:
     """Show the cards' accounts."""
-    from rich.console import Console
-    from rich.table import Table
-
     from host_tools.acquirer.place import Place
     from host_tools.acquirer.rules import Rules
     from host_tools.emulator.deck import load
@@ -222,9 +271,9 @@ def accounts(
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table("card", "PAN", "expiry", "status", "balance", "PIN tries")
-    for row in rows:
-        table.add_row(
+    columns = ("card", "PAN", "expiry", "status", "balance", "PIN tries")
+    cells = [
+        (
             row["card"],
             row["pan"],
             row["expiry"],
@@ -232,4 +281,14 @@ def accounts(
             _money(row["balance"], row["currency"]),
             str(row["pin_tries"]),
         )
-    Console().print(table)
+        for row in rows
+    ]
+    _print_table(columns, cells)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows under their columns' names, each as wide as it must be: nothing is cut or wrapped."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())

@@ -9,15 +9,24 @@ from typing import Annotated
 import typer
 
 from host_tools import board_file
+from host_tools.command_line import command_app
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = command_app("Check and build board files.")
 
-_BoardArgument = Annotated[str, typer.Argument(help="a board's name, its folder, or a file")]
+_BoardArgument = Annotated[
+    str, typer.Argument(metavar="BOARD", help="A board's name, its folder, or its file.")
+]
 
 
 @app.command()
 def check(board: _BoardArgument = "") -> None:
-    """Check one board file, or every board."""
+    """Check one board file, or all of them if none is named.
+
+    \b
+    Examples:
+      till board check
+      till board check raspberry-pi
+    """
     names = [board] if board else sorted(p.parent.name for p in board_file.BOARDS.glob("*/*.toml"))
     problems: list[str] = []
     for name in names:
@@ -36,10 +45,17 @@ def check(board: _BoardArgument = "") -> None:
 @app.command()
 def build(
     board: _BoardArgument,
-    out: Annotated[Path, typer.Option(help="the module to write")],
-    serial: Annotated[str, typer.Option(help="serial number, instead of the board file's")] = "",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The module to write.")],
+    serial: Annotated[
+        str, typer.Option(metavar="TEXT", help="Serial number, instead of the board file's.")
+    ] = "",
 ) -> None:
-    """Compile a board file into the module of literals that the firmware reads."""
+    """Compile a board file into the module that the firmware reads.
+
+    \b
+    Example:
+      till board build virtual --out board.py
+    """
     data = board_file.read(board_file.find(board))
     if serial and not (len(serial) <= 20 and serial.isascii() and serial.isprintable()):
         raise board_file.BoardFileError("--serial: must be 1 to 20 printable ASCII characters")

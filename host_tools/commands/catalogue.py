@@ -2,14 +2,15 @@
 
 import typer
 
+from host_tools.command_line import command_app
 from host_tools.errors import UserError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app = command_app("Compile language catalogues and fonts.")
 
 
 @app.command()
 def build() -> None:
-    """Compile firmware/text/locale/*.po into the tables that the terminal reads."""
+    """Compile the catalogues into the tables that the terminal reads."""
     from host_tools import catalogue_build
 
     for language, count in catalogue_build.build_all().items():
@@ -18,7 +19,7 @@ def build() -> None:
 
 @app.command()
 def check() -> None:
-    """Check keys, fields and glyphs of every catalogue, and that the tables are up to date."""
+    """Check keys, fields and glyphs, and that the tables are up to date."""
     from host_tools import catalogue_build
 
     faults = catalogue_build.check()
@@ -31,7 +32,7 @@ def check() -> None:
 
 @app.command()
 def fonts() -> None:
-    """Make the font files and the GB18030 map again from Debian's packages."""
+    """Make font files and the GB18030 map from Debian's packages."""
     from host_tools import fonts_build
 
     for name, size in fonts_build.build_all().items():

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from host_tools.command_line import command_app
 from host_tools.errors import UserError
 
 if TYPE_CHECKING:
     from host_tools.emulator.machine import Machine
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = command_app("Take one chip sale and show every part of it.")
 
 AMOUNT = "1234"
 END = ("question", "result", "message", "idle")
@@ -26,11 +27,26 @@ PAPER_MARGIN = 16
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo-out"),
-    language: Annotated[str, typer.Option(help="The terminal's language: en or zh.")] = "en",
-    card: Annotated[str, typer.Option(help="Card of the deck.")] = "approve",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pictures.")] = Path(
+        "demo-out"
+    ),
+    language: Annotated[
+        str, typer.Option(metavar="CODE", help="The terminal's language: en or zh.")
+    ] = "en",
+    card: Annotated[
+        str, typer.Option(metavar="NAME", help="Card of the deck (docs/deck.md).")
+    ] = "approve",
 ) -> None:
-    """Take one chip sale and show every part of it."""
+    """Take one chip sale and show every part of it.
+
+    Prints each screen, each message and the receipt, and leaves the screens and
+    the receipt as PNG files. Exits 1 if the sale was not approved or the bank's
+    ledger disagrees.
+
+    \b
+    Example:
+      till demo --card offline-pin --language zh
+    """
     if language not in ("en", "zh"):
         raise UserError(f"no language {language!r}; known: en, zh")
     try:

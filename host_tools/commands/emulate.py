@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
+from host_tools.command_line import command_app
 from host_tools.errors import UserError
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = command_app("Start the virtual handheld.")
 
 STATES = ("fresh", "ready", "signed-in", "reversal-owed", "paper-out", "clock-skewed")
 FIRST_PORT = 8370
@@ -31,22 +32,35 @@ MAX_FRAME = 65_536
 Port = Annotated[
     int,
     typer.Option(
-        help="Port of the page; another is taken if it is in use. 0: any.", min=0, max=65_535
+        metavar="N",
+        help="Port of the page; another is taken if it is in use. 0: any.",
+        min=0,
+        max=65_535,
     ),
 ]
-State = Annotated[str, typer.Option(help="Start in this state: " + ", ".join(STATES) + ".")]
+State = Annotated[
+    str, typer.Option(metavar="NAME", help="Start in this state: " + ", ".join(STATES) + ".")
+]
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder that keeps terminal, bank and cards between runs; a temporary one if empty."
+        metavar="DIR",
+        help="Folder that keeps terminal, bank and cards between runs; else a temporary one.",
     ),
 ]
-Board = Annotated[str, typer.Option(help="Board to emulate.")]
-Language = Annotated[str, typer.Option(help="First language of a new terminal: en or zh.")]
-Seed = Annotated[int, typer.Option(help="Seed of the chips' randomness; -1: the system's.")]
+Board = Annotated[str, typer.Option(metavar="NAME", help="Board to emulate.")]
+Language = Annotated[
+    str, typer.Option(metavar="CODE", help="First language of a new terminal: en or zh.")
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", help="Seed of the chips' randomness; -1: the system's.")
+]
 Command = Annotated[
     str | None,
-    typer.Option(help="Run this program against the emulator (OPENTILL_URL); exit as it does."),
+    typer.Option(
+        metavar="CMD",
+        help="Run this program with the page's address in OPENTILL_URL, and exit as it does.",
+    ),
 ]
 
 
@@ -74,7 +88,14 @@ def emulate(
     command: Command = None,
     seed: Seed = -1,
 ) -> None:
-    """Start the virtual handheld."""
+    """Start the virtual handheld with its bank, and serve its page.
+
+    \b
+    Examples:
+      till emulate
+      till emulate --state reversal-owed --data my-terminal
+      till emulate --state signed-in --command "python3 docs/examples/pay.py"
+    """
     if state not in STATES:
         raise UserError(f"no state {state!r}; known: {', '.join(STATES)}")
     if language not in ("en", "zh"):

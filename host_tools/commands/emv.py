@@ -7,18 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
+from host_tools.command_line import Misuse, command_app
 from host_tools.emv_input import InputError, load, parse, standard_lines
 
-app = typer.Typer(
-    help="Replay card sessions, check offline data authentication.", no_args_is_help=True
-)
+app = command_app("Replay card sessions, check offline data authentication.")
 
 _File = Annotated[
-    Path | None, typer.Argument(help="JSON file, - for standard input (docs/emv-replay.md)")
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help="JSON, described in docs/emv-replay.md; - reads standard input."
+    ),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="one JSON object, errors included")]
+_Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, for programs; errors too.")
+]
 _Lines = Annotated[
-    bool, typer.Option("--lines", help="one file a line of standard input, one JSON object a line")
+    bool,
+    typer.Option("--lines", help="Take one JSON file a line of standard input, print one each."),
 ]
 
 
@@ -44,11 +49,11 @@ def _run(
 ) -> None:
     if lines:
         if file is not None:
-            raise typer.BadParameter("--lines reads standard input; give no file")
+            raise Misuse("--lines reads standard input; give no file")
         _run_lines(work)
         return
     if file is None:
-        raise typer.BadParameter("give a file, or - for standard input")
+        raise Misuse("give a file, or - to read standard input")
     try:
         result = work(load(file))
     except InputError as error:
@@ -63,7 +68,13 @@ def _run(
 
 @app.command()
 def replay(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> None:
-    """Run the contact kernel against a recorded session."""
+    """Run the contact kernel against a recorded session.
+
+    \b
+    Examples:
+      till emv replay docs/examples/recording.json
+      till emv replay --lines < sessions.jsonl
+    """
     from host_tools.emv_replay import replay as work
 
     _run(file, as_json, lines, work, _show_replay)
@@ -71,7 +82,12 @@ def replay(file: _File = None, as_json: _Json = False, lines: _Lines = False) ->
 
 @app.command()
 def oda(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> None:
-    """Check certificates and signatures of offline data authentication."""
+    """Check certificates and signatures of offline data authentication.
+
+    \b
+    Example:
+      till emv oda docs/examples/oda.json
+    """
     from host_tools.emv_oda import check
 
     _run(file, as_json, lines, check, _show_oda)
@@ -143,7 +159,7 @@ def _show_replay(result: dict[str, Any]) -> str:
 
 
 def _show_oda(result: dict[str, Any]) -> str:
-    from host_tools.decoders.common import mask_pan
+    from host_tools.decoders.common import mask_pan, readable
 
     lines = []
     for step, verdict in result.items():
@@ -152,7 +168,7 @@ def _show_oda(result: dict[str, Any]) -> str:
         else:
             lines.append(f"{step}: not valid: {verdict['reason']}")
         lines.extend(
-            f"    {name}: {mask_pan(value) if name == 'pan' else value}"
+            f"    {name}: {mask_pan(value) if name == 'pan' else readable(value)}"
             for name, value in verdict.items()
             if name not in ("valid", "reason")
         )

@@ -4,19 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
+from host_tools.command_line import command_app
 from host_tools.decoders import run
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Encode ISO 8583. A bad input exits 1 and says where.",
-)
+app = command_app("Encode ISO 8583.")
 
 
 @app.callback()
 def encode() -> None:
-    """Encode ISO 8583."""
+    """Encode ISO 8583. A bad input exits 1 and says where."""
 
 
 @app.command("8583")
@@ -24,24 +20,37 @@ def iso8583(
     text: Annotated[
         str | None,
         typer.Argument(
-            help="JSON as `till decode 8583 --json --unmask` gives it; - for standard input"
+            metavar="JSON",
+            help="As till decode 8583 --json --unmask prints it; - reads standard input.",
         ),
     ] = None,
-    dialect: Annotated[str, typer.Option(help="message dialect")] = "unionpay",
-    body: Annotated[bool, typer.Option("--body", help="the message alone, from its MTI")] = False,
-    json: Annotated[bool, typer.Option("--json", help='{"hex": "..."}, for machines')] = False,
+    dialect: Annotated[str, typer.Option(metavar="NAME", help="Message dialect.")] = "unionpay",
+    body: Annotated[
+        bool, typer.Option("--body", help="Make the message alone, from its MTI on.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help='Print {"hex": "..."}, for programs.')
+    ] = False,
     lines: Annotated[
-        bool, typer.Option("--lines", help="one JSON object a line in, one a line out")
+        bool,
+        typer.Option(
+            "--lines", help="Take one JSON object a line of standard input, print one each."
+        ),
     ] = False,
 ) -> None:
-    """A frame in hexadecimal, from JSON."""
+    """Make an ISO 8583 frame, in hexadecimal, from JSON.
+
+    \b
+    Examples:
+      till encode 8583 '{"mti": "0800", "fields": {"11": "000001"}}'
+      till encode 8583 --lines < messages.jsonl
+    """
     import json as parser
 
     from host_tools.decoders import iso8583 as decoder
     from host_tools.decoders.common import BadInput, check_size
 
     def convert(data: str) -> dict[str, Any]:
-        decoder.check_dialect(dialect)
         check_size(data)
         try:
             document = parser.loads(data)
@@ -53,4 +62,5 @@ def iso8583(
             raise BadInput(f"not JSON: {error}", 0) from None
         return {"hex": decoder.encode(document, body).hex().upper()}
 
+    decoder.check_dialect(dialect)
     run.run(text, convert, lambda result: [result["hex"]], json, lines)

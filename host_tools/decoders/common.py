@@ -73,6 +73,11 @@ def mask_object(tag: int, value: bytes) -> str | None:
     return None
 
 
+def readable(value: object) -> str:
+    """A value of a result for people: yes and no for true and false."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 def luhn(pan: str) -> bool:
     """Check digit of ISO/IEC 7812-1, Annex B."""
     total = 0

@@ -8,6 +8,7 @@ from firmware.payment.emv import tlv as ber
 from firmware.payment.host import subfields, unionpay
 from firmware.payment.host.frame import PREFIX_BYTES, Frame, decode_frame, encode_frame
 from firmware.payment.host.iso8583 import Codec, Dialect, Field, Iso8583Error, Message
+from host_tools.command_line import Misuse
 from host_tools.decoders import tlv
 from host_tools.decoders.common import BadInput, mask_pan, mask_track, parse_hex
 
@@ -68,9 +69,9 @@ def _codec(left_23: bool) -> Codec:
 
 
 def check_dialect(name: str) -> None:
-    """BadInput names the dialects that there are."""
+    """Misuse names the dialects that there are."""
     if name not in DIALECTS:
-        raise BadInput(f"no dialect {name!a}; there is {', '.join(DIALECTS)}")
+        raise Misuse(f"--dialect: there is no {name!a}, only {', '.join(DIALECTS)}")
 
 
 def _bad(error: Iso8583Error) -> BadInput:

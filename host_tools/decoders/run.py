@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from host_tools.command_line import Misuse
 from host_tools.decoders.common import MAX_INPUT, BadInput
 
 Decode = Callable[[str], Any]
@@ -19,11 +20,18 @@ def _dump(document: Any) -> str:
 
 
 def one(text: str | None, decode: Decode, render: Render, as_json: bool) -> None:
-    """Decode ``text`` ("-" or None: all of standard input); exit 1 if it is bad."""
+    """Decode ``text``, or all of standard input ("-" or None); exit 1 if it is bad.
+
+    Misuse when there is neither.
+    """
     try:
+        if text is None and sys.stdin.isatty():
+            raise Misuse("give the input, or - to read standard input")
         if text is None or text == "-":
             raw = sys.stdin.buffer.read(MAX_INPUT + 1)
-            text = _ascii(raw)
+            if text is None and not raw.strip():
+                raise Misuse("give the input; standard input is empty")
+            text = _text(raw)
         result = decode(text)
     except BadInput as error:
         if as_json:
@@ -48,11 +56,12 @@ def _showable(line: str) -> bool:
     return line.isprintable()
 
 
-def _ascii(raw: bytes) -> str:
+def _text(raw: bytes) -> str:
+    """UTF-8, with or without a byte order mark."""
     try:
-        return raw.decode("ascii")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput("not ASCII", error.start) from None
+        raise BadInput("not UTF-8", error.start) from None
 
 
 def lines(decode: Decode) -> None:
@@ -67,25 +76,17 @@ def lines(decode: Decode) -> None:
                 while raw and not raw.endswith(b"\n"):
                     raw = stream.readline(MAX_INPUT)
                 raise BadInput(f"longer than {MAX_INPUT} characters", MAX_INPUT)
-            document = decode(_ascii(raw.rstrip(b"\r\n")))
+            document = decode(_text(raw.rstrip(b"\r\n")))
         except BadInput as error:
             document = error.as_json()
         print(_dump(document), flush=True)
 
 
 def run(text: str | None, decode: Decode, render: Render, as_json: bool, from_lines: bool) -> None:
-    """What every ``till decode`` command does. Usage error when nothing is given."""
-    try:
-        if from_lines:
-            if text is not None:
-                raise typer.BadParameter("--lines reads standard input; give no input")
-            lines(decode)
-            return
-        if text is None and sys.stdin.isatty():
-            raise typer.BadParameter("give the input, or - for standard input")
+    """What every ``till decode`` command does. Misuse when nothing is given."""
+    if not from_lines:
         one(text, decode, render, as_json)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader went away (head, less): nothing is left to say.
-        sys.stdout = None  # or the interpreter flushes it at exit
-        raise typer.Exit(0) from None
+    elif text is None:
+        lines(decode)
+    else:
+        raise Misuse("--lines reads standard input; give no input")

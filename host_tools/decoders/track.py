@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from host_tools.decoders.common import BadInput, check_size, luhn, mask_pan, parse_hex
+from host_tools.decoders.common import BadInput, check_size, luhn, mask_pan, parse_hex, readable
 
 #: Longest tracks with sentinels: 79 and 40 characters.
 _MOST = 80
@@ -112,4 +112,4 @@ def _second(track: str, mask: bool) -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> list[str]:
     """Readable lines."""
-    return [f"{name.replace('_', ' ')}: {value}" for name, value in result.items()]
+    return [f"{name.replace('_', ' ')}: {readable(value)}" for name, value in result.items()]

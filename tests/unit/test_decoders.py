@@ -157,9 +157,11 @@ def test_bad_inputs_exit_1_with_their_place(command: str, text: str, offset: int
 
 
 def test_unknown_dialect() -> None:
-    result = call("8583", "--dialect", "klingon", "--json", "00")
-    assert result.exit_code == 1
-    assert "unionpay" in json.loads(result.output)["error"]
+    for app in (decode_command.app, encode_command.app):
+        for options in ((), ("--json",), ("--lines",)):
+            result = call("8583", "--dialect", "klingon", *options, app=app)
+            assert result.exit_code == 2
+            assert "only unionpay" in " ".join(result.stderr.split())
 
 
 def test_tlv() -> None:
@@ -288,7 +290,29 @@ def test_lines_run_on_after_errors() -> None:
 def test_standard_input_and_usage() -> None:
     assert call("tvr", "-", stdin=b"0000000000\n").exit_code == 0
     assert call("tvr", "--lines", "0000000000").exit_code == 2
+    assert call("tvr", stdin=b"\xef\xbb\xbf0000000000\r\n").exit_code == 0
+    assert call("tvr").exit_code == 2
+    assert call("tvr", "-").exit_code == 1
     assert call("nothing").exit_code == 2
+
+
+def test_lines_take_what_editors_and_other_systems_write() -> None:
+    stdin = b"\xef\xbb\xbf0000048000\r\n00\x00000000\r\n0000000000"
+    result = call("tvr", "--lines", stdin=stdin)
+    documents = [json.loads(line) for line in result.output.splitlines()]
+    assert [document.get("value") for document in documents] == ["0000048000", None, "0000000000"]
+    assert documents[1] == {"error": r"'\x00' is not a hexadecimal digit", "offset": 2}
+    text = '{"mti": "0210", "fields": {"63": "CUP\u00d6\u00d0"}}'
+    plain = call("8583", stdin=text.encode(), app=encode_command.app)
+    escaped = call("8583", text.encode("ascii", "backslashreplace").decode().replace("x", "u00"),
+                   app=encode_command.app)  # fmt: skip
+    assert plain.exit_code == 0 and plain.output == escaped.output
+
+
+def test_readable_output_says_yes_and_no() -> None:
+    shown = call("track", ";4111111111111112=25122011234?").output
+    assert "luhn: no" in shown and "chip: yes" in shown
+    assert json.loads(call("track", "--json", ";4111111111111112=25122011234?").output)["chip"]
 
 
 def test_national_text_is_read() -> None:
@@ -350,7 +374,7 @@ def test_key_block_and_rows() -> None:
     ],
 )
 def test_bad_documents_are_refused(document: str) -> None:
-    result = call("8583", "--json", stdin=document.encode(), app=encode_command.app)
+    result = call("8583", "--json", "-", stdin=document.encode(), app=encode_command.app)
     assert result.exit_code == 1
     assert json.loads(result.output)["error"]
 
