@@ -20,6 +20,7 @@ import subprocess
 from pathlib import Path
 
 from host_tools.errors import UserError
+from host_tools.fonts_glyphs import own_glyphs
 from host_tools.pcf import PcfFont, PcfGlyph
 
 DATA = Path(__file__).resolve().parent.parent / "firmware" / "text" / "data"
@@ -34,7 +35,9 @@ LATIN = {
 }
 HAN = {"han16": ("guob16", 16, 16, 14)}
 
-#: What a Latin font keeps: ASCII, Latin-1, Latin Extended-A, and these.
+#: Parts of ISO 8859 that a card's names may be written in (payment/emv/code_tables.py).
+PARTS = (1, 2, 3, 4, 5, 7, 9, 10)
+#: What a Latin font keeps: ASCII, Latin-1, Latin Extended-A, those parts, and these.
 _EXTRA = "–—‘’“”„•…‹›€₩₽₹←↑→↓■□▲▼▶◀●○"
 
 
@@ -65,7 +68,10 @@ def fetch(cache: Path) -> Path:
 
 def latin_code_points() -> list[int]:
     """Code points that a Latin font keeps where its source has them."""
-    return sorted({*range(0x20, 0x7F), *range(0xA0, 0x180), *map(ord, _EXTRA)})
+    upper = bytes(range(0xA0, 0x100))
+    alphabets = [upper.decode(f"iso8859-{part}", "ignore") for part in PARTS]
+    others = [ord(char) for char in "".join([_EXTRA, *alphabets])]
+    return sorted({*range(0x20, 0x7F), *range(0xA0, 0x180), *others})
 
 
 def han_code_points(font: PcfFont) -> dict[int, int]:
@@ -126,6 +132,7 @@ def build_font(folder: Path, name: str) -> bytes:
         glyph = font.glyph(code)
         if glyph is not None:
             glyphs[point] = pack_glyph(glyph, width, height, baseline)
+    glyphs.update(own_glyphs(name, width, height))
     return pack_font(glyphs, width, height, baseline)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Row = list[tuple[Element, str]]
 
 #: (steps of smaller type, optional nodes left out up to).
-_TRIES = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 2), (1, 3), (2, 3))
+_TRIES = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (0, 2), (1, 2), (2, 2), (1, 3), (2, 3))
 
 
 class Drawing:
@@ -56,12 +56,15 @@ class _Fold:
 
     def screen(self, screen: tree.Screen) -> "list[str]":
         """Draw everything; give the names of what did not fit."""
-        places: "dict[str, list[tree.Node]]" = {"status": [], "title": [], "body": [], "foot": []}
+        places: "dict[str, list[tree.Node]]" = {
+            place: [] for place in ("status", "title", "banner", "body", "foot")
+        }
         for node in screen.nodes:
             if not self.style.skips(node):
                 places[node.place].append(node)
         top = self._strip(places["status"], 0)
-        top = self._title(places["title"], top)
+        top = self._title(places["title"], top, False)
+        top = self._title(places["banner"], top, True)
         foot = self._rows(places["foot"])
         foot_height = sum(_height(row) for row, _ in foot)
         bottom = self.canvas.height - foot_height
@@ -75,6 +78,8 @@ class _Fold:
     def _elements(self, node: tree.Node) -> "list[Element]":
         """The lines of a node that has a height of its own."""
         width = self.canvas.width
+        if isinstance(node, tree.Hint):
+            return [parts.hint(node, self.texts, self.style)]
         if isinstance(node, tree.Text):
             lines = parts.text(node, self.texts, width, self.style)
             if any(line[0] > width for line in lines):
@@ -141,22 +146,29 @@ class _Fold:
         self._paint_row(row, top)
         return top + _height(row)
 
-    def _title(self, nodes: "list[tree.Node]", top: int) -> int:
-        """An inverse bar with one line; further nodes share it."""
+    def _title(self, nodes: "list[tree.Node]", top: int, bar: bool) -> int:
+        """One line that all nodes share: an inverse bar, or words and a rule behind them."""
         if not nodes:
             return top
+        s = self.style.scale
         row: "Row" = []
-        used = 2 * self.style.scale
+        left, right = s, self.canvas.width - s
         for node in nodes:
             for element in self._elements(node)[:1]:
                 row.append((element, node.align))
-                used += element[0] + 2
+                if node.align == "right":
+                    right -= element[0] + 2
+                else:
+                    left += element[0] + 2
         height = _height(row)
-        if used > self.canvas.width:
+        if left - 2 > right:
             self.overflow.append(nodes[-1].name)
-        self.canvas.fill(0, top, self.canvas.width, height)
-        self._paint_row(row, top, False, self.style.scale)
-        return top + height + (1 if height < 16 * self.style.scale else 0)
+        if bar:
+            self.canvas.fill(0, top, self.canvas.width, height)
+        elif right - left > 12 * s:
+            self.canvas.fill(left + 2 * s, top + height // 2, right - left - 3 * s, s)
+        self._paint_row(row, top, not bar, s)
+        return top + height + (1 if height < 16 * s else 0)
 
     def _body(self, nodes: "list[tree.Node]", top: int, bottom: int) -> None:
         """The lines between ``top`` and ``bottom``, spread a little and centred."""

@@ -1,7 +1,8 @@
-"""Small pictures, 16 by 16, as rows of bits (the leftmost pixel is bit 15)."""
+"""Small pictures as rows of bits: 16 by 16, and 9 by 9 for keys (the left pixel is the top bit)."""
 
-WIDTH = 16
-HEIGHT = 16
+#: Sides of a picture and of a key's picture, in pixels.
+SIDE = 16
+KEY = 9
 
 _ROWS = {
     # a tick
@@ -34,6 +35,10 @@ _ROWS = {
         0xFFFF, 0x8001, 0xFFFF, 0x0000, 0x3FFC, 0x2004, 0x2F04, 0x2904,
         0x2F04, 0x3FFC, 0x0000, 0x0180, 0x0180, 0x07E0, 0x03C0, 0x0180,
     ),
+    # keys: a cap with a cross, with a ring, with three lines
+    "cancel": (0x0FE, 0x1FF, 0x1BB, 0x1D7, 0x1EF, 0x1D7, 0x1BB, 0x1FF, 0x0FE),
+    "enter": (0x0FE, 0x1FF, 0x1C7, 0x1BB, 0x1BB, 0x1BB, 0x1C7, 0x1FF, 0x0FE),
+    "menu": (0x0FE, 0x1FF, 0x183, 0x1FF, 0x183, 0x1FF, 0x183, 0x1FF, 0x0FE),
 }  # fmt: skip
 
 _strips: "dict[str, bytes]" = {}
@@ -43,10 +48,12 @@ def strips(name: str) -> bytes:
     """The picture ``name`` as strips of eight rows (the canvas's order)."""
     found = _strips.get(name)
     if found is None:
-        out = bytearray(32)
-        for y, row in enumerate(_ROWS[name]):
-            for x in range(WIDTH):
-                if row & 0x8000 >> x:
-                    out[(y >> 3) * WIDTH + x] |= 1 << (y & 7)
+        rows = _ROWS[name]
+        side = len(rows)
+        out = bytearray(side * ((side + 7) // 8))
+        for y, row in enumerate(rows):
+            for x in range(side):
+                if row & 1 << (side - 1 - x):
+                    out[(y >> 3) * side + x] |= 1 << (y & 7)
         found = _strips[name] = bytes(out)
     return found

@@ -53,15 +53,15 @@ class Style:
 def line(words: str, of: Face, inverse: bool = False) -> "Element":
     """One line of type."""
     width, height = of.width(words), of.metrics(words)[0]
+    if not inverse:
+        return width, height, lambda canvas, x, y, on: of.draw(canvas, x, y, words, on)
+    edge = of.scale
 
     def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
-        if inverse:
-            canvas.fill(x, y, width + 2, height, on)
-            of.draw(canvas, x + 1, y, words, not on)
-        else:
-            of.draw(canvas, x, y, words, on)
+        canvas.fill(x, y, width + 4 * edge, height + 2 * edge, on)
+        of.draw(canvas, x + 2 * edge, y + edge, words, not on)
 
-    return width + (2 if inverse else 0), height, paint
+    return width + 4 * edge, height + 2 * edge, paint
 
 
 def text(node: tree.Text, texts: "Texts", width: int, style: Style) -> "list[Element]":
@@ -76,10 +76,42 @@ def text(node: tree.Text, texts: "Texts", width: int, style: Style) -> "list[Ele
             size -= 1
             chosen = face(size, style.scale)
         return [line(words, chosen, node.inverse)]
-    while size > node.least and _cuts_a_word(words, chosen, width):
+    set_in = chosen.wrap(words, width)
+    most = 1 if style.shrink > 1 and node.most else node.most
+    while size > node.least and (
+        _cuts_a_word(words, chosen, width) or (most and len(set_in) > most)
+    ):
         size -= 1
         chosen = face(size, style.scale)
-    return [line(part, chosen, node.inverse) for part in chosen.wrap(words, width)]
+        set_in = chosen.wrap(words, width)
+    if most and len(set_in) > most:
+        set_in = set_in[:most]
+        set_in[-1] = _shortened(set_in[-1], chosen, width)
+    return [line(part, chosen, node.inverse) for part in set_in]
+
+
+def _shortened(words: str, of: Face, width: int) -> str:
+    """``words`` and "…" in one line: whole characters go until it fits."""
+    while words and of.width(words + "…") > width:
+        words = words[:-1]
+    return words.rstrip(" ") + "…"
+
+
+def hint(node: tree.Hint, texts: "Texts", style: Style) -> "Element":
+    """A key's picture with what the key does beside it."""
+    s = style.scale
+    words = "" if node.bare else node.resolve(texts)
+    of = face(tree.SMALL, s)
+    picture = scaled(icons.strips(node.button), icons.KEY, icons.KEY, s)
+    side = icons.KEY * s
+    height = max(of.metrics(words)[0], side)
+    gap = 2 * s if words else 0
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        canvas.blit(x, y + (height - side) // 2, side, side, picture, on)
+        of.draw(canvas, x + side + gap, y, words, on)
+
+    return side + gap + of.width(words), height, paint
 
 
 def _cuts_a_word(words: str, of: Face, width: int) -> bool:
@@ -163,9 +195,10 @@ def progress(node: tree.Progress, style: Style, width: int) -> "Element":
 def icon(node: tree.Icon, style: Style) -> "Element":
     """A picture, enlarged with the panel."""
     s = style.scale
-    picture = scaled(icons.strips(node.picture), icons.WIDTH, icons.HEIGHT, s)
+    side = icons.SIDE * s
+    picture = scaled(icons.strips(node.picture), icons.SIDE, icons.SIDE, s)
 
     def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
-        canvas.blit(x, y, icons.WIDTH * s, icons.HEIGHT * s, picture, on)
+        canvas.blit(x, y, side, side, picture, on)
 
-    return icons.WIDTH * s, icons.HEIGHT * s, paint
+    return side, side, paint

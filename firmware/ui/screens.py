@@ -14,6 +14,7 @@ from firmware.ui.tree import (
     Amount,
     Battery,
     Dots,
+    Hint,
     Icon,
     Lines,
     Menu,
@@ -45,22 +46,19 @@ _CHARGED = {
 }
 
 
-def _title(key: str, fields: "dict[str, Any] | None" = None) -> Text:
-    return Text("title", key, fields, place="title", align="left", single=True)
+def _title(key: str, optional: int = 0) -> Text:
+    return Text("title", key, place="title", align="left", single=True, optional=optional)
 
 
 def _foot(left: str, right: str) -> "list[Node]":
     """Key hints: what Cancel does on the left, what Enter does on the right."""
     nodes: "list[Node]" = []
     if left:
-        nodes.append(Text("hint_cancel", left, size=SMALL, place="foot", align="left", optional=2))
+        nodes.append(Hint("hint_cancel", "cancel", left, optional=3))
     if right:
         nodes.append(
-            Text(
-                "hint_enter", right, size=SMALL, place="foot", align="right",
-                beside=bool(left), optional=2,
-            )
-        )  # fmt: skip
+            Hint("hint_enter", "enter", right, align="right", beside=bool(left), optional=3)
+        )
     return nodes
 
 
@@ -96,45 +94,54 @@ def idle(
     notices: "list[str] | None" = None,
     test: bool = False,
     emulated: bool = False,
+    fields: "dict[str, Any] | None" = None,
 ) -> Screen:
-    """Waiting for the merchant. ``notices``: text keys, the gravest first."""
+    """Waiting for the merchant. ``notices``: text keys, the gravest first;
+    ``fields`` are the first one's."""
     nodes: "list[Node]" = [Signal("signal", bars)]
-    if test or emulated:
+    told = notices or []
+    if len(told) > 1:
+        nodes.append(
+            Text(
+                "more", "idle.more", {"count": len(told) - 1}, size=SMALL, single=True,
+                inverse=True, place="status", align="left",
+            )
+        )  # fmt: skip
+    nodes.append(Battery("battery", percent, mains))
+    nodes.append(Text("clock", text=clock, size=SMALL, place="status", align="right"))
+    if shop:
+        nodes.append(Text("shop", text=shop, most=2, optional=1 if told else 0))
+    if not told:
+        nodes.append(Text("prompt", "idle.prompt", size=NORMAL))
+    else:
+        nodes.append(Text("notice", told[0], fields, size=NORMAL))
+        nodes.append(Text("notice_do", told[0] + ".do", size=SMALL, maybe=True, optional=2))
+    marked = test or emulated
+    if marked:
         mark = "idle.mark.both" if test and emulated else "idle.mark.test"
         if not test:
             mark = "idle.mark.emulated"
         nodes.append(
-            Text("mark", mark, size=SMALL, inverse=True, single=True, place="status", align="left")
+            Text("mark", mark, size=SMALL, inverse=True, single=True, place="foot", align="left")
         )
-    nodes.append(Battery("battery", percent, mains))
-    nodes.append(Text("clock", text=clock, size=SMALL, least=TINY, place="status", align="right"))
-    told = notices or []
-    if shop:
-        nodes.append(Text("shop", text=shop, least=TINY, optional=1 if told else 0))
-    if not told:
-        nodes.append(Text("prompt", "idle.prompt", size=NORMAL))
-        nodes.append(Text("hint", "idle.hint", size=SMALL, optional=1))
-    else:
-        nodes.append(Text("notice", told[0], size=NORMAL))
-        nodes.append(Text("notice_do", told[0] + ".do", size=SMALL, maybe=True, optional=2))
-        if len(told) > 1:
-            nodes.append(
-                Text(
-                    "more", "idle.more", {"count": len(told) - 1}, size=SMALL,
-                    place="foot", align="right", optional=1,
-                )
-            )  # fmt: skip
+    nodes.append(Hint("hint", "menu", "hint.menu", align="right", beside=marked, optional=3))
     return Screen("idle", nodes)
 
 
 def amount(text: str, currency: str = "", note_key: str = "") -> Screen:
     """Amount entry: ``text`` as it stands so far; ``note_key``: why a key was refused."""
-    nodes: "list[Node]" = [_title("sale.title")]
+    nodes: "list[Node]" = [_title("sale.title", 2)]
     if currency:
         nodes.append(
-            Text("currency", text=currency, place="title", align="right", single=True, size=SMALL)
-        )
-    nodes.append(Text("prompt", note_key or "sale.amount.prompt", size=SMALL))
+            Text(
+                "currency", text=currency, size=SMALL, single=True,
+                place="title", align="right", optional=2,
+            )
+        )  # fmt: skip
+    if note_key:
+        nodes.append(Text("prompt", note_key, size=SMALL))
+    else:
+        nodes.append(Text("prompt", "sale.amount.prompt", size=SMALL, optional=1))
     nodes.append(Amount("amount", text, GIANT))
     return Screen("amount", nodes + _foot("hint.cancel", "hint.ok"))
 
@@ -142,7 +149,7 @@ def amount(text: str, currency: str = "", note_key: str = "") -> Screen:
 def confirm_amount(amount_text: str) -> Screen:
     """The customer agrees to the amount."""
     nodes: "list[Node]" = [
-        _title("sale.confirm.title"),
+        _title("sale.confirm.title", 1),
         Text("prompt", "sale.confirm.prompt", size=SMALL),
         Amount("amount", amount_text, HUGE),
     ]
@@ -234,10 +241,11 @@ def result(
     if kind == "approved":
         return _approved(key, given, amount_text)
     nodes: "list[Node]" = [
-        Text("result", "result." + kind, place="title", align="left", single=True)
+        Text("result", "result." + kind, place="banner", align="left", single=True),
+        Hint("hint_enter", "enter", "hint.ok", bare=True, place="banner", align="right"),
     ]
     if code:
-        nodes.append(Text("code", text=code, place="title", align="right", single=True))
+        nodes.append(Text("code", text=code, place="banner", align="right", single=True))
     from_host = key[:5] == "host."
     if key:
         nodes.append(Text("reason", key, given, fallback="host.other" if from_host else ""))
@@ -308,7 +316,7 @@ def remove_card(kind: str = "", amount_text: str = "") -> Screen:
     nodes: "list[Node]" = []
     if kind:
         nodes.append(
-            Text("result", "result." + kind, place="title", align="left", single=True, least=TINY)
+            Text("result", "result." + kind, place="banner", align="left", single=True, least=TINY)
         )
     if amount_text:
         nodes.append(Amount("amount", amount_text, NORMAL, optional=1))

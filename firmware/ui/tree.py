@@ -20,7 +20,8 @@ TINY, SMALL, NORMAL, BIG, HUGE, GIANT = range(6)
 class Node:
     """One named part of a screen.
 
-    ``place``: "status" (strip at the top), "title" (inverse bar), "body" (lines
+    ``place``: "status" (strip at the top), "title" (a line that ends in
+    a rule), "banner" (the same as an inverse bar), "body" (lines
     from top to bottom) or "foot" (hints at the bottom). ``align``: "left",
     "center", "right". ``beside``: may share a line with the node before it.
     ``optional``: 0 is always drawn; on a panel that is too small 1 is left out
@@ -63,7 +64,8 @@ class Text(Node):
     ``fallback`` is the key for a ``key`` that the catalogue lacks; with ``maybe``
     such a node is not shown. ``size`` is the wish, ``least`` the smallest type
     allowed. ``single`` keeps the text on one line by choosing smaller type.
-    ``inverse`` draws it dark on light. ``mark`` stands before a selected item.
+    ``most`` lines are set (0: as many as it takes); words past them end in "…".
+    ``inverse`` draws it dark on light.
     """
 
     kind = "text"
@@ -85,8 +87,10 @@ class Text(Node):
         beside: bool = False,
         optional: int = 0,
         redacted: bool = False,
+        most: int = 0,
     ) -> None:
         super().__init__(name, place, align, beside, optional, redacted)
+        self.most = most
         self.key = key
         self.fields = fields or {}
         self.text = text
@@ -136,6 +140,38 @@ class Amount(Text):
             name, text=text, size=size, least=TINY, single=True,
             place=place, align=align, beside=beside, optional=optional,
         )  # fmt: skip
+
+
+class Hint(Text):
+    """What a key does: a picture of the ``button`` ("cancel", "enter", "menu"), then words.
+
+    ``bare`` draws the picture alone, where there is no room for words.
+    """
+
+    kind = "hint"
+
+    def __init__(
+        self,
+        name: str,
+        button: str,
+        key: str,
+        bare: bool = False,
+        place: str = "foot",
+        align: str = "left",
+        beside: bool = False,
+        optional: int = 0,
+    ) -> None:
+        super().__init__(
+            name, key, size=SMALL, single=True,
+            place=place, align=align, beside=beside, optional=optional,
+        )  # fmt: skip
+        self.button = button
+        self.bare = bare
+
+    def values(self, texts: "Texts | None") -> "dict[str, Any]":
+        out = super().values(texts)
+        out["button"] = self.button
+        return out
 
 
 class Dots(Node):

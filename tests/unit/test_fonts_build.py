@@ -80,3 +80,28 @@ def test_committed_fonts_are_what_the_builder_makes() -> None:
     for name in [*fonts_build.LATIN, *fonts_build.HAN]:
         made = fonts_build.build_font(folder, name)
         assert (fonts_build.DATA / f"{name}.bin").read_bytes() == made, name
+
+
+def test_dots_are_dots_and_currencies_have_signs() -> None:
+    """No cross of single pixels where a dot is meant; no box where an amount's sign is."""
+    for name in fonts_build.LATIN:
+        font = fonts.open(name)
+        glyph = font.strips(ord("."))
+        assert glyph is not None
+        columns = [sum(glyph[x :: font.width]) for x in range(font.width)]
+        lit = [column for column in columns if column]
+        assert len(lit) >= 2, name
+        assert len(set(lit)) == 1, name  # a full square
+        for char in "$£¥€₩":
+            assert font.has(ord(char)), (name, char)
+
+
+@pytest.mark.parametrize("part", fonts_build.PARTS)
+def test_latin_greek_and_cyrillic_names_have_glyphs(part: int) -> None:
+    for name in fonts_build.LATIN:
+        missing = [
+            char
+            for char in bytes(range(0xA0, 0x100)).decode(f"iso8859-{part}", "ignore")
+            if char.isalpha() and not fonts.open(name).has(ord(char))
+        ]
+        assert missing == [], name

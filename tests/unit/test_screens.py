@@ -3,14 +3,17 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from firmware.text.canvas import Canvas
+from firmware.text.faces import Face
 from firmware.text.texts import LANGUAGES, Texts
-from firmware.ui import screens
+from firmware.ui import parts, screens, tree
 from firmware.ui.draw import draw
 from firmware.ui.tree import Screen
 from host_tools import catalogue_build
@@ -24,7 +27,10 @@ LABEL = "UNIONPAY CREDIT1"  # 16 characters, the most that tag 50 holds
 SHOP = "Golden Dragon Tea House Ltd"
 SHOP_ZH = "金龙茶叶有限公司"
 KEYS = sorted(catalogue_build.read_catalogue(catalogue_build.LOCALE / "en.po"))
-PANELS = [(128, 64), (240, 128), (256, 64), (320, 240)]
+#: 40 characters, the most that a bundle holds, with long words; and 20 Chinese ones.
+SHOP_LONG = "Internationale Teehandelsgesellschaft AG"
+SHOP_ZH_LONG = "上海市浦东新区金龙茶叶贸易有限责任总公司"
+PANELS = [(128, 64), (128, 128), (240, 128), (256, 64), (320, 240)]
 
 DEVICES = (
     "display", "keypad", "files", "entropy", "vault", "clock", "tamper", "power",
@@ -61,11 +67,23 @@ def worst() -> Iterator[tuple[str, Screen]]:
                 screens.idle("23:59", 4, 100, True, SHOP, test=test, emulated=emulated),
             )
     yield "idle_zh_shop", screens.idle("23:59", 0, 5, False, SHOP_ZH)
+    yield "idle_long_shop", screens.idle("23:59", 4, 100, True, SHOP_LONG, None, True, True)
+    yield "idle_long_zh", screens.idle("23:59", 4, 100, True, SHOP_ZH_LONG, None, True, True)
     yield "idle_no_shop", screens.idle("--:--", 2, None, True)
     for key in _reasons("error", "idle"):
         yield (
             f"idle_{key}",
-            screens.idle("23:59", 4, 100, True, SHOP_ZH, [key, "error.network_link"], True, True),
+            screens.idle(
+                "23:59",
+                4,
+                100,
+                True,
+                SHOP_ZH,
+                [key, "error.network_link"],
+                True,
+                True,
+                fields=FIELDS,
+            ),
         )
     for name, amount in (("plain", PLAIN), ("wide", WIDE), ("kwd", KWD)):
         yield f"amount_{name}", screens.amount(amount, "CNY")
@@ -148,6 +166,122 @@ def test_no_text_is_cut(language: str, width: int, height: int) -> None:
                 faults.append(f"{name}: missing key in {node}")
     texts.close()
     assert faults == []
+
+
+class _Marked(Canvas):
+    """A canvas that remembers the boxes of all glyphs and pictures."""
+
+    last: "_Marked"
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        self.boxes: list[tuple[int, int, int, int]] = []
+        _Marked.last = self
+
+    def blit(self, x: int, y: int, width: int, height: int, strips: Any, on: bool = True) -> None:
+        self.boxes.append((x, y, x + width, y + height))
+        super().blit(x, y, width, height, strips, on)
+
+
+def _collision(canvas: _Marked) -> str:
+    """The first box outside the panel or over another one; "" for none."""
+    taken: list[int] = [0] * canvas.height
+    for left, top, right, bottom in canvas.boxes:
+        if left < 0 or top < 0 or right > canvas.width or bottom > canvas.height:
+            return f"outside: {(left, top, right, bottom)}"
+        columns = (1 << right) - (1 << left)
+        for y in range(top, bottom):
+            if taken[y] & columns:
+                return f"overlap: {(left, top, right, bottom)}"
+            taken[y] |= columns
+    return ""
+
+
+@pytest.mark.parametrize("language", [code for code, _ in LANGUAGES])
+@pytest.mark.parametrize(("width", "height"), PANELS)
+def test_nothing_overlaps_or_leaves_the_panel(
+    language: str, width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.ui.draw.Canvas", _Marked)
+    texts = Texts(language)
+    faults = []
+    for name, screen in worst():
+        draw(screen, texts, width, height)
+        assert _Marked.last.boxes, name
+        fault = _collision(_Marked.last)
+        if fault:
+            faults.append(f"{name}: {fault}")
+    texts.close()
+    assert faults == []
+
+
+def test_a_collision_is_found() -> None:
+    canvas = _Marked(16, 16)
+    for at, expected in ((0, ""), (8, ""), (4, "overlap"), (9, "outside")):
+        canvas.boxes = [(0, 0, 8, 8), (at, 8 if at == 0 else 0, at + 8, 16 if at == 0 else 8)]
+        assert _collision(canvas).startswith(expected), at
+
+
+@pytest.mark.parametrize("language", [code for code, _ in LANGUAGES])
+def test_the_hints_are_on_the_panel_whatever_the_words(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each key that a screen waits for is shown with its picture."""
+    texts = Texts(language)
+    drawn: list[str] = []
+    plain = parts.hint
+
+    def hint(node: tree.Hint, texts: Texts, style: parts.Style) -> Any:
+        drawn.append(node.name)
+        return plain(node, texts, style)
+
+    monkeypatch.setattr(parts, "hint", hint)
+    faults = []
+    for name, screen in worst():
+        wanted = [node.name for node in screen.nodes if isinstance(node, tree.Hint)]
+        drawn.clear()
+        draw(screen, texts, 128, 64)
+        if drawn[len(drawn) - len(wanted) :] != wanted:
+            faults.append(name)
+    texts.close()
+    assert faults == []
+
+
+def test_the_chosen_entry_stands_off_its_title() -> None:
+    """A title is no inverse bar where an inverse entry may follow it."""
+    for language, _ in LANGUAGES:
+        texts = Texts(language)
+        frame = draw(screens.menu("menu.title", ["menu.echo", "menu.about"], 0), texts, 128, 64)
+        right = [frame.frame[page * 128 + 100] for page in range(8)]
+        assert right[2:4] == [0xFF, 0xFF], language  # the entry
+        assert bin(right[0]).count("1") + bin(right[1]).count("1") == 1, language  # a rule
+        texts.close()
+
+
+@pytest.mark.parametrize("language", [code for code, _ in LANGUAGES])
+@pytest.mark.parametrize("shop", [SHOP_LONG, SHOP_ZH_LONG])
+def test_a_long_shop_name_ends_in_an_ellipsis(
+    language: str, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole characters only: every line set is the name's own text, up to the mark."""
+    set_lines: list[str] = []
+    plain = parts.line
+
+    def line(words: str, of: Face, inverse: bool = False) -> Any:
+        set_lines.append(words)
+        return plain(words, of, inverse)
+
+    monkeypatch.setattr(parts, "line", line)
+    texts = Texts(language)
+    screen = screens.idle("23:59", 4, 100, True, shop, None, True, True)
+    assert draw(screen, texts, 128, 64).overflow == []
+    # The last try's lines: the strip, the foot's mark, then the name.
+    start = len(set_lines) - set_lines[::-1].index(texts.get("idle.mark.both"))
+    texts.close()
+    cut = next(i for i in range(start, len(set_lines)) if set_lines[i].endswith("…"))
+    shown = "".join(set_lines[start : cut + 1]).replace(" ", "")
+    assert shop.replace(" ", "").startswith(shown[:-1])
+    assert len(shown) >= (8 if shop == SHOP_ZH_LONG else 30)
 
 
 def test_too_much_is_reported_by_name() -> None:
