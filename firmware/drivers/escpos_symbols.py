@@ -21,6 +21,15 @@ def _digits(text: str) -> bool:
     return bool(text) and all("0" <= char <= "9" for char in text)
 
 
+def check_digit(digits: str) -> str:
+    """GS1 check digit (General Specifications, 7.9)."""
+    total, weight = 0, 3
+    for char in reversed(digits):
+        total += int(char) * weight
+        weight = 4 - weight
+    return str(-total % 10)
+
+
 def barcode(kind: str, text: str, dots: int) -> "tuple[bytes, int]":
     """(commands, dot rows) of a barcode with its text below. ValueError: not printable."""
     if kind not in _KINDS:
@@ -41,8 +50,6 @@ def barcode(kind: str, text: str, dots: int) -> "tuple[bytes, int]":
 def _data(kind: str, text: str, longest: int) -> "tuple[bytes, int]":
     """(data of GS k, modules across)."""
     if kind in ("upca", "ean13", "ean8"):
-        from firmware.text.barcode import check_digit  # its tables only when they are needed
-
         if not _digits(text):
             raise ValueError(kind + " takes digits only")
         if len(text) == longest and check_digit(text[:-1]) != text[-1]:

@@ -1,1 +1,1 @@
-"""Fonts, language tables, raster, barcodes. A leaf: imports nothing of the firmware."""
+"""Fonts, language tables, raster, QR codes. A leaf: imports nothing of the firmware."""
