@@ -76,7 +76,7 @@ def _hex(count: int) -> Callable[[Any], str | None]:
 def _pin_list(value: Any) -> str | None:
     good = isinstance(value, list) and 1 <= len(value) <= 16
     good = good and all(_integer(0, 255)(pin) is None for pin in value)
-    return None if good else "a list of 1 to 16 pin numbers"
+    return None if good else "a list of 1 to 16 pin numbers from 0 to 255"
 
 
 def _key_map(value: Any) -> str | None:
@@ -318,6 +318,8 @@ class _Check:
                 and isinstance(b.get("driver"), str)
                 and BUSES.get(b["driver"], ("", {}))[0] == wanted
             )  # fmt: skip
+            if isinstance(bus, dict) and bus.get("driver") not in list(BUSES):
+                continue  # said of the bus
             if bus is None or name not in fitting:
                 said = "there is no such bus" if bus is None else "is another kind of bus"
                 choice = ", ".join(fitting) or "none is defined"
@@ -327,7 +329,7 @@ class _Check:
         return used
 
     def _claim(self, bus: str, pin: Any, owner: str, buses: Board) -> None:
-        if not isinstance(pin, int) or isinstance(pin, bool):
+        if _pin.check(pin) is not None:
             return  # said by the schema
         table = buses.get(bus)
         count = table.get("pins") if isinstance(table, dict) else None

@@ -111,6 +111,24 @@ def test_a_wrong_setting_names_key_and_allowed_values(
         assert part in text, text
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("tamper.pin", 999),
+        ("tamper.pin", 200),
+        ("tamper.pin", -1),
+        ("tamper.pin", "3"),
+        ("keypad.rows", [999, 1, 2, 3, 4]),
+        ("keypad.rows", [40, 1, 2, 3, 4]),
+        ("power.mains_pin", 256),
+        ("bus.panel.driver", "can"),
+        ("bus.panel.driver", ["can"]),
+    ],
+)
+def test_one_mistake_is_told_once(path: str, value: Any) -> None:
+    assert len(board_file.check(_changed(path, value))) == 1
+
+
 def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
     board = copy.deepcopy(board_file.read(board_file.find("raspberry-pi")))
     board["tamper"]["pin"] = 3
