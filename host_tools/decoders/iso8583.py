@@ -12,6 +12,8 @@ from host_tools.command_line import Misuse
 from host_tools.decoders import tlv
 from host_tools.decoders.common import BadInput, mask_pan, mask_track, parse_hex
 
+#: Batch upload, whose field 48 holds card numbers.
+_UPLOADS = ("0320", "0330")
 #: What ``--dialect`` may say.
 DIALECTS = ("unionpay",)
 
@@ -117,7 +119,7 @@ def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
     result["mti"] = message.mti
     parts, faults = _subfields(message, mask)
     result["fields"] = {
-        str(number): _shown(number, message.fields[number], mask)
+        str(number): _shown(number, message.fields[number], mask, message.mti in _UPLOADS)
         for number in sorted(message.fields)
     }
     result["subfields"] = parts
@@ -128,8 +130,8 @@ def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
     return result
 
 
-def _shown(number: int, value: str | bytes, mask: bool) -> str:
-    """A field's value as text, its secrets hidden if ``mask``."""
+def _shown(number: int, value: str | bytes, mask: bool, upload: bool) -> str:
+    """A field's value as text, its secrets hidden if ``mask``; ``upload``: of a batch."""
     if isinstance(value, bytes):
         text = value.hex().upper()
         if mask and number == 52:
@@ -148,16 +150,16 @@ def _shown(number: int, value: str | bytes, mask: bool) -> str:
         if number == 36:
             return "*" * len(value)
         if number == 48:
-            return _shown_rows(value)
+            return _shown_rows(value, upload)
     return value
 
 
-def _shown_rows(value: str) -> str:
+def _shown_rows(value: str, upload: bool) -> str:
     """Field 48 with the PANs of a batch upload hidden."""
     try:
         rows = subfields.split_48_rows(value)
     except Iso8583Error:
-        return value
+        return "*" * len(value) if upload else value  # rows that cannot be told apart hold PANs
     return subfields.join_48_rows([{**row, "pan": _mask_row(row["pan"])} for row in rows])
 
 
@@ -188,7 +190,7 @@ def _split_48(message: Message, mask: bool) -> Any:
     text = message.text(48)
     if message.mti in ("0500", "0510"):
         return subfields.split_48_totals(text)
-    if message.mti in ("0320", "0330") and len(text) > 4:
+    if message.mti in _UPLOADS and len(text) > 4:
         rows = subfields.split_48_rows(text)
         return [{**row, "pan": _mask_row(row["pan"])} if mask else row for row in rows]
     return None

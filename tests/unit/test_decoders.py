@@ -19,6 +19,7 @@ from host_tools.commands import decode as decode_command
 from host_tools.commands import encode as encode_command
 from host_tools.decoders import bits, cvm, dol, iso8583, tlv, track
 from host_tools.decoders.common import BadInput
+from tests.unit.test_iso8583_oracle import MESSAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 TPDU, HEADER = bytes.fromhex("6000030000"), bytes.fromhex("603100311200")
@@ -88,6 +89,20 @@ def test_encode_is_the_inverse_of_decode() -> None:
         assert again.output.strip() == data.upper()
         as_json = call("8583", "--json", *options, shown, app=encode_command.app)
         assert json.loads(as_json.output) == {"hex": data.upper()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    MESSAGES, st.booleans(), st.binary(min_size=4, max_size=4), st.binary(min_size=6, max_size=6)
+)
+def test_every_message_is_encoded_as_it_was_decoded(
+    message: Message, body: bool, tpdu: bytes, header: bytes
+) -> None:
+    encoded = unionpay.codec().encode(message)
+    data = encoded if body else encode_frame(Frame(b"\x60" + tpdu, header, encoded))
+    document = json.loads(json.dumps(iso8583.decode(data.hex(), body, mask=False)))
+    assert iso8583.encode(document, body) == data
+    assert iso8583.render(iso8583.decode(data.hex(), body))
 
 
 def test_field_23_packed_to_the_left_is_read_and_written_back() -> None:
@@ -330,6 +345,11 @@ def test_key_block_and_rows() -> None:
     document = iso8583.decode(frame(Message("0320", {48: rows, 60: "00000001201"})))
     assert document["subfields"]["48"][0]["pan"] == "0622202*********0128"
     assert PAN not in json.dumps(document)
+    cut = Message("0320", {48: rows[:-2], 60: "00000001201"})  # a row too short to be one
+    document = iso8583.decode(frame(cut))
+    assert PAN not in json.dumps(document) and "field 48" in document["warnings"][0]
+    with pytest.raises(BadInput, match="field 48: is masked"):
+        iso8583.encode(document)
     listed = bytes.fromhex("319F0605A0000003339F220103DF05083230323431323331")
     capks = Message("0830", {60: "00000001372", 62: listed})
     document = iso8583.decode(frame(capks))
