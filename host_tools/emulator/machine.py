@@ -7,8 +7,10 @@ go on, as they would.
 """
 
 import asyncio
+import collections
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -38,6 +40,10 @@ SCANS = 10
 SCAN_LIMIT_S = 0.6
 #: Transfers of the pins in which the terminal looks (firmware/buses/wire.py).
 SCAN_OPS = (5,)
+#: The tree of a terminal without power.
+OFF: dict[str, Any] = {"screen": "off", "nodes": []}
+#: Entries of the kernel's trace that are kept.
+KERNEL_KEPT = 4000
 #: A Unix socket's address holds 108 bytes.
 LONGEST_SOCKET = 100
 #: ``prctl`` option: the signal that a process gets when its parent dies.
@@ -52,7 +58,8 @@ class Machine:
     ``interpreter`` is the command that runs the terminal: this Python, or a
     MicroPython with its options. ``language`` is the one of the boot screens;
     with ``keep`` the bank's books and the cards' memories stay in ``folder``
-    too, so that a later machine there goes on where this one ended.
+    too, so that a later machine there goes on where this one ended. ``trace``:
+    "masked" or "full", the kernel's trace that the terminal is asked for.
     """
 
     def __init__(
@@ -63,8 +70,10 @@ class Machine:
         interpreter: Sequence[str] = (sys.executable,),
         language: str = "en",
         keep: bool = False,
+        trace: str = "masked",
     ) -> None:
         self.folder = folder
+        self.trace = trace
         self.interpreter = tuple(interpreter)
         #: Where the terminal finds the package ``firmware``.
         self.code = ROOT
@@ -82,14 +91,24 @@ class Machine:
             ledger=self._place.ledger if self._place else None,
             authority=self._place.authority if self._place else None,
         )
-        self.rack = Rack(_monotonic_us, seed, self.board, int(time.time()))
+        self.rack = Rack(_monotonic_us, seed, self.board)
+        # To the microsecond: a clock behind the second of the build is refused at boot.
+        seconds, past_ns = divmod(time.time_ns(), 1_000_000_000)
+        self.rack.rtc.set(seconds, past_ns // 1000)
         self.inserted = ""
         self.printed_stderr: list[str] = []
+        #: Why the terminal is off though nobody cut its power: exit code, last words.
+        self.ended: tuple[int, str] | None = None
+        #: What the kernel told of itself, the newest last.
+        self.kernel: collections.deque[dict[str, Any]] = collections.deque(maxlen=KERNEL_KEPT)
+        #: The terminal's zone, minutes east of UTC, as it was enrolled.
+        self.utc_offset = 0
         self.listeners: list[Callable[[tap.Entry], None]] = []
         self._rack_server = RackServer(self.rack)
         self._bank_server = AcquirerServer(self.acquirer.bank, self.acquirer.context, port=0)
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._cutting = False
         self._cards = keeping.CardMemories(self.deck, folder if keep else None)
         self._switching = asyncio.Lock()
         self._socket_folder: str | None = None
@@ -98,6 +117,7 @@ class Machine:
             [app.pan for spec in self.deck.cards.values() for app in spec.apps]
             + [account.pan for account in self.deck.accounts()]
         )
+        self.rack.debug.on_trace.append(self._tap_kernel)
         self._scans = SCANS
         #: By key: looks at the keypad when it last moved.
         self._fingers: dict[str, int] = {}
@@ -163,8 +183,14 @@ class Machine:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The screen tree shown last; empty before the first."""
-        return self.rack.debug.tree or {}
+        """The screen tree shown last; empty before the first, ``OFF`` without power."""
+        return self.rack.debug.tree or {} if self.powered else OFF
+
+    @property
+    def zone(self) -> str:
+        """The name of the zone of every time that is shown: the terminal's."""
+        sign, minutes = "-" if self.utc_offset < 0 else "+", abs(self.utc_offset)
+        return f"UTC{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
     @property
     def process_id(self) -> int | None:
@@ -184,6 +210,11 @@ class Machine:
     async def _power_on(self) -> None:
         if self.powered:
             return
+        serial = self.board["board"]["serial"]
+        for row in self.acquirer.ledger.terminals():
+            if row["serial"] == serial:
+                self.utc_offset = row["utc_offset"]
+        self.ended = None
         self.note("power on")
         environment = {
             **os.environ,
@@ -195,6 +226,7 @@ class Machine:
             "--board", str(self.folder / "board.py"),
             "--data", str(self.folder / "data"),
             "--wire", str(self.socket),
+            "--trace", self.trace,
             cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             # Ctrl-C is for this process, which then ends the terminal's.
@@ -203,15 +235,21 @@ class Machine:
         self._watch = asyncio.create_task(self._collect(self._process))
 
     async def _collect(self, process: asyncio.subprocess.Process) -> None:
-        """Keep what the terminal says on stderr; it should say nothing."""
+        """Keep what the terminal says on stderr, which should be nothing; when it
+        ends, by itself or by a power cut, what had its power goes dark."""
         assert process.stderr is not None
+        said = ""
         async for line in process.stderr:
-            text = line.decode(errors="replace").rstrip()
+            text = said = line.decode(errors="replace").rstrip()
             self.printed_stderr.append(text)
             self.note("stderr", text)
         code = await process.wait()
-        if code not in (0, -9):
-            self.note("terminal ended", f"exit code {code}")
+        self.rack.display.transfer(1, b"\xae")  # the panel goes dark with its supply
+        self.rack.net.cut()  # and the modem forgets its connections
+        self.rack.debug.forget()
+        if not self._cutting:
+            self.ended = code, self._scrub.text(said)
+            self.note("terminal ended by itself", f"exit code {code}  {said}".rstrip())
 
     async def power_cut(self) -> None:
         """Kill the terminal's process at once, as a power cut would."""
@@ -219,15 +257,16 @@ class Machine:
             await self._power_cut()
 
     async def _power_cut(self) -> None:
-        if self._process is not None and self.powered:
+        cut = self._process is not None and self.powered
+        if self._process is not None and cut:
+            self._cutting = True
             self._process.kill()
-            await self._process.wait()
-            self.rack.display.transfer(1, b"\xae")  # the panel goes dark with its supply
-            self.rack.net.cut()  # and the modem forgets its connections
-            self.note("power cut")
         if self._watch is not None:
             await self._watch
             self._watch = None
+        if cut:
+            self._cutting = False
+            self.note("power cut")
 
     async def stop(self) -> None:
         """End everything that ``start`` began."""
@@ -247,7 +286,9 @@ class Machine:
         """Put a card of the deck in. UserError for a name that the deck lacks."""
         if name not in self.deck.cards:
             raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
-        self.rack.slot.insert(self._cards.chip(name))
+        chip = self._cards.chip(name)
+        chip.tear_next(False)
+        self.rack.slot.insert(chip)
         self.inserted = name
         self.note("card inserted", name)
 
@@ -259,11 +300,19 @@ class Machine:
         self.inserted = ""
         self._cards.write()
 
-    def tear(self) -> None:
-        """Take the card out at its next command."""
+    def tear(self, armed: bool = True) -> None:
+        """Take the card out at its next command; or do not, after all. UserError."""
         card = self.rack.slot.card
-        if card is not None:
-            card.tear_next()
+        if card is None:
+            raise UserError("no card is in the slot")
+        if card.armed != armed:
+            card.tear_next(armed)
+            self.note("tear out armed" if armed else "tear out called off", self.inserted)
+
+    @property
+    def armed(self) -> bool:
+        """Whether the card's next command takes it out."""
+        return self.rack.slot.card is not None and self.rack.slot.card.armed
 
     def tear_paper(self) -> None:
         """Tear the paper off at the printer's edge."""
@@ -307,6 +356,10 @@ class Machine:
             tree = self.tree
             if tree.get("screen") in names:
                 return tree
+            if self.ended is not None and not self.powered:
+                raise UserError(
+                    f"the terminal ended by itself, exit code {self.ended[0]}: {self.ended[1]}"
+                )
             if time.monotonic() > deadline:
                 shown = tree.get("screen", "nothing")
                 said = [f"the terminal shows {shown!r}, not {' or '.join(names)}"]
@@ -342,7 +395,7 @@ class Machine:
 
     def _tell(self, entry: tap.Entry) -> None:
         clean = self._scrub.entry(entry)
-        clean["time"] = time.strftime("%H:%M:%S")
+        clean["time"] = time.strftime("%H:%M:%S", time.gmtime(time.time() + self.utc_offset * 60))
         for listener in self.listeners:
             listener(clean)
 
@@ -362,6 +415,18 @@ class Machine:
         elif op == 2:
             self._tell(self._card_tap.reset(answer))
         return answer, busy
+
+    def _tap_kernel(self, entry: dict[str, Any]) -> None:
+        self.kernel.append(entry)
+        shown = tap.kernel_entry(entry)
+        if shown is not None:
+            self._tell(shown)
+
+    def kernel_lines(self) -> str:
+        """What is kept of the kernel's trace, as JSON lines. A masked one passes
+        the second net as everything else does."""
+        lines = "".join(json.dumps(entry) + "\n" for entry in self.kernel)
+        return lines if self.trace == "full" else self._scrub.text(lines)
 
     def _tap_bank(self, frame: bytes, peer: Any) -> Any:
         self._tell(tap.message_entry(len(frame).to_bytes(2, "big") + frame, "to bank"))

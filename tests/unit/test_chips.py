@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from firmware.buses.wire import BusError
 from firmware.buses.wire_bus import WireDisplay
 from host_tools.emulator.chips import net
+from host_tools.emulator.chips.ds3231 import Ds3231
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.escpos_parser import next_command
 from host_tools.emulator.chips.escpos_printer import EscposPrinter
@@ -402,3 +403,12 @@ def test_the_debug_port_keeps_the_tree() -> None:
     for bad in (b"[1]", b"{", b"\xff", b"[" * 5000):
         with pytest.raises(BusError, match="debug"):
             rack.transfer("debug", 1, bad)
+
+
+def test_a_clock_set_late_in_a_second_turns_over_with_it() -> None:
+    now_us = 5_000_000
+    clock = Ds3231(lambda: now_us)
+    clock.set(1_795_248_000, 999_000)
+    assert clock.now() == 1_795_248_000
+    now_us += 1_000
+    assert clock.now() == 1_795_248_001

@@ -38,10 +38,11 @@ class Ds3231:
         if unix_seconds is not None:
             self.set(unix_seconds)
 
-    def set(self, unix_seconds: int) -> None:
-        """Set the calendar as a factory would; clears the oscillator-stop flag."""
+    def set(self, unix_seconds: int, past_us: int = 0) -> None:
+        """Set the calendar as a factory would, ``past_us`` microseconds into that
+        second; clears the oscillator-stop flag."""
         self._origin = unix_seconds
-        self._origin_us = self._clock_us()
+        self._origin_us = self._clock_us() - past_us
         self._rest[0x0F - 7] &= 0x7F
 
     def lose_power(self) -> None:
