@@ -132,7 +132,11 @@ def test_enrol_ledger_accounts(tmp_path: Path) -> None:
     listed = runner.invoke(app, ["accounts", "--json", *state])
     rows = json.loads(listed.output)
     assert {row["card"] for row in rows} >= {"approve", "decline"}
-    assert "approve" in runner.invoke(app, ["accounts", *state]).output
+    table = runner.invoke(app, ["accounts", *state], env={"COLUMNS": "40"}).output
+    for row in rows:  # nothing is cut, however narrow the screen; no card number is whole
+        assert f"{row['card']} " in table and row["pan"] in table
+        assert row["pan"].count("*") >= 6
+    assert len({line.index("3512") for line in table.splitlines() if "3512" in line}) == 1
     bad = runner.invoke(app, ["enrol", "--serial", "", "--out", str(out), *state])
     assert isinstance(bad.exception, UserError)
 
