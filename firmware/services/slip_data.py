@@ -74,7 +74,7 @@ def receipt(
         "pan_masked": truncated(pan),
         "pan_last4": "*" * (len(pan) - 4) + pan[-4:],
         "entry": "I",
-        "label": _label(tags),
+        "label": outcome.name,
         "aid": outcome.aid.hex().upper(),
         "tvr": outcome.tvr.hex().upper(),
         "tsi": outcome.tsi.hex().upper(),
@@ -92,14 +92,6 @@ def receipt(
 
 def _approved(result: "Result") -> bool:
     return result.outcome == records.OUTCOME_APPROVED
-
-
-def _label(tags: "dict[int, bytes]") -> str:
-    """Application label (50): printable ASCII, at most 16 characters."""
-    text = ""
-    for byte in tags.get(0x50, b"")[:16]:
-        text += chr(byte) if 0x20 <= byte < 0x7F else "?"
-    return text.strip()
 
 
 def _when(sale: "Sale", authorisation: "Authorisation") -> "tuple[str, str]":

@@ -38,8 +38,8 @@ TERMINAL_TYPES = (0x21, 0x22)
 #: PIN, signature, no CVM; SDA, DDA, CDA (EMV 4.4 Book 4, A2).
 CAPABILITIES = bytes.fromhex("20F8C8")
 #: 9F40: goods and services; digits, command and function keys; prints and
-#: shows for attendant and cardholder; code table 1 (EMV 4.4 Book 4, A3).
-ADDITIONAL_CAPABILITIES = bytes.fromhex("6000B0F001")
+#: shows for attendant and cardholder; code tables 1 to 5, 7, 9, 10 (EMV 4.4 Book 4, A3).
+ADDITIONAL_CAPABILITIES = bytes.fromhex("6000B0F35F")
 
 PASSWORD_ITERATIONS = 10_000
 

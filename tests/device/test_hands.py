@@ -186,12 +186,14 @@ def test_two_applications_are_chosen_by_a_digit() -> None:
         await t.until("present_card")
         t.insert("two-apps")
         await t.until("choose")
-        assert "UnionPay Debit | UnionPay Credit" in t.text
+        assert "My debit card | My credit card" in t.text  # preferred names, 9F12
         await t.press("2")
         await t.pins(["1234"], "result")
         assert "result.approved" in t.keys_shown()
         await t.back_to_idle()
         assert "A000000333010102" in t.paper
+        assert "My credit card" in t.paper
+        assert "UnionPay Credit" not in t.paper
 
     tell(story)
 

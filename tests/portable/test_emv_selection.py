@@ -203,6 +203,61 @@ def test_names_shown():
     assert confirm.candidate.name == "Karte\xe4"
 
 
+TABLES = b"\x60\x00\xf0\xa3\x5f"  # code tables 1 to 5, 7, 9, 10
+
+
+def _named(preferred, table, additional=TABLES):
+    """(name to choose by, name on the slip) of a card with a preferred name."""
+    card = FakeCard()
+    inside = [(0x50, b"LABEL"), (0x87, b"\x81"), (0x9F12, preferred)]
+    if table is not None:
+        inside.append((0x9F11, table))
+    card.answers[_select(AID)] = (
+        template(0x6F, [(0x84, AID), (0xA5, template(0xA5, inside)[2:])]),
+        0x9000,
+    )
+    run = drive(card, terminal=config(additional=additional))
+    confirm = next(step for step in run.steps if isinstance(step, steps.ConfirmApplication))
+    assert run.outcome.name == confirm.candidate.name
+    return confirm.candidate.name
+
+
+def test_preferred_names_in_the_code_tables_that_we_have():
+    for table, preferred, name in (
+        (1, b"Karte\xe4", "Karteä"),
+        (2, b"P\xb3atno\xb6\xe6", "Płatność"),
+        (5, b"\xba\xd0\xe0\xe2\xd0", "Карта"),
+        (7, b"\xca\xdc\xf1\xf4\xe1", "Κάρτα"),
+        (9, b"Kart\xfd\xfe", "Kartış"),
+        (10, b"Kort\xfe", "Kortþ"),
+    ):
+        assert _named(preferred, bytes([table])) == name, table
+
+
+def test_other_names_fall_back_to_the_label():
+    arabic = b"\xc8\xd7\xc7"
+    for table, preferred in (
+        (None, b"NAME"), (b"", b"NAME"), (b"\x00", b"NAME"), (b"\x01\x01", b"NAME"),
+        (b"\x06", arabic), (b"\x08", b"\xe0"), (b"\x0b", b"\xa1"), (b"\xff", b"NAME"),
+        (b"\x01", b"A\x80"), (b"\x01", b"A\x1b"), (b"\x07", b"\xff"), (b"\x01", b"   "),
+    ):  # fmt: skip
+        assert _named(preferred, table) == "LABEL", (table, preferred)
+    # A table that the terminal does not claim in 9F40 is not used.
+    assert _named(b"\xba", b"\x05", b"\x60\x00\xf0\xa0\x01") == "LABEL"
+    # Nor one that it claims and cannot show.
+    assert _named(arabic, b"\x06", b"\x60\x00\xf0\xa3\xff") == "LABEL"
+
+
+def test_directory_names_are_in_the_code_table_of_the_pse():
+    card = PseCard()
+    _pse(card, [(0x4F, AID), (0x50, b"DEBIT"), (0x87, b"\x81"), (0x9F12, b"\xba\xd0\xe0")])
+    inside = template(0xA5, [(0x88, b"\x01"), (0x9F11, b"\x05")])[2:]
+    card.answers[PSE] = (template(0x6F, [(0x84, b"1PAY.SYS.DDF01"), (0xA5, inside)]), 0x9000)
+    run = drive(card, terminal=config(additional=TABLES))
+    confirm = next(step for step in run.steps if isinstance(step, steps.ConfirmApplication))
+    assert confirm.candidate.name == "Кар"
+
+
 def test_gpo_6985_goes_back_to_selection():
     card = FakeCard()
     card.answers[_select(SECOND)] = (_fci(SECOND, b"CREDIT", 2), 0x9000)

@@ -101,7 +101,7 @@ def test_bundle_read_by_other_code(acquirer: InProcessAcquirer, profile: str) ->
         body = key_data[1] + bytes([key_data[2]]) + key_data[3] + key_data[4]
         assert hashlib.sha1(body).digest() == key_data[6]
     terminal = payload[12]
-    assert (terminal[2].hex(), terminal[3].hex()) == ("20f8c8", "6000b0f001")
+    assert (terminal[2].hex(), terminal[3].hex()) == ("20f8c8", "6000b0f35f")
     password = terminal[4]
     iterations, salt = int.from_bytes(password[:4], "big"), password[4:20]
     assert hashlib.pbkdf2_hmac("sha256", b"123456", salt, iterations) == password[20:]

@@ -41,24 +41,26 @@ def match(s: "Session", aid: bytes) -> "AidConfig | None":
     return best
 
 
-def _display_name(s: "Session", source: "dict[int, bytes]", aid: bytes) -> str:
-    """Preferred name if its code table is ours, else label, else the AID in hex."""
-    preferred = source.get(0x9F12, b"")
+def _display_name(s: "Session", source: "dict[int, bytes]") -> str:
+    """Preferred name if its code table is ours, else label (12.4); "" for neither."""
+    preferred = source.get(0x9F12, b"")[:16]
     table = source.get(0x9F11, b"")
-    # 9F40 byte 5 bit 1 is ISO 8859-1 (Book 4, Annex A3).
-    if preferred and table == b"\x01" and s.config.additional[4] & 1:
-        text = "".join([chr(c) for c in preferred if 0x20 <= c < 0x7F or c >= 0xA0])
-        if text.strip():
-            return text.strip()
+    if preferred and len(table) == 1 and table != b"\x00":
+        from firmware.payment.emv import code_tables  # few cards have such a name
+
+        if code_tables.supports(s.config.additional, table[0]):
+            name = code_tables.decode(table[0], preferred).strip()
+            if name:
+                return name
     label = "".join([chr(c) for c in source.get(0x50, b"")[:16] if 0x20 <= c < 0x7F])
-    return label.strip() or aid.hex().upper()
+    return label.strip()
 
 
 def _entry(s: "Session", aid: bytes, source: "dict[int, bytes]", known: "AidConfig") -> Entry:
     indicator = source.get(0x87, b"\x00")[:1] or b"\x00"
     return Entry(
         aid,
-        _display_name(s, source, aid),
+        _display_name(s, source) or aid.hex().upper(),
         indicator[0] & 0x0F,
         bool(indicator[0] & 0x80),
         known,
@@ -120,7 +122,8 @@ def _from_pse(s: "Session") -> "Run[list[Entry]]":
         s.trace.rule("B1 12.3.2 b", "no PSE, or it is blocked", sw=f"{sw:04X}")
         return found
     try:
-        sfi = parse_fci(data).get(0x88, b"")
+        fci = parse_fci(data)
+        sfi = fci.get(0x88, b"")
         if len(sfi) != 1 or not 1 <= sfi[0] <= 10:
             s.trace.rule("B1 12.3.2 c", "PSE has no directory SFI of 1 to 10")
             return found
@@ -131,7 +134,7 @@ def _from_pse(s: "Session") -> "Run[list[Entry]]":
             if sw != 0x9000:
                 s.trace.rule("B1 12.3.2 d", "the directory cannot be read", sw=f"{sw:04X}")
                 return []
-            _directory_record(s, data, found)
+            _directory_record(s, data, fci.get(0x9F11, b""), found)
     except tlv.TlvError as error:
         s.trace.rule("B1 12.3.2 e", "the PSE is malformed: " + error.reason)
         return []
@@ -140,7 +143,8 @@ def _from_pse(s: "Session") -> "Run[list[Entry]]":
     return found
 
 
-def _directory_record(s: "Session", data: bytes, found: "list[Entry]") -> None:
+def _directory_record(s: "Session", data: bytes, table: bytes, found: "list[Entry]") -> None:
+    """Entries of one record; their names are in the PSE's code table (11.3.4)."""
     nodes = tlv.parse(data)
     if len(nodes) != 1 or nodes[0].tag != 0x70 or nodes[0].children is None:
         raise tlv.TlvError("directory record is not one template 70", 0)
@@ -148,6 +152,7 @@ def _directory_record(s: "Session", data: bytes, found: "list[Entry]") -> None:
         if template.tag != 0x61 or template.children is None:
             continue
         source = _flat(template.children)
+        source.setdefault(0x9F11, table)
         aid = source.get(0x4F, b"")
         if not 5 <= len(aid) <= 16:
             s.trace.rule("B1 12.2.3 a", "a directory entry without an ADF name is passed over")
@@ -228,6 +233,7 @@ def select_final(s: "Session", candidates: "list[Entry]", again: bool) -> "Run[E
                 if fci[0x84] == entry.aid:
                     s.fci = fci
                     s.aid = entry.config
+                    s.name = _display_name(s, fci) or entry.name
                     _terminal_objects(s, entry)
                     return entry
                 reason = "the FCI names another application"

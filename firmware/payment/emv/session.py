@@ -66,6 +66,7 @@ class Session:
     def forget_application(self) -> None:
         """Begin anew with no application (Book 3, 10.1: TVR and TSI are zero)."""
         self.aid = None
+        self.name = ""  # the application's, as the cardholder reads it (Book 1, 12.4)
         self.card: "dict[int, bytes]" = {}
         self.fci: "dict[int, bytes]" = {}
         self.tvr = bytearray(5)
@@ -157,6 +158,7 @@ class Session:
         end.tsi = bytes(self.tsi)
         end.cvm_results = self.cvm_results
         end.aid = self.fci.get(0x84, b"")
+        end.name = self.name
         end.cid = self.cid
         end.cryptogram = self.cryptogram
         end.tags = self.tags()

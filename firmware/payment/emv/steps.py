@@ -135,7 +135,8 @@ class Outcome(Step):
     "fallback" (the chip cannot be used; a stripe may), "blocked_card",
     "not_accepted" (no application, or service not allowed), "cancelled",
     "try_again" (the card left before anything was decided).
-    ``reason`` is one lower-case word with underscores. ``online``: the issuer
+    ``reason`` is one lower-case word with underscores. ``name``: the application's,
+    for people. ``online``: the issuer
     answered. ``host_approved_card_declined``: the issuer approved and the card
     did not complete with a valid TC, so the approval must be reversed.
     ``script_results``: 5 bytes a script (Book 4, Annex A5).
@@ -148,6 +149,7 @@ class Outcome(Step):
         self.tsi = bytes(2)
         self.cvm_results = b"\x3f\x00\x00"
         self.aid = b""
+        self.name = ""
         self.cid: "int | None" = None
         self.cryptogram = b""
         self.tags: "dict[int, bytes]" = {}

@@ -320,7 +320,8 @@ class Card:
             return b"", WRONG_LENGTH
         if self._pse and name == PSE_NAME:
             self._enter(None, True)
-            fci = tlv(0xA5, tlv(0x88, b"\x01"), tlv(0x5F2D, b"zhen"))
+            names = tlv(0x9F11, b"\x01")  # the directory's names are in ISO 8859-1
+            fci = tlv(0xA5, tlv(0x88, b"\x01"), tlv(0x5F2D, b"zhen"), names)
             return tlv(0x6F, tlv(0x84, PSE_NAME), fci), OK
         first = self._matched + 1 if p2 == 0x02 else 0
         for place in range(first, len(self.applications)):
