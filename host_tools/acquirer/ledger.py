@@ -229,7 +229,9 @@ class Ledger:
 
     def terminals(self) -> list[dict[str, Any]]:
         """The enrolled terminals, without keys."""
-        shown = ("terminal_id", "merchant_id", "serial", "batch", "signed_in", "key_set")
+        shown = (
+            "terminal_id", "merchant_id", "serial", "batch", "signed_in", "key_set", "utc_offset",
+        )  # fmt: skip
         with self.session() as session:
             rows = session.scalars(select(Terminal).order_by(Terminal.terminal_id))
             return [{name: getattr(row, name) for name in shown} for row in rows]

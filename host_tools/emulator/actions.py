@@ -3,19 +3,21 @@
 Every request is checked here whole; UserError says what is wrong with one.
 """
 
+import ast
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from host_tools.acquirer.rules import RuleError
-from host_tools.emulator.machine import Machine
+from host_tools.emulator.machine import OFF, ROOT, Machine
 from host_tools.errors import UserError
 
 MAX_REQUEST = 4096
 MAX_KEYS = 64
 MAX_WAIT_S = 120
 
-#: Rules offered on the page: (name, title, kind, argument).
+#: Rules offered on the page: (name, title in the trace, kind, argument).
 RULES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("honest", "answer honestly", "honest", {}),
     ("decline-51", "decline: 51 not enough funds", "decline", {"code": "51"}),
@@ -32,6 +34,20 @@ RULES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("script", "script: unblock the PIN", "script", {"script": "pin_unblock"}),
     ("refuse", "ask to sign in again (A0)", "refuse", {"code": "A0"}),
 ]
+
+
+@cache
+def screens() -> frozenset[str]:
+    """The names of screens that the terminal can show, as its own source has them."""
+    source = (ROOT / "firmware" / "ui" / "screens.py").read_text(encoding="utf-8")
+    made = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {
+        call.args[0].value
+        for call in made
+        if isinstance(call.func, ast.Name) and call.func.id == "Screen" and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }  # fmt: skip
+    return frozenset(str(name) for name in names) | {str(OFF["screen"])}
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
@@ -103,7 +119,10 @@ class Actions:
         self._m.remove()
 
     async def _tear(self, wish: dict[str, Any]) -> None:
-        self._m.tear()
+        armed = wish.get("value", True)
+        if not isinstance(armed, bool):
+            raise UserError('"value" of tear is true or false')
+        self._m.tear(armed)
 
     async def _tear_paper(self, wish: dict[str, Any]) -> None:
         self._m.tear_paper()
@@ -167,6 +186,9 @@ class Actions:
         whole = isinstance(seconds, int) and not isinstance(seconds, bool)
         if not whole or not 0 <= seconds <= MAX_WAIT_S:
             raise UserError(f'"seconds" is 0 to {MAX_WAIT_S}')
+        unknown = [name for name in names if name not in screens()]
+        if unknown:
+            raise UserError(f"no screen {unknown[0]!r}; known: {', '.join(sorted(screens()))}")
         await self._m.screen(*names, timeout_s=seconds)
 
 

@@ -183,8 +183,10 @@ class Machine:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The screen tree shown last; empty before the first, ``OFF`` without power."""
-        return self.rack.debug.tree or {} if self.powered else OFF
+        """The screen tree shown last; without name before the first, ``OFF`` without power."""
+        if not self.powered:
+            return OFF
+        return self.rack.debug.tree or {"screen": "", "nodes": []}
 
     @property
     def zone(self) -> str:
@@ -361,7 +363,7 @@ class Machine:
                     f"the terminal ended by itself, exit code {self.ended[0]}: {self.ended[1]}"
                 )
             if time.monotonic() > deadline:
-                shown = tree.get("screen", "nothing")
+                shown = tree.get("screen") or "nothing"
                 said = [f"the terminal shows {shown!r}, not {' or '.join(names)}"]
                 raise UserError("; ".join(said + self.printed_stderr[-3:]))
             await asyncio.sleep(0.02)

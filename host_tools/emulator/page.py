@@ -1,7 +1,7 @@
 """The page that shows a machine, and the small HTTP interface behind it.
 
 ``GET /`` the page, ``/live`` a WebSocket with everything that changes,
-``GET /state`` and ``POST /do`` for scripts (``till emulate --command``). It
+``GET /state``, ``GET /trace`` and ``POST /do`` for scripts (``till emulate --command``). It
 listens on loopback and answers only requests that name it by a loopback
 host and come from no other origin, so that no web page elsewhere can press
 keys or read along.
@@ -10,7 +10,6 @@ keys or read along.
 import asyncio
 import base64
 import contextlib
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,25 +19,23 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from host_tools.decoders.common import mask_pan
-from host_tools.emulator import actions
-from host_tools.emulator.chips.paper import Paper
+from host_tools.emulator import actions, texts
 from host_tools.emulator.machine import Machine
+from host_tools.emulator.roll import Roll
 from host_tools.emulator.tap import Entry
 from host_tools.errors import UserError
 
 STATIC = Path(__file__).with_name("static")
 TICK_S = 0.03
-#: Paper goes to the browser in strips at least this far apart, unless it rests.
-PAPER_TICKS = 4
-TRACE_KEPT = 400
-LEDGER_ROWS = 8
+TRACE_KEPT = 600
+LEDGER_ROWS = 40
 QUEUE = 2000
 LOOPBACK = ["127.0.0.1", "localhost"]
 #: Nothing from elsewhere, and no frame around the page (a click on it is a key press).
@@ -113,17 +110,17 @@ class Page:
         self._viewers: set[Viewer] = set()
         self._trace: list[Entry] = []
         self._last: dict[str, Any] = {}
-        self._seen_rows = self._seen_lines = self._ticks = 0
         self._sounds = -1
         self._booked = True
         self._ledger_rows: list[dict[str, str]] = []
-        self._rows: list[int] = machine.rack.printer.paper.rows
+        self._roll = Roll(machine.rack.printer.paper)
         machine.listeners.append(self._hear)
-        machine.rack.debug.on_tree.append(lambda tree: self._send({"type": "screen", "tree": tree}))
+        machine.rack.debug.on_tree.append(self._screen)
         self.app = Starlette(
             routes=[
                 Route("/", self._index),
                 Route("/state", self._state_json),
+                Route("/trace", self._trace_lines),
                 Route("/do", self._do_json, methods=["POST"]),
                 WebSocketRoute("/live", self._live),
                 Mount("/", StaticFiles(directory=STATIC)),
@@ -147,6 +144,11 @@ class Page:
         del self._trace[:-TRACE_KEPT]
         self._send({"type": "trace", "entry": entry})
 
+    def _screen(self, tree: dict[str, Any]) -> None:
+        """Each screen at once, for it may not stand until the next look."""
+        self._last["screen"] = {"type": "screen", "tree": tree}
+        self._send(self._last["screen"])
+
     def _send(self, message: dict[str, Any]) -> None:
         self._viewers = {viewer for viewer in self._viewers if viewer.put(message)}
 
@@ -166,7 +168,7 @@ class Page:
             if self._last.get(kind) != message:
                 self._last[kind] = message
                 self._send(message)
-        for news in (self._new_paper(), self._new_sound()):
+        for news in (self._roll.news(), self._new_sound()):
             if news is not None:
                 self._send(news)
 
@@ -185,14 +187,18 @@ class Page:
             {"type": "lamps", "lamps": lamps},
             {"type": "state", "state": self.state()},
             {"type": "ledger", "rows": self._ledger_rows},
+            {"type": "screen", "tree": self._m.tree},
         ]
 
     def state(self) -> dict[str, Any]:
         """Switches, card, power: what scripts may ask."""
-        rack = self._m.rack
+        rack, ended = self._m.rack, self._m.ended
         return {
             "powered": self._m.powered,
+            "ended": None if ended is None else {"code": ended[0], "said": ended[1]},
             "card": self._m.inserted,
+            "tear": self._m.armed,
+            "zone": self._m.zone,
             "network": rack.net.up,
             "paper": not rack.printer.paper_out,
             "cover": rack.printer.cover_open,
@@ -215,30 +221,6 @@ class Page:
             for row in self._m.acquirer.transactions()[-LEDGER_ROWS:]
         ]
 
-    def _new_paper(self) -> dict[str, Any] | None:
-        paper = self._m.rack.printer.paper
-        reset = paper.rows is not self._rows
-        if not reset and len(paper.rows) == self._seen_rows:
-            self._ticks = 0
-            return None
-        self._ticks += 1
-        if not reset and self._ticks % PAPER_TICKS:
-            return None
-        rows, lines = (0, 0) if reset else (self._seen_rows, self._seen_lines)
-        self._rows, self._seen_rows, self._seen_lines = (
-            paper.rows,
-            len(paper.rows),
-            len(paper.lines),
-        )
-        return {"type": "paper", "reset": reset, "strips": _strips(paper, rows, lines)}
-
-    def _paper_so_far(self) -> list[dict[str, str]]:
-        """What the browsers were sent of the paper that hangs out."""
-        paper = Paper(self._m.rack.printer.paper.dots)
-        paper.rows = self._rows[: self._seen_rows]
-        paper.lines = self._m.rack.printer.paper.lines[: self._seen_lines]
-        return _strips(paper, 0, 0)
-
     def _new_sound(self) -> dict[str, Any] | None:
         """Tones since the last look, even those that have ended by now."""
         heard = self._m.rack.lamps.heard
@@ -257,18 +239,18 @@ class Page:
                 "title": spec.title["en"],
                 "title_zh": spec.title["zh"],
                 "pan": mask_pan(spec.pan),
-                "pin": "" if not spec.typed else ", then ".join(spec.typed),
+                "pins": list(spec.typed),
             }
             for name, spec in self._m.deck.cards.items()
         ]
-        rules = [{"name": rule[0], "title": rule[1]} for rule in actions.RULES]
+        rules = [rule[0] for rule in actions.RULES]
         board = self._m.board
         return [
             {"type": "hello", "cards": cards, "rules": rules, "board": board["board"]["title"],
-             "keys": board["keypad"]["keys"]},
+             "keys": board["keypad"]["keys"], "language": self._m.language,
+             "texts": {name: texts.texts(name) for name in texts.languages()}},
             *self._now(),
-            {"type": "screen", "tree": self._m.tree},
-            {"type": "paper", "reset": True, "strips": self._paper_so_far()},
+            self._roll.so_far(),
             *({"type": "trace", "entry": entry} for entry in self._trace),
         ]  # fmt: skip
 
@@ -287,6 +269,10 @@ class Page:
 
     async def _state_json(self, request: Request) -> Response:
         return JSONResponse(self._whole_state())
+
+    async def _trace_lines(self, request: Request) -> Response:
+        """The kernel's own trace: one JSON object a line."""
+        return PlainTextResponse(self._m.kernel_lines(), media_type="application/x-ndjson")
 
     async def _do_json(self, request: Request) -> Response:
         # A form post from another site cannot carry this content type.
@@ -344,16 +330,3 @@ class Page:
                 viewer.held.add(wish["key"])
             elif wish["do"] == "key_up":
                 viewer.held.discard(wish["key"])
-
-
-def _strips(paper: Paper, row: int, line: int) -> list[dict[str, str]]:
-    """The rows from ``row`` as one PNG, with the lines from ``line`` as its text."""
-    rows = paper.rows[row:]
-    if not rows:
-        return []
-    part = Paper(paper.dots)
-    part.add(rows)
-    out = io.BytesIO()
-    part.image().convert("1").save(out, "PNG")
-    text = "\n".join(paper.lines[line:])
-    return [{"png": base64.b64encode(out.getvalue()).decode(), "text": text}]

@@ -1,6 +1,7 @@
 """The live trace: APDUs and messages as entries that a person can read.
 
-Entries are dicts ``{"kind", "title", "text", "fields": [[name, value], ...]}``.
+Entries are dicts ``{"kind", "title", "text", "fields": [[name, value], ...]}``;
+kinds are "apdu", "iso", "emv" (what the kernel tells of itself) and "note".
 Secrets are masked here, at the source: PIN data and names never appear, PAN
 and track keep six and four digits (rules of money, 12 and 16). ``Scrub`` is
 the second net: it knows the deck's numbers and lets none of them through.
@@ -232,6 +233,34 @@ def _entry(kind: str, title: str, text: str = "", fields: Rows | None = None) ->
 def apdu_entry(command: bytes, response: bytes, busy_us: int) -> Entry:
     """One command and its response, without what went before."""
     return CardTap().apdu(command, response, busy_us)
+
+
+def _word(tag: int, text: str) -> Rows:
+    try:
+        return _object(tag, bytes.fromhex(text))
+    except ValueError:
+        return [[_named(tag), text]]
+
+
+def kernel_entry(told: dict[str, Any]) -> Entry | None:
+    """One entry of the kernel's own trace: a rule it followed, a bit it set, TVR and
+    TSI after a phase, the outcome. None for an APDU, which is there already."""
+    kind, clause = str(told.get("t")), str(told.get("rule", ""))
+    rest = {name: value for name, value in told.items() if name not in ("t", "rule", "text")}
+    fields = [[name, str(value)] for name, value in rest.items()]
+    if kind == "bit":
+        where = f"{told.get('word')} byte {told.get('byte')} bit {told.get('bit')}"
+        return _entry("emv", where, f"{told.get('name')}  {clause}", [])
+    if kind == "rule":
+        return _entry("emv", "rule", f"{told.get('text')}  {clause}".strip(), fields)
+    if kind == "stage":
+        text = f"{told.get('name')}  TVR {told.get('tvr')}  TSI {told.get('tsi')}"
+        rows = _word(0x95, str(told.get("tvr"))) + _word(0x9B, str(told.get("tsi")))
+        return _entry("emv", "phase ended", text, rows)
+    if kind == "outcome":
+        text = f"{told.get('outcome')}: {told.get('reason')}  TVR {told.get('tvr')}"
+        return _entry("emv", "outcome", text, [])
+    return None
 
 
 def note(title: str, text: str = "") -> Entry:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_a_whole_sale_by_mouse(tmp_path: Path) -> None:
         for spec in hands.machine.deck.cards.values():
             assert spec.pan not in everything
         # The paper goes when it is torn off, and can be read afterwards.
-        await hands.page.click("#paper")
+        await hands.page.click("#tear-paper")
         await hands.until("() => document.getElementById('paper').hidden")
         await hands.page.click("#torn")
         await hands.until("() => document.querySelectorAll('#shelf img').length > 0")
@@ -326,9 +327,11 @@ def test_a_refused_connection_is_said_and_mended(tmp_path: Path) -> None:
 
 def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path) -> None:
     async def story(hands: Hands) -> None:
+        hands.machine.rack.printer.paper.add([1] * 1200, "a slip")
+        await hands.page.wait_for_selector("#paper", state="visible")
         await hands.insert("offline-pin-icc-key")
         await hands.until("() => document.getElementById('slot').textContent !== 'no card'")
-        for width, height in ((1100, 800), (1280, 720), (1366, 768), (1600, 1000), (1920, 1080)):
+        for width, height in ((1100, 800), (1280, 720), (1366, 768), (1440, 900), (1920, 1080)):
             await hands.page.set_viewport_size({"width": width, "height": height})
             cut = await hands.page.evaluate(
                 """() => [...document.querySelectorAll(
@@ -340,14 +343,182 @@ def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path) -> None:
             assert cut == [], (width, cut)
             wide = await hands.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width
-            # Screen, keys and slot are in view together.
-            bottom = await hands.page.evaluate(
-                "document.getElementById('slot').getBoundingClientRect().bottom"
+            # Paper, screen, keys, slot and books are in view, and nothing is to be scrolled.
+            assert await hands.page.evaluate("document.documentElement.scrollHeight") <= height
+            for part in ("tear-paper", "paper", "oled", "keys", "slot", "ledger", "trace"):
+                box = await hands.page.locator("#" + part).bounding_box()
+                assert box and box["y"] >= 0 and box["y"] + box["height"] <= height, part
+            paper = await hands.page.locator("#paper").bounding_box()
+            assert paper and paper["height"] >= 120
+
+    play(tmp_path, story)
+
+
+def test_a_phone_shows_the_whole_handheld_in_its_width(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.set_viewport_size({"width": 390, "height": 844})
+        assert await hands.page.evaluate("document.documentElement.scrollWidth") <= 390
+        for part in ("oled", "keys", "slot", "deck", "trace"):
+            box = await hands.page.locator("#" + part).bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+
+    play(tmp_path, story)
+
+
+def test_the_paper_shows_the_newest_slip_and_a_line_to_tear_at(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        paper = hands.machine.rack.printer.paper
+        for name in ("first", "second"):
+            paper.add([1] * 900, name)
+            await hands.until(
+                "name => document.getElementById('paper').lastElementChild?.textContent !== null &&"
+                " [...document.querySelectorAll('.slip:last-child img')]"
+                ".some(i => i.alt.includes(name))",
+                name,
             )
-            top = await hands.page.evaluate(
-                "document.getElementById('oled').getBoundingClientRect().top"
-            )
-            assert bottom - top < height
+            paper.add([0] * 216)
+        top = (
+            "() => { const p = document.getElementById('paper');"
+            " return p.children.length === 2"
+            " && Math.abs(p.scrollTop - p.lastElementChild.offsetTop) < 3; }"
+        )
+        await hands.until(top)
+        mark = "getComputedStyle(document.querySelector('.slip + .slip')).borderTopStyle"
+        assert await hands.page.evaluate(mark) == "dashed"
+        # While a slip comes, its latest print is what is seen.
+        paper.add([1] * 900, "third")
+        await hands.until(
+            "() => { const p = document.getElementById('paper'); return p.children.length === 3"
+            " && p.scrollTop + p.clientHeight >= p.scrollHeight - 3; }"
+        )
+
+    play(tmp_path, story)
+
+
+def test_off_is_off(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("7", "7")
+        await hands.says("0.77")
+        await hands.page.click("#cut")
+        await hands.says("Display: off")
+        assert await hands.page.locator("#steps [aria-current]").count() == 0
+        lit = (
+            "() => { const c = document.getElementById('oled');"
+            " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            " return !d.some((v, i) => i % 4 !== 3 && v > 40); }"
+        )
+        await hands.until(lit)
+        state = await hands.page.evaluate("fetch('/state').then(r => r.json())")
+        assert state["screen"] == {"screen": "off", "nodes": []}
+        assert state["powered"] is False and state["ended"] is None
+
+    play(tmp_path, story)
+
+
+def test_tearing_out_is_shown_and_can_be_called_off(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.insert("approve")
+        await hands.page.click("#tear")
+        await hands.until("() => document.getElementById('tear').ariaPressed === 'true'")
+        assert "next command" in (await hands.page.text_content("#slot") or "")
+        await hands.page.click("#tear")
+        await hands.until("() => document.getElementById('tear').ariaPressed === 'false'")
+        assert "next command" not in (await hands.page.text_content("#slot") or "")
+        await hands.type("5", "Enter")
+        await hands.screen("pin")
+
+    play(tmp_path, story)
+
+
+def test_a_terminal_that_ends_by_itself_is_said_and_started_again(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        board = hands.machine.folder / "board.py"
+        whole = board.read_text()
+        await hands.page.click("#cut")
+        await hands.says("Display: off")
+        board.write_text("raise ValueError('no such board')")
+        await hands.page.click("#on")
+        await hands.page.wait_for_selector("#ended", state="visible")
+        said = await hands.page.text_content("#ended-text") or ""
+        assert "exit code 1" in said and "was not made by till board build" in said
+        assert any("ended by itself" in line for line in await hands.trace())
+        board.write_text(whole)
+        hands.machine.printed_stderr.clear()
+        await hands.page.click("#on-again")
+        await hands.screen("idle")
+        await hands.page.wait_for_selector("#ended", state="hidden")
+
+    play(tmp_path, story)
+
+
+def test_the_page_speaks_the_language_of_the_terminal_and_the_other(tmp_path: Path) -> None:
+    han = re.compile(r"[\u4e00-\u9fff]")
+
+    async def story(hands: Hands) -> None:
+        await hands.type("1", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.type("1", "2")
+        english = await hands.page.evaluate(
+            """() => [...document.querySelectorAll('body *')].flatMap(e => [
+                 e.getAttribute('aria-label'), e.title, e.placeholder,
+                 ...[...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent)])
+               .filter(Boolean)"""
+        )
+        plain = {"OpenTill ", "STAN", "English"}
+        code = re.compile(
+            r"[A-Z0-9 .,:;*…%♪▲▼·–●▮()+/-]*|[a-z0-9-]+|.*Hz|(Enter|Esc|Backspace|↑|↓)"
+        )
+        trace = set(await hands.page.eval_on_selector_all(
+            "#trace *", "all => all.flatMap(e => [...e.childNodes].map(n => n.textContent))"
+        ))  # fmt: skip
+        left = [
+            text for text in english
+            if not han.search(text) and not code.fullmatch(text.strip())
+            and text not in plain and text not in trace and not re.search(r"\d{6}\*+\d{4}", text)
+        ]  # fmt: skip
+        assert left == ["Show this page in English"]
+        await hands.page.click("#language")
+        await hands.until("() => document.getElementById('cut').textContent === 'Power cut'")
+        assert not han.search(await hands.page.text_content("#deck") or "")
+        assert await hands.page.evaluate("document.documentElement.lang") == "en"
+
+    play(tmp_path, story, "zh")
+
+
+def test_the_kernels_rules_and_bits_stand_in_the_trace(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        told = await hands.page.eval_on_selector_all(
+            "#trace .emv", "items => items.map(item => item.textContent)"
+        )
+        assert any("TSI byte 1 bit 8" in line and "B3 10.3" in line for line in told)
+        assert not any("outcome" in line for line in told)
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("question")
+        await hands.until(
+            "() => [...document.querySelectorAll('#trace .emv')]"
+            ".some(item => item.textContent.includes('approved'))"
+        )
+        online_pin = [line for line in await hands.trace() if "TVR byte 3 bit 3" in line]
+        assert len(online_pin) == 1 and "B3 10.5" in online_pin[0]
+        text = await hands.page.evaluate("fetch('/trace').then(r => r.text())")
+        entries = [json.loads(line) for line in text.splitlines()]
+        tvr = bytearray(5)
+        for entry in entries:
+            if entry["t"] == "bit" and entry["word"] == "TVR":
+                tvr[entry["byte"] - 1] |= 1 << (entry["bit"] - 1)
+        assert f"TVR: {tvr.hex().upper()}" in hands.machine.rack.printer.text()
+        spec = hands.machine.deck.cards["approve"]
+        assert spec.pan not in text and spec.pan not in "".join(hands.frames)
+        await hands.page.uncheck("#show-emv")
+        assert await hands.page.locator("#trace .emv:visible").count() == 0
+        zone = await hands.page.text_content("#zone")
+        assert zone == "UTC+08:00"  # as the terminal was enrolled, and as its slips say
 
     play(tmp_path, story)
 

@@ -120,7 +120,7 @@ def post(client: TestClient, body: bytes) -> Any:
         b'{"do": "rule", "kind": "late", "ms": -1}', b'{"do": "rule", "kind": [], "code": ""}',
         b'{"do": "wait"}', b'{"do": "wait", "screen": []}', b'{"do": "wait", "screen": [1]}',
         b'{"do": "wait", "screen": "idle", "seconds": 100000}',
-        b'{"do": "wait", "screen": "never", "seconds": 0}', b"[" * 4000,
+        b'{"do": "wait", "screen": "idle", "seconds": 0}', b'{"do": "tear"}', b"[" * 4000,
     ],
 )  # fmt: skip
 def test_a_bad_request_is_refused_with_one_line(client: TestClient, body: bytes) -> None:
@@ -128,6 +128,62 @@ def test_a_bad_request_is_refused_with_one_line(client: TestClient, body: bytes)
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error and "\n" not in error and "Traceback" not in error
+
+
+def test_a_screen_that_there_is_not_is_refused_at_once(client: TestClient) -> None:
+    answer = post(client, b'{"do": "wait", "screen": ["idle", "idel"], "seconds": 100}')
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error.startswith("no screen 'idel'; known: ")
+    assert {"idle", "present_card", "pin", "result", "off"} <= set(
+        error.split("known: ")[1].split(", ")
+    )
+
+
+def test_a_terminal_that_is_off_shows_nothing(client: TestClient, machine: Machine) -> None:
+    machine.rack.debug.transfer(1, b'{"screen": "idle", "nodes": []}')
+    state = client.get("/state").json()
+    assert state["screen"] == {"screen": "off", "nodes": []}
+    assert state["powered"] is False
+    assert post(client, b'{"do": "wait", "screen": "off"}').status_code == 200
+
+
+def test_tear_out_is_armed_and_called_off(client: TestClient, machine: Machine) -> None:
+    client.post("/do", json={"do": "insert", "card": "approve"})
+    assert client.post("/do", json={"do": "tear"}).json()["tear"] is True
+    assert client.post("/do", json={"do": "tear", "value": False}).json()["tear"] is False
+    client.post("/do", json={"do": "tear"})
+    client.post("/do", json={"do": "remove"})
+    assert client.post("/do", json={"do": "insert", "card": "approve"}).json()["tear"] is False
+    assert client.post("/do", json={"do": "tear", "value": 1}).status_code == 400
+    client.post("/do", json={"do": "remove"})
+
+
+def test_the_kernels_trace_comes_as_lines_and_without_a_number(
+    client: TestClient, machine: Machine
+) -> None:
+    pan = machine.deck.cards["approve"].pan
+    entries: list[dict[str, Any]] = [
+        {"t": "bit", "rule": "B3 10.5 h", "word": "TVR", "byte": 3, "bit": 3, "name": "online PIN"},
+        {"t": "rule", "rule": "house a", "text": pan},
+        {"t": "stage", "name": "cvm", "tvr": "00zz", "tsi": ""},
+        {"t": "stage", "name": "cvm", "tvr": "0000040000", "tsi": "E800"},
+        {"t": "outcome", "outcome": "approved", "reason": "online", "tvr": "0000040000"},
+        {"t": "apdu", "c": "00B2010C00", "r": "", "sw": "9000", "us": 1},
+        {"t": "news"},
+    ]
+    heard: list[Any] = []
+    machine.listeners.append(heard.append)
+    for entry in entries:
+        machine.rack.debug.transfer(2, json.dumps(entry).encode())
+    machine.listeners.remove(heard.append)
+    answer = client.get("/trace")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert [json.loads(line)["t"] for line in answer.text.splitlines()] == [e["t"] for e in entries]
+    assert pan not in answer.text and pan not in json.dumps(heard)
+    assert [entry["kind"] for entry in heard] == ["emv"] * 5
+    assert heard[0]["title"] == "TVR byte 3 bit 3" and "B3 10.5 h" in heard[0]["text"]
+    assert ["  byte 3 bit 3", "Online PIN entered (online CVM captured)"] in heard[3]["fields"]
 
 
 def test_an_oversized_request_is_refused(client: TestClient) -> None:

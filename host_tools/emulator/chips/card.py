@@ -144,9 +144,14 @@ class Card:
             application.reset()
         self._power_off()
 
-    def tear_next(self) -> None:
-        """Pull the card at its next command, once."""
-        self._torn_next = True
+    def tear_next(self, armed: bool = True) -> None:
+        """Pull the card at its next command, once; or do not, after all."""
+        self._torn_next = armed
+
+    @property
+    def armed(self) -> bool:
+        """Whether its next command pulls the card."""
+        return self._torn_next
 
     def exchange(self, command: bytes) -> tuple[bytes, int]:
         """(response with SW1 SW2, busy time in us); b"" from a card that is off,

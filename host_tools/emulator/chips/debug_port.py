@@ -31,6 +31,10 @@ class DebugPort:
             raise ChipError(f"debug: no operation {op}")
         return b"", 0
 
+    def forget(self) -> None:
+        """The terminal is gone, and its screen with it."""
+        self.tree = None
+
     def _screen(self, tree: dict[str, Any]) -> None:
         self.tree = tree
         self.screens += 1

@@ -217,7 +217,7 @@ class Head:
         elif name == "d":
             lines = n
             moved = self._print_line() if self._cells and lines else 0
-            self.paper.lines.extend([""] * (lines - (1 if moved else 0)))
+            self.paper.say(*[""] * (lines - (1 if moved else 0)))
             return moved + self._feed((lines - (1 if moved else 0)) * self.pitch)
         elif name in "JK":
             return self._feed(n)
@@ -344,7 +344,7 @@ class Head:
                  71: "CODABAR", 72: "CODE93", 73: "CODE128"}  # fmt: skip
         label = f"[{names.get(kind, kind)} {text}]"
         if found is None or len(found) * self.bar_module > self.area:
-            self.paper.lines.append(f"[not printable: {label[1:-1]}]")
+            self.paper.say(f"[not printable: {label[1:-1]}]")
             return 0
         bars = (len(found), [int(found, 2)])
         moved = 0
@@ -385,7 +385,7 @@ class Head:
                 self._pdf417 = a[1:]
             elif function == 81 and self._pdf417:
                 # The chip keeps the text; drawing PDF417 has no user in this project.
-                self.paper.lines.append(f"[PDF417 {self._pdf417.decode('utf-8', 'replace')}]")
+                self.paper.say(f"[PDF417 {self._pdf417.decode('utf-8', 'replace')}]")
         return 0
 
     def _draw_qr(self) -> int:
@@ -396,12 +396,12 @@ class Head:
         try:
             symbol = segno.make_qr(self._qr, error=level, boost_error=False)
         except (segno.DataOverflowError, ValueError):
-            self.paper.lines.append("[not printable: QR]")
+            self.paper.say("[not printable: QR]")
             return 0
         rows = [int("".join("1" if dot else "0" for dot in row), 2) for row in symbol.matrix]
         bitmap = scale((len(rows), rows), self.qr_module, self.qr_module)
         if bitmap[0] > self.area:
-            self.paper.lines.append("[not printable: QR]")
+            self.paper.say("[not printable: QR]")
             return 0
         return self._picture(bitmap, f"[QR {text}]")
 

@@ -23,6 +23,8 @@ class Paper:
         self.dots = dots
         self.rows: list[int] = []
         self.lines: list[str] = []
+        #: For each line, the number of rows up to its end.
+        self.ends: list[int] = []
         #: Row numbers at which the paper was cut.
         self.cuts: list[int] = []
 
@@ -30,13 +32,18 @@ class Paper:
         """Append rows of dots, and a line of text for readers."""
         self.rows.extend(rows)
         if text is not None:
-            self.lines.append(text)
+            self.say(text)
+
+    def say(self, *lines: str) -> None:
+        """Append lines of text that end where the paper ends now."""
+        self.lines.extend(lines)
+        self.ends.extend([len(self.rows)] * len(lines))
 
     def tear(self) -> "Paper":
         """Take the paper away; the printer goes on with a fresh end."""
         torn = Paper(self.dots)
-        torn.rows, torn.lines, torn.cuts = self.rows, self.lines, self.cuts
-        self.rows, self.lines, self.cuts = [], [], []
+        torn.rows, torn.lines, torn.ends, torn.cuts = self.rows, self.lines, self.ends, self.cuts
+        self.rows, self.lines, self.ends, self.cuts = [], [], [], []
         return torn
 
     def text(self) -> str:

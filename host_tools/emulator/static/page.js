@@ -2,12 +2,19 @@
 // The page is one more pair of hands: it sends key presses, cards and switches,
 // and draws what the virtual chips show. It knows nothing of payments.
 const $ = (id) => document.getElementById(id);
-const LABELS = { cancel: "Cancel ✕", clear: "Clear ◁", enter: "Enter ◯", menu: "Menu", up: "▲", down: "▼", feed: "Feed", func: "Func", ".": "·" };
-const SPOKEN = { up: "up", down: "down", ".": "point", cancel: "Cancel", clear: "Clear", enter: "Enter" };
+const LABELS = { up: "▲", down: "▼", ".": "·" };
+const SPOKEN = { up: "up", down: "down", ".": "point", cancel: "cancel", clear: "clear", enter: "enter" };
 const BY_KEYBOARD = { Enter: "enter", Backspace: "clear", Delete: "clear", Escape: "cancel", ArrowUp: "up", ArrowDown: "down", m: "menu", M: "menu", f: "feed", F: "feed", ".": "." };
 const SWITCHES = ["network", "paper", "cover", "tamper", "mains"];
-const TRACE_KEPT = 600;
-let socket, audio, step = -1, tornPapers = [];
+const TRACE_KEPT = 900;
+let socket, audio, step = -1, tornPapers = [], texts = {}, language = "";
+const latest = {}; // by type: what was shown last, to show it again in another language
+
+function t(key, fields = {}) {
+  const text = (texts[language] || {})[key];
+  return text === undefined ? key : text.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
+}
+function known(key) { return key in (texts[language] || {}); }
 
 function send(message) {
   if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
@@ -26,9 +33,10 @@ function drawKeys(rows) {
   $("keys").style.gridTemplateColumns = `repeat(${Math.max(...rows.map((row) => row.length))}, 1fr)`;
   for (const name of rows.flat()) {
     if (!name) { $("keys").append(element("span")); continue; }
-    const button = element("button", { textContent: LABELS[name] || name, className: `key-${name}` });
+    const label = LABELS[name] || (known(`key.${name}`) ? t(`key.${name}`) : name);
+    const button = element("button", { textContent: label, className: `key-${name}` });
     button.dataset.key = name;
-    button.setAttribute("aria-label", SPOKEN[name] || LABELS[name] || name);
+    button.setAttribute("aria-label", name in SPOKEN ? t(`spoken.${SPOKEN[name]}`) : label);
     button.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       event.preventDefault();
@@ -65,7 +73,7 @@ function keyOf(event) {
   if (at.matches('select, textarea, input[type="search"]') || $("receipts").open) return null;
   // Who walks the page with Tab works its controls with Enter, Space and arrows.
   if (at.matches("button, summary, input") && ["Enter", " "].includes(event.key)) return null;
-  if (at.matches('input[type="range"], #trace, .paper') && event.key.startsWith("Arrow")) return null;
+  if (at.matches('input[type="range"], #trace, .paper, .books') && event.key.startsWith("Arrow")) return null;
   return /^[0-9]$/.test(event.key) ? event.key : BY_KEYBOARD[event.key] || null;
 }
 
@@ -93,7 +101,7 @@ function drawFrame(message) {
 
 function words(tree) {
   const say = (node) => {
-    if (node.kind === "dots" || "count" in node) return `${node.count} digits entered`;
+    if (node.kind === "dots" || "count" in node) return Number.isInteger(node.count) ? t("display.digits", node) : t("display.pin");
     if (node.items && node.items.length) return node.items.flat().join(", ");
     return node.text || "";
   };
@@ -102,7 +110,7 @@ function words(tree) {
 
 function drawSteps(tree) {
   const name = tree.screen || "", keys = (tree.nodes || []).map((node) => node.key || "");
-  const fixed = { amount: 0, present_card: 1, choose: 1, pin: 2, result: 3, printing: 4, remove_card: 4, idle: -1, boot: -1, menu: -1 };
+  const fixed = { amount: 0, present_card: 1, choose: 1, pin: 2, result: 3, printing: 4, remove_card: 4, idle: -1, boot: -1, menu: -1, off: -1 };
   if (name in fixed) step = fixed[name];
   else if (name === "progress" && step >= 1) step = keys.includes("sale.stage.card") ? Math.max(step, 1) : 3;
   [...$("steps").children].forEach((item, at) => {
@@ -113,26 +121,50 @@ function drawSteps(tree) {
 }
 
 function drawScreen({ tree }) {
-  const text = words(tree);
-  $("oled").setAttribute("aria-label", "Display: " + text);
+  const text = tree.screen === "off" ? t("display.off") : words(tree);
+  $("oled").setAttribute("aria-label", t("display.label", { text }));
   if ($("said").textContent !== text) $("said").textContent = text;
   document.body.dataset.screen = tree.screen || "";
   drawSteps(tree);
 }
 
+// Each slip is a block of its own; the box shows the newest from its top once it is
+// out, and its latest print while it comes.
 function drawPaper(message) {
   const paper = $("paper");
   if (message.reset) {
-    if (paper.children.length && !message.fresh) tornPapers.push([...paper.children]);
+    if (paper.children.length && !message.again) tornPapers.push([...paper.querySelectorAll("img")]);
     paper.replaceChildren();
   }
-  for (const strip of message.strips) paper.append(element("img", { src: "data:image/png;base64," + strip.png, alt: strip.text }));
-  paper.hidden = !paper.children.length;
+  for (const strip of message.strips) {
+    if (strip.slip || !paper.lastElementChild) paper.append(element("div", { className: "slip" }));
+    const image = element("img", { src: "data:image/png;base64," + strip.png, alt: strip.text });
+    image.dataset.ink = strip.ink;
+    paper.lastElementChild.append(image);
+  }
+  paper.hidden = $("tear-paper").hidden = !paper.children.length;
+  $("no-paper").hidden = !paper.hidden;
   tornPapers = tornPapers.slice(-12);
+  drawTorn();
+  const waiting = [...paper.querySelectorAll("img")].map((image) => image.decode().catch(() => {}));
+  Promise.all(waiting).then(showNewest);
+}
+
+function drawTorn() {
   $("torn").hidden = !tornPapers.length;
-  $("torn").textContent = `Torn receipts: ${tornPapers.length}`;
-  const last = paper.lastElementChild;
-  if (last) last.decode().catch(() => {}).then(() => { paper.scrollTop = paper.scrollHeight; });
+  $("torn").textContent = t("paper.torn", { count: tornPapers.length });
+}
+
+const SLIP_END = 160; // blank rows that end a slip, as host_tools/emulator/roll.py has it
+function showNewest() {
+  const paper = $("paper"), slip = paper.lastElementChild;
+  if (!slip) return;
+  const printed = [...slip.children].filter((image) => Number(image.dataset.ink)).pop();
+  if (!printed) return;
+  const scale = printed.clientWidth / printed.naturalWidth || 1;
+  const end = printed.offsetTop + printed.dataset.ink * scale;
+  const finished = paper.scrollHeight - end >= SLIP_END * scale;
+  paper.scrollTop = finished ? slip.offsetTop : end - paper.clientHeight + 12;
 }
 
 function play({ tones, sounding }) {
@@ -154,20 +186,50 @@ function play({ tones, sounding }) {
 
 // ---- bench ----------------------------------------------------------------------
 
+function speak(name) {
+  language = name;
+  document.documentElement.lang = name === "zh" ? "zh-Hans" : name;
+  document.title = t("page.title");
+  for (const item of document.querySelectorAll("[data-t]")) item.textContent = t(item.dataset.t);
+  for (const item of document.querySelectorAll("[data-t-label]")) item.setAttribute("aria-label", t(item.dataset.tLabel));
+  for (const item of document.querySelectorAll("[data-t-title]")) item.title = t(item.dataset.tTitle);
+  for (const item of document.querySelectorAll("[data-t-placeholder]")) item.placeholder = t(item.dataset.tPlaceholder);
+  for (const item of document.querySelectorAll("#trace [data-note]")) item.textContent = t(item.dataset.note);
+  drawOpenAll();
+  drawTorn();
+  say("link.up", false);
+}
+
+function otherLanguage() {
+  const names = Object.keys(texts);
+  speak(names[(names.indexOf(language) + 1) % names.length]);
+  drawBench(latest.hello);
+  for (const type of ["screen", "state", "ledger"]) if (latest[type]) HANDLERS[type](latest[type]);
+}
+
 function drawHello(message) {
-  $("board").textContent = message.board.replace(/^OpenTill /, "");
+  texts = message.texts;
+  speak(language || message.language);
+  $("trace").replaceChildren();
+  $("paper").replaceChildren();
+  drawBench(message);
+}
+
+function drawBench(message) {
+  if (language === "en") $("board").textContent = message.board.replace(/^OpenTill /, "");
   drawKeys(message.keys);
   $("deck").replaceChildren(...message.cards.map((card) => {
-    const pin = card.pin ? `PIN ${card.pin}` : "no PIN";
-    const button = element("button", { title: card.title_zh }, card.title, element("small", { textContent: `${card.pan}  ${pin}` }));
+    const pin = card.pins.length ? t("cards.pin", { pin: card.pins.join(t("cards.then")) }) : t("cards.no_pin");
+    const title = language === "zh" ? card.title_zh : card.title;
+    const button = element("button", {}, title, element("small", {}, element("code", { textContent: card.name }), ` ${card.pan}  ${pin}`));
     button.dataset.card = card.name;
     button.dataset.words = `${card.name} ${card.title} ${card.title_zh}`.toLowerCase();
     button.addEventListener("click", () => send({ do: "insert", card: card.name }));
     return button;
   }));
-  $("rule").replaceChildren(...message.rules.map((rule) => new Option(rule.title, rule.name)));
-  $("trace").replaceChildren();
-  $("paper").replaceChildren();
+  const rule = $("rule").value;
+  $("rule").replaceChildren(...message.rules.map((rule) => new Option(t("rule." + rule.replace(/-/g, "_")), rule)));
+  if (rule) $("rule").value = rule;
   findCards();
 }
 
@@ -178,8 +240,19 @@ function findCards() {
 
 function drawState({ state }) {
   const card = [...$("deck").children].find((button) => button.dataset.card === state.card);
-  $("slot").textContent = state.card ? `▮ ${card ? card.firstChild.textContent : state.card}` : "no card";
+  const title = card ? card.firstChild.textContent : state.card;
+  $("slot").textContent = state.card ? t(state.tear ? "slot.armed" : "slot.in", { card: title }) : t("slot.empty");
   $("slot").classList.toggle("in", Boolean(state.card));
+  $("slot").classList.toggle("armed", state.tear);
+  $("tear").textContent = t(state.tear ? "cards.tear.armed" : "cards.tear");
+  $("tear").setAttribute("aria-pressed", String(state.tear));
+  $("zone").textContent = state.zone;
+  $("zone").title = t("trace.zone", state);
+  $("ended").hidden = !state.ended;
+  if (state.ended) {
+    const { code, said } = state.ended;
+    $("ended-text").textContent = t(code < 0 ? "ended.signal" : "ended.exit", { code: Math.abs(code), said });
+  }
   for (const button of $("deck").children) {
     button.classList.toggle("in", button === card);
     button.setAttribute("aria-pressed", String(button === card));
@@ -191,22 +264,27 @@ function drawState({ state }) {
   $("cut").disabled = !state.powered;
   $("on").disabled = state.powered;
   $("device").classList.toggle("off", !state.powered);
-  $("waiting").textContent = state.rules_waiting ? `${state.rules_waiting} rule${state.rules_waiting > 1 ? "s" : ""} waiting` : "";
+  $("waiting").textContent = state.rules_waiting ? t("bank.waiting", { count: state.rules_waiting }) : "";
 }
 
 function drawLedger({ rows }) {
-  $("ledger").replaceChildren(...rows.slice(-6).reverse().map((row) => element("tr", {},
+  $("ledger").replaceChildren(...[...rows].reverse().map((row) => element("tr", {},
     element("td", { textContent: row.stan }),
     element("td", { textContent: "…" + row.card }),
     element("td", { textContent: row.amount, className: "number" }),
-    element("td", { textContent: row.state, className: row.state }),
+    element("td", { textContent: known(`state.${row.state}`) ? t(`state.${row.state}`) : row.state, className: row.state }),
     element("td", { textContent: row.code }))));
 }
 
 function addTrace({ entry }) {
   const list = $("trace");
-  const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 40;
-  const head = [element("time", { textContent: entry.time || "" }), element("b", { textContent: entry.title }), entry.text || ""];
+  const title = element("b", { textContent: entry.title });
+  const note = `note.${entry.title.replace(/ /g, "_")}`;
+  if (entry.kind === "note" && known(note)) {
+    title.dataset.note = note;
+    title.textContent = t(note);
+  }
+  const head = [element("time", { textContent: entry.time || "" }), title, entry.text || ""];
   const item = element("li", { className: entry.kind });
   if (entry.fields && entry.fields.length) {
     const rows = element("dl");
@@ -215,8 +293,11 @@ function addTrace({ entry }) {
   } else item.append(element("div", { className: "plain" }, ...head));
   list.append(item);
   while (list.children.length > TRACE_KEPT) list.firstChild.remove();
-  if (follow) list.scrollTop = list.scrollHeight;
+  followTrace();
 }
+
+let following = true; // until somebody scrolls back
+function followTrace() { if (following) $("trace").scrollTop = $("trace").scrollHeight; }
 
 // ---- connection -----------------------------------------------------------------
 
@@ -226,19 +307,26 @@ const HANDLERS = {
   lamps: ({ lamps }) => { for (const [name, on] of Object.entries(lamps)) if ($(`lamp-${name}`)) $(`lamp-${name}`).classList.toggle("on", on); },
 };
 
-function say(text, gone) {
-  $("link").textContent = text;
+function drawOpenAll() {
+  $("open-all").textContent = t($("trace").dataset.open === "yes" ? "trace.close" : "trace.open");
+}
+
+function say(key, gone) {
+  $("link").textContent = t(key);
   $("link").classList.toggle("gone", gone);
   document.body.dataset.link = gone ? "gone" : "up";
 }
 
 function connect() {
   socket = new WebSocket(`ws://${location.host}/live`);
-  socket.onopen = () => say("connected", false);
-  socket.onmessage = (event) => { const message = JSON.parse(event.data); HANDLERS[message.type](message); };
+  socket.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    latest[message.type] = message;
+    HANDLERS[message.type](message);
+  };
   socket.onclose = () => {
     held.clear();
-    say("the emulator is gone; start it again with make run. Reconnecting…", true);
+    say("link.gone", true);
     setTimeout(connect, 1000);
   };
 }
@@ -262,25 +350,29 @@ function bind() {
   });
   addEventListener("pointerdown", () => { audio = audio || new AudioContext(); audio.resume(); });
   $("remove").onclick = () => send({ do: "remove" });
-  $("tear").onclick = () => send({ do: "tear" });
+  $("tear").onclick = () => send({ do: "tear", value: !latest.state.state.tear });
   $("cut").onclick = () => send({ do: "power_cut" });
-  $("on").onclick = () => send({ do: "power_on" });
+  $("on").onclick = $("on-again").onclick = () => send({ do: "power_on" });
+  $("language").onclick = otherLanguage;
   $("set-rule").onclick = () => send({ do: "rule", name: $("rule").value });
   $("rule").onchange = () => $("set-rule").focus();
-  $("paper").onclick = () => send({ do: "tear_paper" });
+  $("tear-paper").onclick = () => send({ do: "tear_paper" });
   $("torn").onclick = () => {
     $("shelf").replaceChildren(...tornPapers.map((strips) => element("div", {}, ...strips.map((strip) => strip.cloneNode()))));
     $("receipts").showModal();
   };
   $("find").oninput = findCards;
+  $("trace").onscroll = ({ target }) => { following = target.scrollTop + target.clientHeight >= target.scrollHeight - 40; };
+  new ResizeObserver(followTrace).observe($("trace"));
+  new ResizeObserver(showNewest).observe($("paper"));
   $("clear-trace").onclick = () => $("trace").replaceChildren();
   $("open-all").onclick = () => {
     const open = $("trace").dataset.open !== "yes";
     $("trace").dataset.open = open ? "yes" : "no";
-    $("open-all").textContent = open ? "Close all" : "Open all";
+    drawOpenAll();
     for (const details of $("trace").querySelectorAll("details")) details.open = open;
   };
-  for (const kind of ["apdu", "iso", "note"]) $(`show-${kind}`).onchange = (event) => $("trace").classList.toggle(`no-${kind}`, !event.target.checked);
+  for (const kind of ["apdu", "emv", "iso", "note"]) $(`show-${kind}`).onchange = (event) => $("trace").classList.toggle(`no-${kind}`, !event.target.checked);
   for (const name of SWITCHES) $(`sw-${name}`).onchange = (event) => send({ do: "switch", name, value: event.target.checked });
   $("sw-battery").oninput = (event) => { $("battery").textContent = `${event.target.value} %`; };
   $("sw-battery").onchange = (event) => send({ do: "switch", name: "battery", value: Number(event.target.value) });
