@@ -57,6 +57,11 @@ async def sleep_ms(ms: int) -> None:
         await asyncio.sleep_ms(ms)  # type: ignore[attr-defined]
 
 
+#: ``sleep_ms`` between two looks at something that had no news. A name of its own, so
+#: that a meter can tell the cost of waiting from that of work (bench/waits.py).
+pause_ms = sleep_ms
+
+
 class Task:
     """A running coroutine with a name, whose death somebody hears of."""
 

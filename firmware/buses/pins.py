@@ -2,6 +2,8 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     #: ("mode", pin, mode), ("write", pin, level) or ("read", pin, 0).
     Step = tuple[str, int, int]
 
@@ -29,11 +31,16 @@ class Pins:
         """Square wave of ``frequency`` Hz with ``duty`` percent; duty 0 stops it."""
         raise NotImplementedError
 
-    def run(self, steps: "list[Step]") -> "list[int]":
-        """Do ``steps`` one after another; the levels that their reads saw.
+    def plan(self, steps: "list[Step]") -> "Callable[[], list[int]]":
+        """A function that does ``steps`` one after another and gives the levels
+        that their reads saw.
 
-        A bus that pays for each call may do them in one go.
+        For what is done again and again; a bus that pays for each call may do
+        the steps in one go.
         """
+        return lambda: self._run(steps)
+
+    def _run(self, steps: "list[Step]") -> "list[int]":
         levels = []
         for what, pin, value in steps:
             if what == "mode":

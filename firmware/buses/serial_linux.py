@@ -63,9 +63,15 @@ class LinuxSerial(SerialPort):
         taken: int = await self._call(self._writer, self._write, data[:4096])
         return taken
 
-    async def read(self, most: int) -> bytes:
-        """Wait for 1 to ``most`` bytes. Cancelling it loses nothing. BusError."""
+    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
+        """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError.
+
+        Cancelling it loses nothing.
+        """
+        began = aio.ticks_ms()
         while not self._got:
+            if timeout_ms is not None and aio.elapsed_ms(began) >= timeout_ms:
+                return b""
             await self._call(self._reader, self._read, 4096)
         data = bytes(self._got[:most])
         del self._got[:most]

@@ -10,8 +10,11 @@ class SerialPort:
         """Send; returns how many bytes were accepted (the rest was not)."""
         raise NotImplementedError
 
-    async def read(self, most: int) -> bytes:
-        """Wait for 1 to ``most`` bytes. Cancelling it loses nothing."""
+    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
+        """Wait for 1 to ``most`` bytes; b"" when none came within ``timeout_ms``.
+
+        Cancelling it loses nothing.
+        """
         raise NotImplementedError
 
     def drop_input(self) -> None:

@@ -13,6 +13,8 @@ from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware.buses.pins import Step
     from firmware.buses.wire import Wire
 
@@ -48,7 +50,7 @@ class WireDisplay(DisplayBus):
             payload += commands
             payload += len(data).to_bytes(2, "big")
             payload += data
-        self.busy_us += self._wire.transfer(self._bus, 3, payload)[1]
+        self.busy_us += self._wire.transfer(self._bus, 3, bytes(payload))[1]
 
 
 class WireI2c(I2c):
@@ -99,21 +101,26 @@ class WirePins(Pins):
             self._bus, 4, bytes((pin,)) + frequency.to_bytes(2, "big") + bytes((duty,))
         )
 
-    def run(self, steps: "list[Step]") -> "list[int]":
+    def plan(self, steps: "list[Step]") -> "Callable[[], list[int]]":
         """All steps in one transfer. BusError."""
-        payload = bytearray()
+        coded = bytearray()
         reads = 0
         for what, pin, value in steps:
             if what not in _STEPS:
                 raise ValueError("no pin step " + what)
-            payload.append(_STEPS[what])
-            payload.append(pin)
-            payload.append(value)
+            coded.append(_STEPS[what])
+            coded.append(pin)
+            coded.append(value)
             reads += what == "read"
-        answer = self._wire.transfer(self._bus, 5, bytes(payload))[0]
-        if len(answer) != reads:
-            raise BusError("pins: malformed answer")
-        return [level & 1 for level in answer]
+        payload = bytes(coded)
+
+        def run() -> "list[int]":
+            answer = self._wire.transfer(self._bus, 5, payload)[0]
+            if len(answer) != reads:
+                raise BusError("pins: malformed answer")
+            return [level & 1 for level in answer]
+
+        return run
 
 
 class WireSerial(SerialPort):
@@ -139,14 +146,20 @@ class WireSerial(SerialPort):
                 break
         return done
 
-    async def read(self, most: int) -> bytes:
-        """Wait for 1 to ``most`` bytes. BusError."""
+    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
+        """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
+        began = aio.ticks_ms()
         pause = 1
         while True:
             data = self._take(most)
             if data:
                 return data
-            await aio.sleep_ms(pause)
+            if timeout_ms is not None:
+                left = timeout_ms - aio.elapsed_ms(began)
+                if left <= 0:
+                    return b""
+                pause = min(pause, left)
+            await aio.pause_ms(pause)
             pause = min(pause * 2, POLL_MOST_MS)
 
     def _take(self, most: int) -> bytes:

@@ -76,7 +76,7 @@ class WireCardSlot(CardSlot):
             raise BusError("card slot: the card is still busy after " + str(MOST_BUSY_MS) + " ms")
         while left > 0:
             step = min(left, LOOK_MS)
-            await aio.sleep_ms(step)
+            await aio.pause_ms(step)
             left -= step
             if not self._present():
                 raise BusError("card slot: the card left")

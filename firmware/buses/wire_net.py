@@ -62,7 +62,7 @@ class WireConnection(RawConnection):
                     if at:
                         raise BusError("connection is closed")
                     raise NothingSent("connection is closed")
-                await aio.sleep_ms(_POLL_MS)
+                await aio.pause_ms(_POLL_MS)
             elif busy_us >= 1000:
                 await aio.sleep_ms(busy_us // 1000)
 
@@ -81,7 +81,7 @@ class WireConnection(RawConnection):
                 return b""
             if state != _OPEN:
                 raise BusError("connection is not open")
-            await aio.sleep_ms(_POLL_MS)
+            await aio.pause_ms(_POLL_MS)
 
     def close(self) -> None:
         if not self._open:
@@ -120,7 +120,7 @@ class WireNet(RawNet):
                     return connection
                 if state != _CONNECTING:
                     raise BusError("no connection to " + host + " port " + str(port))
-                await aio.sleep_ms(_POLL_MS)
+                await aio.pause_ms(_POLL_MS)
         except BaseException:
             connection.close()
             raise

@@ -165,12 +165,12 @@ class ChipReader(CardReader):
                 if await self.present():
                     return
             else:
-                await aio.sleep_ms(POLL_MS)
+                await aio.pause_ms(POLL_MS)
 
     async def wait_removed(self) -> None:
         """Return when the slot is empty. ReaderMissing."""
         while await self.present():
-            await aio.sleep_ms(POLL_MS)
+            await aio.pause_ms(POLL_MS)
         self._forget("the card was taken out")
 
     async def power_on(self) -> CardChannel:

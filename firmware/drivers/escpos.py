@@ -40,6 +40,8 @@ HOT_WAIT_MS = 20000
 MARK_EVERY = 512
 #: What the buffer must have free beyond our own bytes: marks and status requests.
 RESERVE = 256
+#: Answer to DLE EOT 2: cover open, stopped for paper, an error (heat is one).
+STOPPED = 0x04 | 0x20 | 0x40
 #: DLE DC4 8: clear the buffers.
 CLEAR = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"
 
@@ -125,7 +127,7 @@ class EscposPrinter(Printer):
             await self._receive(MARK_MS)
             if len(self._marks) < waiting:
                 return
-            status = await self._status()
+            status = await self._status(stopped_only=True)
             if status.hot and not (status.paper_out or status.cover_open or status.error):
                 if hot_since < 0:
                     hot_since = aio.ticks_ms()
@@ -168,15 +170,13 @@ class EscposPrinter(Printer):
 
     async def _receive(self, timeout_ms: int) -> bool:
         """Sort what arrives within the time; False when nothing did."""
-        name, data = await aio.first(("data", self._port.read(64)), timeout_ms=timeout_ms)
-        if name == "timeout":
-            return False
+        data = await self._port.read(64, timeout_ms)
         for byte in data:
             if byte & 0x93 == 0x12:
                 self._replies.append(byte)
             elif byte & 0x90 == 0 and self._marks:
                 self._marks.pop(0)
-        return True
+        return bool(data)
 
     async def _ask(self, number: int) -> int:
         """Answer to DLE EOT ``number``. PrinterMissing after two silent tries."""
@@ -196,9 +196,12 @@ class EscposPrinter(Printer):
                     return answer
         raise PrinterMissing("no answer to a status request")
 
-    async def _status(self) -> PrinterStatus:
+    async def _status(self, stopped_only: bool = False) -> PrinterStatus:
+        """``stopped_only``: ask for reasons only if the printer says that it stopped."""
         try:
             two = await self._ask(2)
+            if stopped_only and not two & STOPPED:
+                return PrinterStatus(False, False, False, False, False)
             three = await self._ask(3)
             four = await self._ask(4)
         except BusError as error:

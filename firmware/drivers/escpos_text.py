@@ -56,10 +56,12 @@ class TextCodec:
 
     def has(self, text: str) -> bool:
         """Whether the printer's own type has every character of ``text``."""
-        return all(self._class(char) != 9 for char in text)
+        return faces.is_ascii(text) or all(self._class(char) != 9 for char in text)
 
     def columns(self, text: str) -> int:
         """Width in columns in the printer's own type."""
+        if faces.is_ascii(text):
+            return len(text)
         total = 0
         for char in text:
             kind = self._class(char)
@@ -69,6 +71,8 @@ class TextCodec:
 
     def encode(self, text: str) -> bytes:
         """Bytes for ``text``, which ``has`` accepted; ends outside Chinese mode."""
+        if faces.is_ascii(text):
+            return text.encode()
         out = bytearray()
         chinese = False
         for char in text:

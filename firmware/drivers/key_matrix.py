@@ -69,8 +69,8 @@ class KeyMatrix(Keypad):
         self._fault: "KeypadError | None" = None
         self._task: "aio.Task | None" = None
         #: Look whether any key is down; look at all keys.
-        self._glance: "list[Step]" = [("read", column, 0) for column in columns]
-        self._picture = _picture(rows, columns)
+        self._glance = pins.plan([("read", column, 0) for column in columns])
+        self._picture = pins.plan(_picture(rows, columns))
         size = len(rows) * len(columns)
         self._stable = [False] * size
         self._count = [0] * size
@@ -160,9 +160,9 @@ class KeyMatrix(Keypad):
 
     def _look(self) -> "list[bool]":
         """One picture of the matrix."""
-        if not any(self._count) and not any(self._stable) and all(self._pins.run(self._glance)):
+        if not any(self._count) and not any(self._stable) and all(self._glance()):
             return [False] * len(self._stable)
-        return [not level for level in self._pins.run(self._picture)]
+        return [not level for level in self._picture()]
 
     def _ghosted(self, seen: "list[bool]") -> bool:
         """Whether some rectangle has all four corners: one of them may be a ghost."""
@@ -183,7 +183,7 @@ class KeyMatrix(Keypad):
             self._changed.set()
 
     def _judge(self, seen: "list[bool]") -> None:
-        ghosted = self._ghosted(seen)
+        ghosted = sum(seen) > 2 and self._ghosted(seen)
         for i in range(len(seen)):
             if seen[i] == self._stable[i]:
                 self._count[i] = 0
@@ -219,8 +219,11 @@ class KeyMatrix(Keypad):
     async def _scan_forever(self) -> None:
         broken = False
         while True:
+            moved = True
             try:
-                self._judge(self._look())
+                seen = self._look()
+                moved = seen != self._stable
+                self._judge(seen)
                 broken = False
             except BusError as error:
                 if not broken:
@@ -228,4 +231,5 @@ class KeyMatrix(Keypad):
                     self._changed.set()
                 broken = True
             active = any(self._count) or any(self._stable)
-            await aio.sleep_ms(SCAN_MS if active and not broken else IDLE_MS)
+            rest = aio.sleep_ms if moved else aio.pause_ms
+            await rest(SCAN_MS if active and not broken else IDLE_MS)

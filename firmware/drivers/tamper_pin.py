@@ -40,4 +40,4 @@ class TamperPin(Tamper):
             seen = seen + 1 if await self.open() else 0
             if seen > 1:
                 return
-            await aio.sleep_ms(LOOK_MS)
+            await aio.pause_ms(LOOK_MS)

@@ -1,5 +1,7 @@
 """Type faces: a Latin font with Chinese behind it, measured, wrapped and drawn."""
 
+import sys
+
 from firmware.text import fonts
 from firmware.text.canvas import scaled
 
@@ -14,6 +16,7 @@ _CLOSING = "，。！？：；、）》”’%,.!?:;)…"
 #: Code points from here on are wide: a missing one leaves a wide box.
 _WIDE = 0x2E80
 _CACHE = 64
+_CPYTHON = sys.implementation.name == "cpython"
 
 
 def is_wide(char: str) -> bool:
@@ -21,9 +24,20 @@ def is_wide(char: str) -> bool:
     return ord(char) >= _WIDE
 
 
+def is_ascii(text: str) -> bool:
+    """Whether all of it is ASCII: most lines are, and are measured at one stroke."""
+    # MicroPython has no str.isascii, and CPython encodes no lone surrogate.
+    return text.isascii() if _CPYTHON else len(text.encode()) == len(text)
+
+
 def columns(text: str) -> int:
     """Width of ``text`` in printer columns: Latin one, Chinese two."""
-    return sum(2 if is_wide(char) else 1 for char in text)
+    count = len(text)
+    if is_ascii(text):
+        return count
+    for char in text:
+        count += is_wide(char)
+    return count
 
 
 class Face:
@@ -60,6 +74,8 @@ class Face:
 
     def width(self, text: str) -> int:
         """Width in pixels of one line."""
+        if is_ascii(text):
+            return len(text) * self._latin.width * self.scale
         total = 0
         for char in text:
             total += self._cell(char)[0]
@@ -69,6 +85,8 @@ class Face:
         """``(height, baseline)`` in pixels of a line of this text."""
         n = self.scale
         up, down = self._latin.baseline * n, (self._latin.height - self._latin.baseline) * n
+        if is_ascii(text):
+            return up + down, up
         for char in text:
             _, height, baseline, _ = self._cell(char)
             up, down = max(up, baseline), max(down, height - baseline)
@@ -111,6 +129,9 @@ def _pieces(text: str) -> "list[str]":
 
 def wrap(text: str, limit: int, measure: "Callable[[str], int]") -> "list[str]":
     """Break one paragraph at ``limit`` units of ``measure(text)``."""
+    whole = text.rstrip(" ")
+    if measure(whole) <= limit:
+        return [whole]
     lines: "list[str]" = []
     line = ""
     for piece in _pieces(text):

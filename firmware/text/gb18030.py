@@ -83,7 +83,9 @@ def encode(text: str) -> bytes:
 
 def is_double_byte(char: str) -> bool:
     """Whether a printer's Chinese mode (GBK) knows this character by two bytes."""
-    return len(encode_char(ord(char))) == 2
+    point = ord(char)
+    # GBK has the whole block of Unicode 1.1; what else it has, the map knows.
+    return 0x4E00 <= point <= 0x9FA5 or len(encode_char(point)) == 2
 
 
 def _decode_two(lead: int, trail: int) -> int:

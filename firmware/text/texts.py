@@ -48,9 +48,20 @@ class Texts:
                 high = middle
         return None
 
+    def _text(self, key: str) -> "str | None":
+        """The text of ``key`` as it stands in the table, the last ones from memory."""
+        text = self._cache.get(key)
+        if text is None:
+            text = self._find(key)
+            if text is not None:
+                if len(self._cache) >= _CACHE:
+                    self._cache.clear()
+                self._cache[key] = text
+        return text
+
     def has(self, key: str) -> bool:
         """Whether the catalogue has this key."""
-        return self._find(key) is not None
+        return self._text(key) is not None
 
     def get(self, key: str, **fields: "Any") -> str:
         """The text of ``key`` with ``{name}`` replaced by ``fields[name]``.
@@ -58,14 +69,9 @@ class Texts:
         A key that is missing is shown as ``[key]``, visible and harmless; the
         tests prove that no key used in the source is missing.
         """
-        text = self._cache.get(key)
+        text = self._text(key)
         if text is None:
-            text = self._find(key)
-            if text is None:
-                return "[" + key + "]"
-            if len(self._cache) >= _CACHE:
-                self._cache.clear()
-            self._cache[key] = text
+            return "[" + key + "]"
         if fields and "{" in text:
             # One pass, so that a value that contains braces stays as it is.
             parts = text.split("{")

@@ -61,10 +61,10 @@ def test_steps_one_after_another():
     pins = Matrix()
     pins.down = {"2"}
     steps = [("mode", 0, OUT), ("write", 0, 0), ("read", 2, 0), ("read", 3, 0)]
-    assert pins.run(steps) == [1, 0]
+    assert pins.plan(steps)() == [1, 0]
     assert pins.modes[0] == OUT
     try:
-        pins.run([("toggle", 0, 0)])
+        pins.plan([("toggle", 0, 0)])()
     except ValueError as error:
         assert "toggle" in str(error)
     else:
