@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BANK_HOST = "bank.test"
 #: Looks at the whole keypad that are enough for a debounced key, with room.
 SCANS = 10
-SCAN_LIMIT_S = 0.6
+SCAN_LIMIT_S = 5.0
 #: Transfers of the pins in which the terminal looks (firmware/buses/wire.py).
 SCAN_OPS = (5,)
 #: The tree of a terminal without power.
