@@ -7,40 +7,49 @@
     POST /rules          {"kind": ..., "times": 1, "mti": "0200", "amount": ..., argument}
     POST /reset          forget transactions and rules, restore accounts
 
-An endpoint runs in the server's loop, like the bank itself.
+A request that is refused is answered with 4xx and ``{"error": ...}``. An endpoint
+runs in the server's loop, like the bank itself.
 """
 
 import json
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from host_tools import http_json
 from host_tools.acquirer.bank import Bank
 from host_tools.acquirer.rules import RuleError
 
+Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 _MAX_BODY = 16 * 1024
 
 
-def _refused(text: str, status: int = 400) -> JSONResponse:
-    return JSONResponse({"error": text}, status)
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object of the request. RuleError."""
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_BODY:
-            raise RuleError("the body is too long")
+async def _table(request: Request) -> dict[str, Any]:
+    """The JSON object of the request. RuleError, HTTPException."""
+    data = await http_json.body(request, _MAX_BODY)
     try:
-        table = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        table = json.loads(data, object_pairs_hook=_once)
+    except RecursionError:
+        raise RuleError("nested too deeply") from None
+    except RuleError:
+        raise
+    except ValueError as error:
         raise RuleError(f"not JSON: {error}") from error
     if not isinstance(table, dict):
         raise RuleError("not a JSON object")
+    return table
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise RuleError("a key occurs twice")
     return table
 
 
@@ -49,61 +58,55 @@ def control_app(bank: Bank) -> Starlette:
     whose Host is loopback, and takes rules as application/json only, which a
     foreign page may not send without being asked."""
 
-    def foreign(request: Request) -> JSONResponse | None:
-        if request.url.hostname not in ("127.0.0.1", "localhost", "::1"):
-            return _refused("only for this computer", 403)
-        kind = request.headers.get("content-type", "").split(";")[0].strip()
-        if request.method == "POST" and kind != "application/json":
-            return _refused("send application/json", 415)
-        return None
+    def endpoint(answer: Callable[[Request], Awaitable[Any]]) -> Endpoint:
+        async def checked(request: Request) -> JSONResponse:
+            if request.url.hostname not in ("127.0.0.1", "localhost", "::1"):
+                raise HTTPException(403, "only for this computer")
+            return JSONResponse(await answer(request))
 
-    async def ledger(request: Request) -> JSONResponse:
-        return foreign(request) or JSONResponse(
-            {
-                "approved_total": bank.ledger.approved_total(),
-                "terminals": bank.ledger.terminals(),
-                "accounts": bank.ledger.accounts(),
-                "inconsistencies": bank.ledger.inconsistencies(),
-            }
-        )
+        return checked
 
-    async def transactions(request: Request) -> JSONResponse:
-        terminal = request.query_params.get("terminal")
-        return foreign(request) or JSONResponse(bank.ledger.transactions(terminal))
+    async def ledger(request: Request) -> Any:
+        return {
+            "approved_total": bank.ledger.approved_total(),
+            "terminals": bank.ledger.terminals(),
+            "accounts": bank.ledger.accounts(),
+            "inconsistencies": bank.ledger.inconsistencies(),
+        }
 
-    async def messages(request: Request) -> JSONResponse:
+    async def transactions(request: Request) -> Any:
+        return bank.ledger.transactions(request.query_params.get("terminal"))
+
+    async def messages(request: Request) -> Any:
         most = request.query_params.get("most", "200")
-        if not (most.isascii() and most.isdecimal() and 1 <= int(most[:6]) <= 10_000):
-            return _refused("'most' is 1 to 10000")
-        return foreign(request) or JSONResponse(bank.ledger.messages(int(most)))
+        if not re.fullmatch("[0-9]{1,5}", most) or not 1 <= int(most) <= 10_000:
+            raise HTTPException(400, "'most' is 1 to 10000")
+        return bank.ledger.messages(int(most))
 
-    async def rules(request: Request) -> JSONResponse:
-        refused = foreign(request)
-        if refused is not None:
-            return refused
+    async def rules(request: Request) -> Any:
         if request.method == "POST":
             try:
-                table = await _body(request)
+                table = await _table(request)
                 kind = table.pop("kind", None)
                 if not isinstance(kind, str):
                     raise RuleError("'kind' is missing")
                 bank.rules.add(kind, **table)
             except RuleError as error:
-                return _refused(str(error))
-        return JSONResponse(bank.rules.waiting())
+                raise HTTPException(400, str(error)) from None
+        return bank.rules.waiting()
 
-    async def reset(request: Request) -> JSONResponse:
-        refused = foreign(request)
-        if refused is None:
-            bank.reset()
-        return refused or JSONResponse({})
+    async def reset(request: Request) -> Any:
+        await http_json.body(request, _MAX_BODY)
+        bank.reset()
+        return {}
 
     return Starlette(
         routes=[
-            Route("/ledger", ledger),
-            Route("/transactions", transactions),
-            Route("/messages", messages),
-            Route("/rules", rules, methods=["GET", "POST"]),
-            Route("/reset", reset, methods=["POST"]),
-        ]
+            Route("/ledger", endpoint(ledger)),
+            Route("/transactions", endpoint(transactions)),
+            Route("/messages", endpoint(messages)),
+            Route("/rules", endpoint(rules), methods=["GET", "POST"]),
+            Route("/reset", endpoint(reset), methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: http_json.refused},
     )

@@ -5,6 +5,7 @@ in the deck, or from the amount; the first source that has one wins. A
 ``Plan`` says what is done to one request and its answer.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,6 +76,12 @@ KINDS: dict[str, tuple[Plan, str]] = {
 _FIELD_OF = {"late": "delay_ms", "split": "gap_ms", "partial": "partial", "script": "script"}
 
 _MAX_MS = 600_000
+_MAX_TIMES = 1_000_000
+#: Field 4 has twelve digits.
+_MAX_AMOUNT = 999_999_999_999
+#: Requests that a rule may wait for.
+MTIS = ("0200", "0400", "0620", "0800", "0820")
+_FORMS = {"terminal_id": "up to 8 characters", "stan": "6 digits", "pan": "8 to 19 digits"}
 
 
 class RuleError(ValueError):
@@ -204,15 +211,19 @@ class Rules:
         unknown = set(argument) - {wanted}
         if unknown:
             raise RuleError(f"rule {kind!r} has no argument {sorted(unknown)[0]!r}")
-        if times is not None and (type(times) is not int or times < 1):
-            raise RuleError("'times' is a number from 1, or null for ever")
-        if amount is not None and type(amount) is not int:
-            raise RuleError("'amount' is an integer of minor units")
-        for name, value in (("mti", mti), ("terminal_id", terminal_id), ("stan", stan)):
-            if not isinstance(value, str):
-                raise RuleError(f"{name!r} is text")
-        if not isinstance(pan, str):
-            raise RuleError("'pan' is text")
+        if times is not None and (type(times) is not int or not 1 <= times <= _MAX_TIMES):
+            raise RuleError(f"'times' is 1 to {_MAX_TIMES}, or null for ever")
+        if amount is not None and (type(amount) is not int or not 0 <= amount <= _MAX_AMOUNT):
+            raise RuleError(f"'amount' is an integer of minor units, 0 to {_MAX_AMOUNT}")
+        if mti not in MTIS:
+            raise RuleError(f"'mti' is one of {', '.join(MTIS)}")
+        for name, value, form in (
+            ("terminal_id", terminal_id, "[ -~]{0,8}"),
+            ("stan", stan, "([0-9]{6})?"),
+            ("pan", pan, "([0-9]{8,19})?"),
+        ):
+            if not isinstance(value, str) or not re.fullmatch(form, value):
+                raise RuleError(f"{name!r} is text, {_FORMS[name]}, or left out")
         plan = plan_for({"kind": kind, **argument})
         if len(self._waiting) >= 1000:
             raise RuleError("too many rules wait; reset first")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -25,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from host_tools import http_json
 from host_tools.decoders.common import mask_pan
 from host_tools.emulator import actions, texts
 from host_tools.emulator.machine import Machine
@@ -129,6 +131,7 @@ class Page:
                 Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
                 Middleware(Guard),
             ],
+            exception_handlers={HTTPException: http_json.refused},
         )
 
     def close(self) -> None:
@@ -275,17 +278,9 @@ class Page:
         return PlainTextResponse(self._m.kernel_lines(), media_type="application/x-ndjson")
 
     async def _do_json(self, request: Request) -> Response:
-        # A form post from another site cannot carry this content type.
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != "application/json":
-            return JSONResponse({"error": "send application/json"}, 415)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > actions.MAX_REQUEST:
-                return JSONResponse({"error": f"at most {actions.MAX_REQUEST} bytes"}, 413)
+        body = await http_json.body(request, actions.MAX_REQUEST)
         try:
-            await self._actions.act(actions.parse(bytes(body)))
+            await self._actions.act(actions.parse(body))
         except UserError as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse(self._whole_state())

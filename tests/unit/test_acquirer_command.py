@@ -22,6 +22,7 @@ from host_tools.acquirer.server import control_server
 from host_tools.commands.acquirer import app
 from host_tools.emulator.deck import load
 from host_tools.errors import UserError
+from tests.support import virtual_time
 from tests.support.acquirer_client import NOW, Client
 
 ROOT = Path(__file__).parents[2]
@@ -88,12 +89,112 @@ def test_control_sets_rules_and_resets(acquirer: InProcessAcquirer, http: Browse
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"{", b"{}", b'{"kind": 5}', b'{"kind": "drop", "self": 1}', b"[" * 16_000]
-    + [b" " * 20_000, b'{"kind": "late", "ms": 1e3}', b'{"kind": "drop", "times": "x"}'],
+    + [b'{"kind": "late", "ms": 1e3}', b'{"kind": "drop", "times": "x"}'],
 )
 def test_control_refuses_bad_rules(http: Browser, body: bytes) -> None:
     answer = http.post("/rules", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "drop", "amount": -1},
+        {"kind": "drop", "amount": 10**12},
+        {"kind": "drop", "amount": True},
+        {"kind": "drop", "amount": 1.0},
+        {"kind": "drop", "amount": "500"},
+        {"kind": "drop", "times": 0},
+        {"kind": "drop", "times": True},
+        {"kind": "drop", "times": 10**9},
+        {"kind": "drop", "mti": "9999"},
+        {"kind": "drop", "mti": ["0200"]},
+        {"kind": "drop", "stan": 2},
+        {"kind": "drop", "stan": "12345"},
+        {"kind": "drop", "pan": "1234 5678"},
+        {"kind": "drop", "terminal_id": "\ud800"},
+        {"kind": "drop", "terminal_id": "123456789"},
+        {"kind": "drop", "terminal_id": None},
+        {"kind": "decline"},
+        {"kind": "decline", "code": 51},
+        {"kind": "decline", "code": "5\ud800"},
+        {"kind": "late", "ms": -1},
+        {"kind": "script", "script": ["pin_unblock"]},
+        {"kind": "partial", "percent": 100},
+        {"kind": "\ud800"},
+        {"kind": ["drop"]},
+        {"kind": "drop", "\ud800": 1},
+    ],
+)
+def test_control_refuses_a_rule_with_a_wrong_value(http: Browser, rule: dict[str, Any]) -> None:
+    body = json.dumps(rule).encode()
+    answer = http.post("/rules", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error and "\n" not in error
+    assert http.get("/rules").json() == []
+
+
+def test_control_names_what_it_knows(http: Browser) -> None:
+    assert "wrong_arpc" in http.post("/rules", json={"kind": "x"}).json()["error"]
+    assert "0400" in http.post("/rules", json={"kind": "drop", "mti": "x"}).json()["error"]
+    twice = b'{"kind": "drop", "kind": "lose"}'
+    answer = http.post("/rules", content=twice, headers={"content-type": "application/json"})
+    assert answer.json()["error"] == "a key occurs twice"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404), ("GET", "/", 404), ("PUT", "/rules", 405),
+        ("DELETE", "/rules", 405), ("GET", "/reset", 405), ("POST", "/ledger", 405),
+        ("PATCH", "/messages", 405), ("GET", "/messages?most=" + "9" * 5000, 400),
+        ("GET", "/messages?most=000001" + "9" * 5000, 400), ("GET", "/messages?most=-1", 400),
+        ("GET", "/messages?most=%C2%B2", 400), ("POST", "/reset", 415),
+    ],
+)  # fmt: skip
+def test_control_refuses_in_json(http: Browser, method: str, path: str, status: int) -> None:
+    answer = http.ask(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_control_refuses_a_body_that_is_too_long_or_never_ends(
+    acquirer: InProcessAcquirer,
+) -> None:
+    """The second on virtual time: what comes is a request without its end."""
+    app = control_app(acquirer.bank)
+
+    def ask(pieces: list[dict[str, Any]]) -> tuple[int, Any]:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if not pieces:
+                await asyncio.Event().wait()
+            return pieces.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/rules", "raw_path": b"/rules",
+            "query_string": b"", "scheme": "http", "server": ("127.0.0.1", 80),
+            "http_version": "1.1",
+            "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
+        }  # fmt: skip
+        virtual_time.run(app(scope, receive, send))
+        return sent[0]["status"], json.loads(sent[1]["body"])
+
+    def piece(data: bytes) -> dict[str, Any]:
+        return {"type": "http.request", "body": data, "more_body": True}
+
+    long = [piece(b" " * 4096) for _ in range(1000)]
+    assert ask(long)[0] == 413
+    assert len(long) > 990  # it did not read on
+    assert ask([piece(b'{"kind"')])[0] == 408
+    assert ask([piece(b'{"kind"'), {"type": "http.disconnect"}])[0] == 400
+    assert acquirer.bank.rules.waiting() == []
 
 
 def test_control_is_for_this_computer_only(http: Browser) -> None:

@@ -114,12 +114,12 @@ def test_control_beats_card_beats_amount() -> None:
 
 def test_rule_waits_for_its_request() -> None:
     rules = Rules()
-    rules.add("drop", mti="0400", times=2, terminal_id="A", stan="000007", pan="62")
-    others = [("0200", "A", "000007", "62"), ("0400", "B", "000007", "62")]
-    others += [("0400", "A", "000008", "62"), ("0400", "A", "000007", "63")]
+    rules.add("drop", mti="0400", times=2, terminal_id="A", stan="000007", pan="62100001")
+    others = [("0200", "A", "000007", "62100001"), ("0400", "B", "000007", "62100001")]
+    others += [("0400", "A", "000008", "62100001"), ("0400", "A", "000007", "63100001")]
     for mti, terminal, stan, pan in others:
         assert rules.choose(mti, terminal, stan, 1, pan) == HONEST
-    got = [rules.choose("0400", "A", "000007", 1, "62").drop for _ in range(3)]
+    got = [rules.choose("0400", "A", "000007", 1, "62100001").drop for _ in range(3)]
     assert got == [True, True, False]
     rules.add("drop", times=None)
     assert all(rules.choose("0200", "A", "1", 1, "").drop for _ in range(5))
