@@ -36,8 +36,10 @@ MARK_MS = 300
 #: Slowest paper movement that is believed, dot rows a second.
 SLOWEST = 200
 HOT_WAIT_MS = 20000
-#: A mark after so many bytes.
+#: A mark after about so many bytes.
 MARK_EVERY = 512
+#: GS r 1: transmit paper sensor status.
+MARK = b"\x1dr\x01"
 #: What the buffer must have free beyond our own bytes: marks and status requests.
 RESERVE = 256
 #: Answer to DLE EOT 2: cover open, stopped for paper, an error (heat is one).
@@ -59,9 +61,8 @@ class EscposPrinter(Printer):
         # On a slow line less in flight keeps status answers quick.
         self._budget = min(buffer - RESERVE, max(MARK_EVERY * 2, port.baud // 40))
         self._lock = aio.Lock()
-        #: Bytes before each mark that is not answered yet, and the sum of them.
+        #: Bytes up to each mark that is not answered yet.
         self._marks: "list[int]" = []
-        self._unmarked = 0
         self._replies: "list[int]" = []
         #: Real-time answers that image bytes will provoke (Epson: DLE acts inside data too).
         self._stray = 0
@@ -93,29 +94,15 @@ class EscposPrinter(Printer):
 
     async def _print(self, units: "list[tuple[bytes, int]]") -> None:
         rows = 0
-        for data, moved in units:
-            while self._marks and self._in_flight() + len(data) > self._budget:
+        for data, moved in _parts(units):
+            while self._marks and sum(self._marks) + len(data) > self._budget:
                 await self._wait_mark(rows)
             rows += moved
-            await self._send(data)
-            self._unmarked += len(data)
-            if self._unmarked >= MARK_EVERY:
-                await self._mark()
-        await self._mark()
+            await self._send(data + MARK)
+            self._marks.append(len(data) + len(MARK))
         while self._marks:
             await self._wait_mark(rows)
         _raise_for(await self._status(), hot_too=False)
-
-    def _in_flight(self) -> int:
-        total = self._unmarked
-        for count in self._marks:
-            total += count
-        return total
-
-    async def _mark(self) -> None:
-        await self._send(b"\x1dr\x01")
-        self._marks.append(self._unmarked + 3)
-        self._unmarked = 0
 
     async def _wait_mark(self, rows: int) -> None:
         """Wait until one more mark is answered; ``rows``: paper that may move before it."""
@@ -220,10 +207,24 @@ class EscposPrinter(Printer):
         await aio.sleep_ms(50 + self._line_delay())
         self._port.drop_input()
         self._marks = []
-        self._unmarked = 0
         self._replies = []
         self._stray = 0
         self._dirty = True
+
+
+def _parts(units: "list[tuple[bytes, int]]") -> "list[tuple[bytes, int]]":
+    """``units`` joined to parts of at most ``MARK_EVERY`` bytes; a larger one stays alone."""
+    parts = []
+    data = b""
+    rows = 0
+    for piece, moved in units:
+        if data and len(data) + len(piece) > MARK_EVERY:
+            parts.append((data, rows))
+            data, rows = b"", 0
+        data += piece
+        rows += moved
+    parts.append((data, rows))
+    return parts
 
 
 def _raise_for(status: PrinterStatus, hot_too: bool) -> None:
