@@ -5,9 +5,10 @@ cards, paper and bank live in this process and are not counted.
 """
 
 import contextlib
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from host_tools.emulator import scripted
@@ -43,10 +44,10 @@ def process_id(machine: Machine) -> int:
 
 
 @contextlib.asynccontextmanager
-async def off() -> AsyncIterator[Machine]:
+async def off(interpreter: Sequence[str] = (sys.executable,)) -> AsyncIterator[Machine]:
     """A provisioned machine with bank and chips ready, the device still off."""
     with tempfile.TemporaryDirectory(prefix="opentill-bench-") as folder:
-        machine = Machine(Path(folder))
+        machine = Machine(Path(folder), interpreter=interpreter)
         scripted.before_power(machine, "ready")
         async with running(machine, start=False):
             await machine.open()
