@@ -31,7 +31,13 @@ def read(path: Path = TABLE) -> list[Row]:
         reader = csv.DictReader(file)
         if reader.fieldnames != COLUMNS:
             raise ValueError(f"{path.name}: columns must be {','.join(COLUMNS)}")
-        rows = [Row(fields) for fields in reader]
+        rows = []
+        for fields in reader:
+            if None in fields or None in fields.values():
+                raise ValueError(
+                    f"{path.name}: line {reader.line_num}: {len(COLUMNS)} columns needed"
+                )
+            rows.append(Row(fields))
     tags = [row.tag for row in rows]
     for tag in tags:
         if tags.count(tag) > 1:

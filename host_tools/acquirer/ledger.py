@@ -161,7 +161,9 @@ def open_engine(url: str = "sqlite:///:memory:") -> Engine:
         Base.metadata.create_all(engine)
     except DatabaseError as error:
         engine.dispose()
-        raise UserError(f"{url}: the books cannot be opened: {error.orig}") from error
+        raise UserError(
+            f"{engine.url.database}: these books cannot be opened: {error.orig}"
+        ) from error
     except UserError:
         engine.dispose()
         raise

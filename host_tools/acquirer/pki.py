@@ -207,8 +207,13 @@ class Authority:
         try:
             certificate = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
             key = serialization.load_pem_private_key((folder / "root.key").read_bytes(), None)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: the test root cannot be read: {error}") from error
+        except OSError as error:
+            text = f"{error.filename}: the test root cannot be read: {error.strerror}"
+            raise UserError(text) from error
+        except ValueError as error:
+            raise UserError(
+                f"{folder}: root.pem or root.key is damaged; take another folder and enrol again"
+            ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise UserError(f"{folder / 'root.key'}: neither an EC nor an RSA key")
         return cls(certificate, key)

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Generator
 
@@ -44,7 +46,11 @@ class AcquirerServer:
         try:
             self._server = await asyncio.start_server(self._accept, self.host, self.port)
         except OSError as error:
-            raise UserError(f"cannot listen on {self.host}:{self.port}: {error}") from error
+            number = error.errno or 0  # negative where the name is unknown
+            reason = os.strerror(number) if number > 0 else error.strerror
+            raise UserError(
+                f"cannot listen on {self.host}:{self.port}: {reason}; give --host or --port"
+            ) from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -123,22 +129,20 @@ async def control_server(bank: Bank, host: str, port: int) -> AsyncIterator[int]
         loopback = host == "localhost"
     if not loopback:
         raise UserError(f"the control API listens on loopback only, not on {host}")
-    config = uvicorn.Config(
-        control_app(bank), host=host, port=port, log_level="warning", access_log=False, ws="none"
-    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        # It listens at once, so that a caller who is told the port can connect.
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {host}:{port} for control: {error.strerror}; give --control-port"
+        ) from error
+    config = uvicorn.Config(control_app(bank), log_level="warning", access_log=False, ws="none")
     server = _QuietUvicorn(config)
-    sockets = []
+    task = asyncio.create_task(server.serve([listener]))
     try:
-        sockets.append(config.bind_socket())
-        # At once, so that a caller who is told the port can connect.
-        sockets[0].listen()
-    except (OSError, SystemExit) as error:
-        raise UserError(f"cannot listen on {host}:{port} for control: {error}") from error
-    task = asyncio.create_task(server.serve(sockets))
-    try:
-        yield sockets[0].getsockname()[1]
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         await task
-        for socket in sockets:
-            socket.close()
+        listener.close()

@@ -9,6 +9,7 @@ import typer
 
 from host_tools.command_line import Misuse, command_app
 from host_tools.emv_input import InputError, load, parse, standard_lines
+from host_tools.errors import UserError
 
 app = command_app("Replay card sessions, check offline data authentication.")
 
@@ -101,11 +102,7 @@ def clauses(as_json: _Json = False) -> None:
     try:
         rows = table.read()
     except (OSError, ValueError) as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            typer.echo(f"till emv: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise UserError(str(error)) from None
     bare = table.untested(rows)
     missing = table.missing_tests(rows)
     if as_json:

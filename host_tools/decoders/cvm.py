@@ -66,7 +66,7 @@ def _rule(code: int, when: int) -> dict[str, Any]:
 
 
 def decode(text: str) -> dict[str, Any]:
-    """Three bytes are CVM Results; ten or more, an even count, a CVM List."""
+    """Three bytes are CVM Results; eight or more, an even count, a CVM List."""
     data = parse_hex(text)
     if len(data) == 3:
         return {

@@ -39,7 +39,12 @@ def test_the_command_names_what_is_not_there(
     assert result.exit_code == 0 and "B3 10.1 a" in result.stdout
     table.write_text(head + "B3,10.1,a,one,unit/none.py::test_x,\n", encoding="utf-8")
     assert runner.invoke(app, ["clauses", "--json"]).exit_code == 1
-    for bad in ("book\n", head + "B3,1,a,x,,\nB3,1,a,y,,\n"):
+    for bad in (
+        "book\n",
+        head + "B3,1,a\n",
+        head + "B3,1,a,x,,,,\n",
+        head + "B3,1,a,x,,\nB3,1,a,y,,\n",
+    ):
         table.write_text(bad, encoding="utf-8")
         assert runner.invoke(app, ["clauses"]).exit_code == 1
     table.unlink()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -213,6 +214,17 @@ def test_control_server_on_loopback_only(acquirer: InProcessAcquirer) -> None:
         with pytest.raises(UserError, match="loopback only"):
             async with control_server(acquirer.bank, "0.0.0.0", 0):
                 raise AssertionError("it listens")
+
+    asyncio.run(main())
+
+
+def test_a_control_port_that_is_taken_is_named(acquirer: InProcessAcquirer) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(UserError, match=f"127.0.0.1:{port} for control: Address already"):
+                async with control_server(acquirer.bank, "127.0.0.1", port):
+                    raise AssertionError("it listens")
 
     asyncio.run(main())
 

@@ -225,7 +225,11 @@ def test_place_keeps_root_and_books(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert again.context("0.0.0.0").verify_mode.name == "CERT_REQUIRED"
     again.close()
     (tmp_path / "bank" / "root.key").write_text("no key")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="damaged; take another folder"):
+        Place.open(tmp_path / "bank")
+    (tmp_path / "bank" / "root.key").unlink()
+    (tmp_path / "bank" / "root.key").mkdir()
+    with pytest.raises(UserError, match=r"root\.key: the test root cannot be read: Is a directory"):
         Place.open(tmp_path / "bank")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made"):
