@@ -59,8 +59,13 @@ Command = Annotated[
     str | None,
     typer.Option(
         metavar="CMD",
-        help="Run this program with the page's address in OPENTILL_URL, and exit as it does.",
+        help="Run this program (by itself, not in a shell) with the page's address in "
+        "OPENTILL_URL, and exit as it does.",
     ),
+]
+Trace = Annotated[
+    str,
+    typer.Option(metavar="KIND", help="The kernel's trace: masked, or full (test keys only)."),
 ]
 
 
@@ -75,6 +80,7 @@ class Plan:
     board: str
     language: str
     seed: int | None
+    trace: str
     command: list[str]
 
 
@@ -87,6 +93,7 @@ def emulate(
     language: Language = "en",
     command: Command = None,
     seed: Seed = -1,
+    trace: Trace = "masked",
 ) -> None:
     """Start the virtual handheld with its bank, and serve its page.
 
@@ -100,6 +107,8 @@ def emulate(
         raise UserError(f"no state {state!r}; known: {', '.join(STATES)}")
     if language not in ("en", "zh"):
         raise UserError(f"no language {language!r}; known: en, zh")
+    if trace not in ("masked", "full"):
+        raise UserError(f"no trace {trace!r}; known: masked, full")
     try:
         words = shlex.split(command or "")
     except ValueError as error:
@@ -112,7 +121,7 @@ def emulate(
             temporary = tempfile.TemporaryDirectory(prefix="opentill-")
             folder = Path(stack.enter_context(temporary))
         wanted = None if seed < 0 else seed
-        plan = Plan(folder, bool(data), port, state, board, language, wanted, words)
+        plan = Plan(folder, bool(data), port, state, board, language, wanted, trace, words)
         code = asyncio.run(_until_signal(_serve(plan), bool(words)))
     raise typer.Exit(code)
 
@@ -163,7 +172,9 @@ async def _serve(plan: Plan) -> int:
     from host_tools.emulator.machine import Machine, running
     from host_tools.emulator.page import Page
 
-    machine = Machine(plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep)
+    machine = Machine(
+        plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep, trace=plan.trace
+    )
     async with running(machine, start=False), contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(plan.port))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"

@@ -62,6 +62,8 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        # A script joins the address, which ends with a slash, as it likes.
+        scope = {**scope, "path": "/" + scope["path"].lstrip("/")}
         headers = dict(scope["headers"])
         origin = headers.get(b"origin")
         if origin is not None and origin != b"http://" + headers.get(b"host", b""):

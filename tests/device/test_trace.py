@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from firmware import main
 from firmware.drivers.soft_vault import SoftVault
 from firmware.hal.vault import SlotStatus
 from tests.support import virtual_time
@@ -128,3 +129,13 @@ def test_without_a_debug_link_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -
         await t.power_off()
 
     virtual_time.run(story())
+
+
+@pytest.mark.parametrize("words", [["--trace", "all"], ["--trace"], ["--trace", "full", "x"]])
+def test_a_trace_that_there_is_not_is_a_usage_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--board", "b", "--data", "d", "--wire", "w", *words])
+    assert ended.value.code == main.USAGE
+    assert "[--trace masked|full]" in capsys.readouterr().err

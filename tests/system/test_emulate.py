@@ -149,6 +149,56 @@ def test_the_language_reaches_boot_and_idle() -> None:
     )
 
 
+def test_the_address_joins_with_a_slash_or_without() -> None:
+    code = (
+        "import json, os, urllib.error, urllib.request as u\n"
+        "url = os.environ['OPENTILL_URL']\n"
+        "assert url.endswith('/'), url\n"
+        "for path in ('state', '/state'):\n"
+        "    assert 'screen' in json.load(u.urlopen(url + path))\n"
+        "wish = json.dumps({'do': 'wait', 'screen': 'idol', 'seconds': 100}).encode()\n"
+        "try:\n"
+        "    u.urlopen(u.Request(url + '/do', wish, {'Content-Type': 'application/json'}))\n"
+        "except urllib.error.HTTPError as refused:\n"
+        "    said = json.load(refused)['error']\n"
+        "    assert 'no screen' in said and 'present_card' in said, said\n"
+        "else:\n"
+        "    raise SystemExit('not refused')\n"
+    )
+    ended = run_command(code, "--state", "fresh")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_command_is_not_run_by_a_shell() -> None:
+    command = shlex.join([sys.executable, "-c", "import sys; print(sys.argv[1:])"]) + " $HOME '*'"
+    ended = till("emulate", "--port", "0", "--state", "fresh", "--command", command)
+    assert ended.returncode == 0
+    assert "['$HOME', '*']" in ended.stdout
+
+
+@pytest.mark.parametrize("kind", ["masked", "full"])
+def test_a_full_trace_is_for_who_asks(kind: str) -> None:
+    code = (
+        "import json, os, urllib.request as u\n"
+        "url = os.environ['OPENTILL_URL']\n"
+        "def do(**wish):\n"
+        "    head = {'Content-Type': 'application/json'}\n"
+        "    made = u.Request(url + 'do', json.dumps(wish).encode(), head)\n"
+        "    return json.load(u.urlopen(made))\n"
+        "do(do='press', keys=['1', '00', 'enter'])\n"
+        "do(do='wait', screen='present_card', seconds=60)\n"
+        "do(do='insert', card='approve')\n"
+        "do(do='wait', screen='pin', seconds=60)\n"
+        "print('TRACE ' + json.dumps(u.urlopen(url + 'trace').read().decode()))\n"
+    )
+    ended = run_command(code, "--trace", kind)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    line = next(line for line in ended.stdout.splitlines() if line.startswith("TRACE "))
+    entries = [json.loads(one) for one in json.loads(line[6:]).splitlines()]
+    assert {"apdu", "bit", "rule", "stage"} <= {entry["t"] for entry in entries}
+    assert ("6299990000000000012" in json.dumps(entries)) is (kind == "full")
+
+
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_commands_exit_code_is_passed_on(code: int) -> None:
     assert run_command(f"raise SystemExit({code})", "--state", "fresh").returncode == code
@@ -252,6 +302,7 @@ def test_a_kept_folder_goes_on_where_it_ended(tmp_path: Path) -> None:
         (("surplus",), 2),
         (("--state", "tired"), 1),
         (("--language", "fr"), 1),
+        (("--trace", "all"), 1),
         (("--board", "nope"), 1),
         (("--board", "raspberry-pi"), 1),
         (("--command", "'"), 1),
