@@ -6,6 +6,7 @@ from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
 from firmware.hal.display import DisplayError
+from firmware.hal.tamper import TamperError
 from firmware.payment.journal import records
 from firmware.services import calendar
 from firmware.ui import screens
@@ -44,6 +45,7 @@ async def guarded(t: Terminal, step: "object") -> None:
 
 
 async def _once(t: Terminal) -> None:
+    watched = await _watched(t)
     reader = t.devices.card_reader
     empty = False
     t.reader_fault = ""
@@ -57,7 +59,7 @@ async def _once(t: Terminal) -> None:
     sources = [("key", t.devices.keypad.read())]
     if empty:
         sources.append(("card", reader.wait_present()))
-    if t.devices.tamper is not None and "error.tamper" not in t.blocked:
+    if watched:
         sources.append(("tamper", t.devices.tamper.wait_open()))
     name, value = await aio.first(*sources, timeout_ms=REFRESH_MS)
     if name == "timeout":
@@ -124,6 +126,23 @@ async def show(t: Terminal) -> None:
             emulated=t.devices.capabilities.emulated,
         )
     )  # fmt: skip
+
+
+async def _watched(t: Terminal) -> bool:
+    """Whether the tamper sensor can be waited for. One that does not answer is a
+    fault: no payments until it does, and the keys stay."""
+    if t.devices.tamper is None or "error.tamper" in t.blocked:
+        return False
+    try:
+        await t.devices.tamper.open()
+    except TamperError as error:
+        t.note_failure("tamper", error)
+        if error.text_key not in t.blocked:
+            t.blocked.append(error.text_key)
+        return False
+    if TamperError.text_key in t.blocked:
+        t.blocked.remove(TamperError.text_key)
+    return True
 
 
 async def _tampered(t: Terminal) -> None:

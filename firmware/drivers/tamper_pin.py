@@ -1,4 +1,4 @@
-"""Tamper: a case switch on a pin. A circuit that cannot be read counts as open."""
+"""Tamper: a case switch on a pin. A cut wire reads as open."""
 
 from firmware import aio
 from firmware.buses.pins import IN_PULLUP

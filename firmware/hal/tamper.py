@@ -4,9 +4,12 @@ from firmware.errors import TillError
 
 
 class TamperError(TillError):
-    """The tamper circuit cannot be read, which counts as tampered."""
+    """The tamper circuit cannot be read: a fault, which stands against payments.
 
-    text_key = "error.tamper"
+    The keys stay: only a case that is seen open erases them.
+    """
+
+    text_key = "error.tamper_sensor"
 
 
 class Tamper:

@@ -22,6 +22,9 @@ ESSENTIAL = ("display", "keypad", "files", "entropy", "vault", "clock", "tamper"
 #: Storage below this is a failure: a payment and its reversal must fit.
 LEAST_FREE_BYTES = 256 * 1024
 
+#: Texts of devices that did not start, where "error." and the kind mean something else.
+_NOT_STARTED = {"tamper": "error.tamper_sensor"}
+
 
 class Result:
     """``state``: "ok", "warn" (works, needs attention), "fail", "absent"."""
@@ -49,7 +52,7 @@ async def run(
     results = []
     for kind in KINDS:
         if kind in failed:
-            result = Result(kind, "fail", "error." + kind, failed[kind])
+            result = Result(kind, "fail", _NOT_STARTED.get(kind, "error." + kind), failed[kind])
         elif getattr(devices, kind) is None:
             result = Result(kind, "absent")
         else:

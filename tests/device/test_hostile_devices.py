@@ -27,7 +27,10 @@ GARBAGE: dict[str, Callable[[int, bytes], tuple[bytes, int]]] = {
 }
 #: Bus: text keys of which one is shown when its chip fails at boot, in service.
 BUSES: dict[str, tuple[set[str], set[str]]] = {
-    "gpio": ({"error.keypad", "error.tamper"}, {"error.keypad", "error.tamper"}),
+    "gpio": (
+        {"error.keypad", "error.tamper", "error.tamper_sensor"},
+        {"error.keypad", "error.tamper", "error.tamper_sensor"},
+    ),
     "i2c": ({"error.clock", "error.clock_wrong"}, {"error.clock", "error.clock_wrong"}),
     "trng": ({"error.entropy"}, {"error.entropy"}),
     "card": ({"error.reader"}, {"error.reader"}),
@@ -119,6 +122,41 @@ def test_a_printer_of_garbage_gates_no_payment(how: str) -> None:
         await t.press("cancel")
         await t.until("idle")
         assert [row[1:] for row in t.books()] == [(1234, "approved")]
+        await t.power_off()
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("from_boot", [False, True])
+def test_a_silent_tamper_sensor_stops_payments_and_erases_nothing(from_boot: bool) -> None:
+    async def story() -> None:
+        t = Handheld()
+        pin = t.rack.board["tamper"]["pin"]
+        honest = t.rack.pins.transfer
+
+        def without_the_sensor(op: int, payload: bytes) -> tuple[bytes, int]:
+            if op == 2 and payload[0] == pin:
+                raise ChipError("no answer")
+            return honest(op, payload)
+
+        if not from_boot:
+            await t.power_on()
+        t.rack.pins.transfer = without_the_sensor  # type: ignore[method-assign]
+        if from_boot:
+            await t.power_on()
+        seen = await _try_a_sale(t)
+        assert "error.tamper_sensor" in seen
+        assert "error.tamper" not in seen
+        assert t.books() == []
+        t.rack.pins.transfer = honest  # type: ignore[method-assign]
+        await t.until("idle", "message")
+        await t.press("cancel")
+        await t.when(
+            lambda tree: tree["screen"] == "idle" and "error.tamper_sensor" not in t.keys_shown(),
+            "the fault gone from the idle screen",
+        )
+        await t.pay("100", "no-cvm")
+        assert "result.approved" in t.keys_shown()
         await t.power_off()
 
     virtual_time.run(story())
