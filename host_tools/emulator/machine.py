@@ -59,7 +59,7 @@ class Machine:
     MicroPython with its options. ``language`` is the one of the boot screens;
     with ``keep`` the bank's books and the cards' memories stay in ``folder``
     too, so that a later machine there goes on where this one ended. ``trace``:
-    "masked" or "full", the kernel's trace that the terminal is asked for.
+    "masked" or "full", the kernel's trace that the terminal is asked for; "" for none.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Machine:
         interpreter: Sequence[str] = (sys.executable,),
         language: str = "en",
         keep: bool = False,
-        trace: str = "masked",
+        trace: str = "",
     ) -> None:
         self.folder = folder
         self.trace = trace
@@ -228,7 +228,7 @@ class Machine:
             "--board", str(self.folder / "board.py"),
             "--data", str(self.folder / "data"),
             "--wire", str(self.socket),
-            "--trace", self.trace,
+            *(("--trace", self.trace) if self.trace else ()),
             cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             # Ctrl-C is for this process, which then ends the terminal's.

@@ -97,7 +97,7 @@ async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands
     import uvicorn
     from playwright.async_api import async_playwright
 
-    machine = Machine(folder, language=language)
+    machine = Machine(folder, language=language, trace="masked")
     async with running(machine, start=False):
         scripted.before_power(machine, "ready", language)
         page = Page(machine)
