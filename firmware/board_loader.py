@@ -25,7 +25,7 @@ _CPYTHON = sys.implementation.name == "cpython"
 #: Order of building: a device may stand on those before it.
 KINDS = (
     "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
-    "indicators", "printer", "card_reader", "network", "pc_pipe",
+    "indicators", "printer", "card_reader", "scanner", "stripe", "network", "pc_pipe",
 )  # fmt: skip
 
 
@@ -47,6 +47,8 @@ class Capabilities:
         self.has_battery = "power" in board
         self.has_tamper = "tamper" in board
         self.has_card_reader = "card_reader" in board
+        self.has_scanner = "scanner" in board
+        self.has_stripe = "stripe" in board
         self.has_pc_pipe = "pc_pipe" in board
         self.keys = [key for line in board.get("keypad", {}).get("keys", []) for key in line if key]
         #: The chips are software: said on the screen and on every receipt.
@@ -63,6 +65,8 @@ class Devices:
         self.keypad: "Any" = None
         self.printer: "Any" = None
         self.card_reader: "Any" = None
+        self.scanner: "Any" = None
+        self.stripe: "Any" = None
         self.pin_entry: "Any" = None
         self.network: "Any" = None
         self.indicators: "Any" = None
@@ -176,6 +180,12 @@ def _wire_net(bench: Bench, s: "Settings") -> "Any":
     return WireNet(bench.wire(), s["wire"])
 
 
+def _wire_input(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.wire_input import WireInput
+
+    return WireInput(bench.wire(), s["wire"])
+
+
 def _wire_trng(bench: Bench, s: "Settings") -> "Any":
     return bench.wire(), s["wire"]
 
@@ -234,6 +244,7 @@ _BUSES: "dict[str, Maker]" = {
     "wire_card": _wire_card,
     "wire_net": _wire_net,
     "wire_trng": _wire_trng,
+    "wire_input": _wire_input,
     "linux_i2c": _linux_i2c,
     "linux_serial": _linux_serial,
     "rpi_pins": _rpi_pins,
@@ -325,6 +336,35 @@ def _chip_reader(bench: Bench, s: "Settings") -> "Any":
     return ChipReader(bench.bus(s["bus"]))
 
 
+def _serial_lines(bench: Bench, s: "Settings", most: int) -> "Any":
+    from firmware.drivers.lines import SerialLines
+
+    prefix = s.get("prefix", "").encode()
+    return SerialLines(bench.bus(s["bus"]), most, s.get("suffix", "enter"), prefix)
+
+
+def _key_lines(bench: Bench, s: "Settings", most: int) -> "Any":
+    from firmware.drivers.key_lines import KeyLines
+
+    suffix, prefix = s.get("suffix", "enter"), s.get("prefix", "").encode()
+    return KeyLines(bench.bus(s["bus"]), most, suffix, prefix, s.get("layout", "us"))
+
+
+def _scanner(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.line_scanner import MOST, LineScanner
+
+    lines = _serial_lines if s["driver"] == "serial_scanner" else _key_lines
+    return LineScanner(lines(bench, s, MOST), bool(s.get("aim", False)))
+
+
+def _stripe(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.line_stripe import LineStripe
+    from firmware.drivers.stripe_tracks import MOST
+
+    lines = _serial_lines if s["driver"] == "serial_stripe" else _key_lines
+    return LineStripe(lines(bench, s, MOST), bool(s.get("lrc", False)))
+
+
 def _pin_pad(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.pin_pad import PinPad
 
@@ -386,6 +426,8 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
     "card_reader": {"chip_reader": _chip_reader},
+    "scanner": {"serial_scanner": _scanner, "key_scanner": _scanner},
+    "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},
     "network": {"tls_link": _tls_link},
     "entropy": {"trng": _trng, "linux": _entropy_linux},

@@ -122,6 +122,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "wire_card": ("card", {"wire": _wire}),
     "wire_net": ("net", {"wire": _wire}),
     "wire_trng": ("trng", {"wire": _wire}),
+    "wire_input": ("input", {"wire": _wire}),
     "luma_i2c": ("display", {"port": Rule(_integer(0, 31)), "address": Rule(_integer(8, 0x77))}),
     "luma_spi": (
         "display",
@@ -145,6 +146,12 @@ _OLED = {
     "height": Rule(_one_of(64, 32)),
     "column_offset": Rule(_integer(0, 4), required=False),
 }
+_SUFFIX = Rule(_one_of("enter", "tab", "none"), required=False)
+_LAYOUT = Rule(_one_of("us", "uk", "de", "fr"), required=False)
+_SCANNER = {
+    "bus": _bus, "suffix": _SUFFIX, "prefix": Rule(_text(0, 8), required=False), "aim": _flag
+}  # fmt: skip
+_STRIPE = {"bus": _bus, "suffix": _SUFFIX, "lrc": _flag}
 #: Device: driver: (bus kinds by setting, settings).
 DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "display": {
@@ -207,6 +214,14 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         )
     },
     "card_reader": {"chip_reader": ({"bus": "card"}, {"bus": _bus})},
+    "scanner": {
+        "serial_scanner": ({"bus": "serial"}, _SCANNER),
+        "key_scanner": ({"bus": "input"}, {**_SCANNER, "layout": _LAYOUT}),
+    },
+    "stripe": {
+        "serial_stripe": ({"bus": "serial"}, _STRIPE),
+        "key_stripe": ({"bus": "input"}, {**_STRIPE, "layout": _LAYOUT}),
+    },
     "pin_entry": {"pin_pad": ({}, {})},
     "network": {
         "tls_link": (

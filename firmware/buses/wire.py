@@ -35,6 +35,10 @@ net        4     id, most to read (2)                        state (0 connecting
                                                              2 closed, 3 refused), bytes
 net        5     id                                          empty
 trng       1     count                                       genuine flag, random bytes
+input      1     empty                                       key events so far, 4 bytes each:
+                                                             source, code (2), value (0 up,
+                                                             1 down, 2 repeat, 254 device
+                                                             gone, 255 device came)
 debug      1     screen tree, redacted, as JSON              empty
 debug      2     the kernel's trace, JSON lines              empty
 =========  ====  ==========================================  =========================

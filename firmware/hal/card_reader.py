@@ -1,9 +1,9 @@
 """Contract: contact chip card reader (ISO/IEC 7816-3 below, APDUs above).
 
-Contactless, magnetic stripe and scanner readers are contracts of their own
-when they come: a contactless reader yields the same CardChannel after
-anticollision (with ATS in place of ATR), a swipe yields checked tracks, a
-scan yields text and symbology. The sale flow therefore waits on *several*
+The other sources of a payment have contracts of their own: a swipe yields
+checked tracks (hal.stripe), a scan yields text and symbology (hal.scanner),
+and a contactless reader, when it comes, the same CardChannel after
+anticollision (with ATS in place of ATR). A sale flow waits on *several*
 sources and asks each only "what arrived".
 """
 

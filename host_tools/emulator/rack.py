@@ -15,6 +15,7 @@ from host_tools.emulator.chips.debug_port import DebugPort
 from host_tools.emulator.chips.ds3231 import Ds3231
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.escpos_printer import EscposPrinter
+from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.chips.i2c import I2cBus
 from host_tools.emulator.chips.key_matrix import KeyMatrix
 from host_tools.emulator.chips.max17048 import Max17048
@@ -82,6 +83,8 @@ class Rack(Wire):
         self.trng = Trng(seed)
         self.net = NetChip(clock_us)
         self.pc = SerialLine(clock_us)
+        self.scanner = SerialLine(clock_us)
+        self.swipe = HidKeys(clock_us)
         self.slot = CardSlotChip()
         self.debug = DebugPort()
         self._seats: dict[str, Chip] = {
@@ -93,6 +96,8 @@ class Rack(Wire):
             "trng": self.trng,
             "pc": self.pc,
             "card": self.slot,
+            "scanner": self.scanner,
+            "swipe": self.swipe,
             "debug": self.debug,
         }
 

@@ -1,0 +1,174 @@
+"""Lines from devices that type or send text: scanners and swipe readers.
+
+A line ends with its suffix, or, for the suffix "none", when nothing more came
+for ``SILENCE_MS``. Buffers are of fixed size and wiped: a line may be a track.
+"""
+
+from firmware import aio
+from firmware.buses.wire import BusError
+from firmware.crypto import wipe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.buses.serial_port import SerialPort
+
+#: Suffix by name: the bytes of which any ends a line.
+SUFFIXES = {"enter": b"\r\n", "tab": b"\t", "none": b""}
+#: A line that stands still for so long was cut off, or is complete without a suffix.
+SILENCE_MS = 250
+#: A device that went away is looked for again after so many milliseconds.
+BACK_MS = 500
+#: Bytes taken from a port at a time.
+PART = 256
+
+
+class LineBuffer:
+    """Collects one line of at most ``most`` bytes, prefix included."""
+
+    def __init__(self, most: int, suffix: str = "enter", prefix: bytes = b"") -> None:
+        if suffix not in SUFFIXES:
+            raise ValueError("no suffix is called " + suffix)
+        self._bytes = bytearray(most)
+        self._ends = SUFFIXES[suffix]
+        self._prefix = prefix
+        self._count = 0
+        #: What is wrong with the line so far: "", "long", "keys".
+        self.trouble = ""
+
+    def empty(self) -> bool:
+        """Nothing of a line has come."""
+        return self._count == 0 and not self.trouble
+
+    def put(self, byte: int) -> bool:
+        """Take one byte; True when it ends a line that has something in it."""
+        if byte in self._ends:
+            return not self.empty()
+        if self._count == len(self._bytes):
+            self.trouble = "long"
+        else:
+            self._bytes[self._count] = byte
+            self._count += 1
+        return False
+
+    def silent(self) -> bool:
+        """Nothing more came: the line is complete, or cut. False when there is none."""
+        if self.empty():
+            return False
+        if self._ends:
+            self.trouble = self.trouble or "cut"
+        return True
+
+    def take(self) -> "tuple[str, bytearray]":
+        """(trouble, line without prefix) and an empty buffer. The line is empty in trouble."""
+        trouble, size = self.trouble, len(self._prefix)
+        if not trouble and bytes(self._bytes[:size]) != self._prefix:
+            trouble = "cut"
+        line = bytearray() if trouble else self._bytes[size : self._count]
+        self.clear()
+        return trouble, line
+
+    def clear(self) -> None:
+        """Forget and wipe what has come."""
+        for i in range(self._count):
+            self._bytes[i] = 0
+        self._count = 0
+        self.trouble = ""
+
+
+class Lines:
+    """Where lines come from."""
+
+    async def next(self) -> "tuple[int, str, bytearray]":
+        """Wait for (source, trouble, line); the caller wipes the line.
+
+        ``trouble``: "" or why there is no line: "long", "cut", "keys".
+        Cancelling it loses nothing. BusError once when the device goes away.
+        """
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Forget and wipe what came and was not taken."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Let the device go. Never raises, may be called twice."""
+        raise NotImplementedError
+
+
+class SerialLines(Lines):
+    """Lines of a device on a serial port."""
+
+    def __init__(
+        self, port: "SerialPort", most: int, suffix: str = "enter", prefix: bytes = b""
+    ) -> None:
+        self._port = port
+        self._line = LineBuffer(most + len(prefix), suffix, prefix)
+        self._got = bytearray(PART)  # of fixed size, as the line is
+        self._at = 0
+        self._end = 0
+        #: Milliseconds that readers have waited since the last byte.
+        self._waited = 0
+        self._lost = False
+
+    async def next(self) -> "tuple[int, str, bytearray]":
+        """Wait for a line. BusError once when the port goes away."""
+        while True:
+            while self._at < self._end:
+                byte = self._got[self._at]
+                self._got[self._at] = 0
+                self._at += 1
+                if self._line.put(byte):
+                    return self._taken()
+            if self._lost:
+                await aio.sleep_ms(BACK_MS)
+            try:
+                if not await self._fill() and self._line.silent():
+                    return self._taken()
+            except BusError:
+                self._line.clear()
+                if not self._lost:
+                    self._lost = True
+                    raise
+
+    def _taken(self) -> "tuple[int, str, bytearray]":
+        trouble, line = self._line.take()
+        return 0, trouble, line
+
+    async def _fill(self) -> bool:
+        """Bring bytes; False when a line stood still too long."""
+        if self._line.empty():
+            await self._receive()
+            return True
+        since = aio.ticks_ms()
+        try:
+            name, _ = await aio.first(
+                ("data", self._receive()), timeout_ms=max(SILENCE_MS - self._waited, 0)
+            )
+        finally:
+            self._waited += aio.elapsed_ms(since)
+        if name == "timeout":
+            self._waited = 0
+        return name == "data"
+
+    async def _receive(self) -> None:
+        # Nothing may be awaited between the read and the copy: a cancelled read loses nothing.
+        data = await self._port.read(PART)
+        self._got[: len(data)] = data
+        self._at, self._end = 0, len(data)
+        self._waited = 0
+        self._lost = False
+
+    def flush(self) -> None:
+        """Forget and wipe what came."""
+        try:
+            self._port.drop_input()
+        except BusError:
+            pass  # the next read names it
+        wipe(self._got)
+        self._at = self._end = 0
+        self._line.clear()
+
+    async def close(self) -> None:
+        """Wipe and close the port."""
+        self.flush()
+        await self._port.close()
