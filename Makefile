@@ -15,7 +15,7 @@ PYTHON := python3
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak check bench pictures fmt clean
+.PHONY: help run demo test rig soak check bench pictures fmt clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
 	@$(PYTEST) $(SEEDED) -m soak $(ARGS)
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$run of 10"; \
 	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak" $(ARGS) || exit 1; done
+
+rig: $(VENV)/.test ## drivers against a real Linux kernel in QEMU (docs/rig.md; ARGS= for pytest there)
+	@$(BIN)/python -m tests.rig.run $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, portable modules, board files, catalogues, clause list
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -1,0 +1,221 @@
+"""Boot the rig's guest once and run tests/rig/guest in it: ``make rig``.
+
+    python -m tests.rig.run                      all tests
+    python -m tests.rig.run -k printer -x        arguments go to pytest in the guest
+    python -m tests.rig.run --shell              a shell in the guest instead
+
+Leaves console.txt, junit.xml and result.json in build/rig. Ends with 0 only
+when the guest said so itself: a guest that hangs, panics or says nothing for
+too long has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.rig import build
+
+OUT = build.ROOT / "build" / "rig"
+#: All of it, and between two lines of the console, by the host's clock.
+LIMIT_S, SILENCE_S = 600, 150
+#: A guest under KVM that has not greeted by then never will.
+PROBE_S = 20
+MEMORY_MIB = 1024
+KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off net.ifnames=0"
+UP = "rig: the guest is up"
+PANIC = re.compile(r"Kernel panic - not syncing: .*")
+
+
+@dataclass
+class Boot:
+    """What came of one start of the guest."""
+
+    lines: list[str] = field(default_factory=list)
+    #: Seconds until the guest was up, None if it never was.
+    up_s: float | None = None
+    took_s: float = 0
+    #: Why it was ended from outside or by itself, "" for a proper end.
+    trouble: str = ""
+
+
+def command(
+    guest: build.Guest, first: Path, shared: Path, accelerator: str, more: str
+) -> list[str]:
+    """QEMU's command line; the disk is written to a snapshot that is thrown away."""
+    host_cpu = accelerator == "kvm"
+    return [
+        build.EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-accel", accelerator if host_cpu else "tcg,thread=multi",
+        "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "2", "-m", str(MEMORY_MIB),
+        "-kernel", str(guest.kernel), "-initrd", str(first), "-append", f"{KERNEL} {more}",
+        "-drive", f"file={guest.disk},format=raw,if=virtio,snapshot=on",
+        "-device", "virtio-rng-pci",
+        "-virtfs", f"local,path={build.ROOT},mount_tag=till,security_model=none,readonly=on,"
+                   "multidevs=remap",
+        "-virtfs", f"local,path={shared},mount_tag=out,security_model=none,multidevs=remap",
+        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+    ]  # fmt: skip
+
+
+def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, show: bool) -> Boot:
+    """Follow the console until the guest ends or one of the two times is over."""
+    boot = Boot()
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            lines.put(raw.decode(errors="replace").rstrip())
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    began = time.monotonic()
+    while True:
+        left = began + limit_s - time.monotonic()
+        try:
+            line = lines.get(timeout=max(0.0, min(left, silence_s)))
+        except queue.Empty:
+            late = left <= silence_s
+            boot.trouble = (
+                f"the guest did not end within {limit_s:.0f} s"
+                if late
+                else f"the guest hangs: nothing said for {silence_s:.0f} s"
+            )
+            break
+        if line is None:
+            break
+        boot.lines.append(line)
+        if show:
+            print(line, flush=True)
+        if line == UP:
+            boot.up_s = time.monotonic() - began
+        panic = PANIC.search(line)
+        if panic and not boot.trouble:
+            boot.trouble = panic.group()
+    process.kill()
+    process.wait()
+    boot.took_s = time.monotonic() - began
+    return boot
+
+
+def kvm_works(guest: build.Guest, first: Path, shared: Path) -> bool:
+    """Whether a guest under KVM greets in time; asked once for each start of this machine."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    known = build.CACHE / f"kvm-{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+    if not known.exists():
+        probe = command(guest, first, shared, "kvm", "rig.probe")
+        with subprocess.Popen(
+            probe, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            boot = watch(process, PROBE_S, PROBE_S, show=False)
+        known.write_text("yes" if "rig: alive" in boot.lines else "no")
+    return known.read_text() == "yes"
+
+
+def tests_of(junit: Path) -> dict[str, list[str]]:
+    """Names of tests by outcome; those skipped with their reason."""
+    found: dict[str, list[str]] = {"passed": [], "failed": [], "skipped": []}
+    if not junit.exists():
+        return found
+    for case in ElementTree.parse(junit).iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            found["failed"].append(name)
+        elif skipped is not None:
+            found["skipped"].append(f"{name}: {skipped.get('message')}")
+        else:
+            found["passed"].append(name)
+    return found
+
+
+def judge(boot: Boot, shared: Path) -> str:
+    """What is wrong with a run, "" if nothing is."""
+    status = shared / "status"
+    if boot.trouble:
+        return boot.trouble
+    if boot.up_s is None:
+        return "the guest did not start"
+    if not status.exists():
+        return "the guest ended before its tests did"
+    said = status.read_text().strip()
+    return "" if said == "0" else f"pytest in the guest ended with {said}"
+
+
+def _job(what: str, arguments: list[str]) -> str:
+    return f"RIG_DO={what}\nRIG_ARGS={shlex.quote(shlex.join(arguments))}\n"
+
+
+def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> int:
+    """Build if need be, boot, test, report; the exit status."""
+    began = time.monotonic()
+    guest = build.prepare()
+    built_s = time.monotonic() - began
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="opentill-rig-") as name:
+        shared = Path(name)
+        first = shared / "initramfs"
+        first.write_bytes(guest.first)
+        accelerator = "kvm" if kvm_works(guest, first, shared) else "tcg"
+        pytest_arguments = [
+            "tests/rig/guest", "-v", "--color=no", "-p", "no:cacheprovider",
+            "--junitxml=/out/junit.xml",
+            *arguments,
+        ]  # fmt: skip
+        (shared / "job").write_text(_job("shell" if shell else "tests", pytest_arguments))
+        print(f"rig: booting under {accelerator}", flush=True)
+        start = command(guest, first, shared, accelerator, "")
+        if shell:
+            return subprocess.call(start)
+        with subprocess.Popen(
+            start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            boot = watch(process, limit_s, SILENCE_S, show=True)
+        wrong = judge(boot, shared)
+        tests = tests_of(shared / "junit.xml")
+        (OUT / "console.txt").write_text("\n".join(boot.lines) + "\n")
+        if (shared / "junit.xml").exists():
+            shutil.copyfile(shared / "junit.xml", OUT / "junit.xml")
+    result = {
+        "wrong": wrong, "accelerator": accelerator, "built_s": round(built_s, 1),
+        "up_s": boot.up_s and round(boot.up_s, 1), "took_s": round(boot.took_s, 1), **tests,
+    }  # fmt: skip
+    (OUT / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    for skipped in tests["skipped"]:
+        print(f"rig: skipped {skipped}")
+    counts = ", ".join(f"{len(names)} {outcome}" for outcome, names in tests.items())
+    print(f"rig: {counts}; up after {result['up_s']} s, {result['took_s']} s in all, {accelerator}")
+    if wrong:
+        print(f"rig: FAILED: {wrong}")
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.rig.run", description=__doc__)
+    parser.add_argument("--shell", action="store_true", help="a shell in the guest, no tests")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
+    known, rest = parser.parse_known_args()
+    try:
+        return run(rest, known.limit, known.shell)
+    except build.CannotBuild as error:
+        print(f"rig: FAILED: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
