@@ -16,7 +16,7 @@ from firmware.errors import TillError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -169,35 +169,6 @@ async def deadline(ms: int, coro: "Coroutine[Any, Any, T]", what: str = "operati
     return result
 
 
-class _Begun:
-    """A coroutine that was run by hand up to its first wait: awaits the rest."""
-
-    def __init__(self, coro: "Coroutine[Any, Any, T]", waited: "Any") -> None:
-        self._coro = coro
-        self._waited = waited
-
-    def __await__(self) -> "Generator[Any, Any, Any]":
-        waited = self._waited
-        try:
-            while True:
-                try:
-                    answer = yield waited
-                except GeneratorExit:
-                    self._coro.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
-                    waited = self._coro.throw(error)
-                else:
-                    waited = self._coro.send(answer)
-        except StopIteration as end:
-            return end.value
-
-
-async def _rest(coro: "Coroutine[Any, Any, T]", waited: "Any") -> "T":
-    result: "T" = await _Begun(coro, waited)
-    return result
-
-
 async def protected(coro: "Coroutine[Any, Any, T]") -> "T":
     """Run ``coro`` to its end even if the caller is cancelled meanwhile.
 
@@ -205,14 +176,6 @@ async def protected(coro: "Coroutine[Any, Any, T]") -> "T":
     here (docs: rules of money, 3). A cancellation that arrives is delivered
     after the section, never inside it.
     """
-    if _CPYTHON:
-        # Until its first wait nothing can cancel it; one that never waits needs no task.
-        try:
-            waited = coro.send(None)
-        except StopIteration as end:
-            value: "T" = end.value
-            return value
-        coro = _rest(coro, waited)
     task = Task("protected", coro)
     cancelled = False
     while not task.done.is_set():
