@@ -118,12 +118,13 @@ def _receipt(outcome_word, fields):
     authorisation.fields = fields
     outcome = Outcome("approved", "tc")
     outcome.aid = bytes.fromhex("A000000333010101")
+    outcome.name = "Płatność"  # the preferred name, not tag 50
     outcome.cid = 0x40
     outcome.cryptogram = bytes(range(8))
     outcome.cvm_results = b"\x02\x00\x00"
     outcome.tags = {
         0x5A: bytes.fromhex("629999000000000012FF"),
-        0x50: b"UnionPay\xff Debit and more",
+        0x50: b"UnionPay Debit",
         0x9F36: b"\x00\x2a",
     }
     result = online.Result(outcome_word)
@@ -139,7 +140,7 @@ def test_a_receipts_values():
     assert (values["issuer"], values["acquirer"]) == ("00010000", "00020000")
     assert values["pan_masked"] == "629999********0012"
     assert values["pan_last4"] == "**************0012"
-    assert values["label"] == "UnionPay? Debit"
+    assert values["label"] == "Płatność"
     assert values["cryptogram_kind"] == "TC" and values["atc"] == "002A"
     assert values["cvm"] == "pin" and values["stan"] == "000002"
     assert values["test"] and values["emulated"]
