@@ -375,6 +375,34 @@ def test_a_real_tcp_far_end() -> None:
     _until(chip, unknown, net.REFUSED)
 
 
+def test_what_is_sent_to_a_far_end_that_closed_vanishes_and_its_last_words_are_heard() -> None:
+    chip = NetChip(Clock(), lambda host, port: far)
+    far = Echo()
+    ident = _open(chip)
+    far.data = b"refused"
+    assert chip.transfer(1, b"")[0][0] == 1  # carries what is due
+    far.closed = True
+    assert chip.transfer(3, ident + b"abc")[0] == b"\x00\x03"  # it looks open from here
+    assert _poll(chip, ident) == (net.CLOSED, b"refused")
+    assert chip.transfer(3, ident + b"abc")[0] == b"\x00\x00"
+
+
+def test_a_real_far_end_that_reset_the_line_is_heard_out() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        end = net.TcpEndpoint("127.0.0.1", server.getsockname()[1])
+        peer, _ = server.accept()
+        end.state()
+        peer.sendall(b"refused")
+        peer.close()
+        for _ in range(3):  # the first is answered by a reset, the next fails
+            end.feed(b"more")
+        assert end.take() == b"refused"
+        assert end.take() == b""
+        assert end.state() == net.CLOSED
+
+
 def test_a_genuine_and_a_seeded_generator() -> None:
     one, other = Rack(Clock(), 5), Rack(Clock(), 5)
     assert one.transfer("trng", 1, b"\x20") == other.transfer("trng", 1, b"\x20")

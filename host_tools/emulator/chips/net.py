@@ -75,7 +75,8 @@ class TcpEndpoint:
         except BlockingIOError:
             return
         except OSError:
-            self._hang_up(CLOSED)
+            # The far end closed: its last words may wait, and ``take`` hears the end.
+            self._out.clear()
 
     def take(self) -> bytes:
         """What has arrived."""
@@ -246,7 +247,7 @@ class NetChip:
 
     def _send(self, connection: _Connection, data: bytes) -> tuple[bytes, int]:
         now = self._clock_us()
-        if connection.dead or now < connection.opens_at or _state(connection.endpoint) != OPEN:
+        if connection.dead or now < connection.opens_at or _seen(connection) != OPEN:
             return b"\0\0", 0
         taken = data[:65535]
         rest = b""
@@ -255,8 +256,9 @@ class NetChip:
             self.cut_after_sent -= len(taken)
         if taken:
             self.sent_bytes += len(taken)
-            connection.out_free = self._arrival(connection.out_free, len(taken), now)
-            connection.out.append((connection.out_free + self.latency_us, taken))
+            if _state(connection.endpoint) == OPEN:
+                connection.out_free = self._arrival(connection.out_free, len(taken), now)
+                connection.out.append((connection.out_free + self.latency_us, taken))
         if rest:
             # What went before the cut reaches the host; the rest never does.
             for _, part in connection.out:
@@ -281,10 +283,14 @@ class NetChip:
                 connection.back.insert(0, (due, part[room:]))
         if connection.dead:
             return bytes((CLOSED,)) + data, 0
-        state = _state(connection.endpoint)
-        if state == CLOSED and connection.back:
-            state = OPEN  # bytes of the far end are still on their way
-        return bytes((state,)) + data, 0
+        return bytes((_seen(connection),)) + data, 0
+
+
+def _seen(connection: _Connection) -> int:
+    """The state as the terminal's end knows it: until the far end's last bytes are
+    read, nobody here has heard that it closed; what is sent meanwhile vanishes there."""
+    state = _state(connection.endpoint)
+    return OPEN if state == CLOSED and connection.back else state
 
 
 def _state(endpoint: Endpoint) -> int:
