@@ -19,6 +19,7 @@ for _name in (
 from firmware import aio, board_loader  # noqa: E402 - after its leaves
 from firmware.app import boot  # noqa: E402
 from firmware.errors import TillError  # noqa: E402
+from firmware.hal.display import DisplayError  # noqa: E402
 from firmware.text.texts import Texts  # noqa: E402
 from firmware.ui.view import View  # noqa: E402
 
@@ -40,6 +41,7 @@ _COLLECT_EVERY = 16384
 #: Exit codes of the process.
 USAGE = 2
 NO_DISPLAY = 3
+DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
 async def serve(
@@ -51,7 +53,8 @@ async def serve(
     on_trace: "Callable[[list[str]], None] | None" = None,
     full_trace: bool = False,
 ) -> None:
-    """Boot and serve the merchant until cancelled.
+    """Boot and serve the merchant until cancelled. DisplayError when the panel
+    stays dead; an error that no code foresaw is told to the merchant and raised.
 
     ``on_screen`` hears of every screen's tree (redacted): the debug link.
     ``given``: ready devices by kind, as ``board_loader.build`` takes them.
@@ -65,17 +68,23 @@ async def serve(
         raise SystemExit(NO_DISPLAY)
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
-    terminal = await boot.boot(devices, view, board)
-    terminal.on_trace, terminal.full_trace = on_trace, full_trace
-    from firmware.app import idle, printing  # after the splash, which is up by now
-
     background = []
-    if terminal.session is not None:
-        background.append(aio.spawn("reversals", terminal.session.retry_debts()))
-        if not terminal.blocked:
-            await idle.guarded(terminal, printing.owed(terminal))
     try:
+        terminal = await boot.boot(devices, view, board)
+        terminal.on_trace, terminal.full_trace = on_trace, full_trace
+        from firmware.app import faults, idle  # after the splash, which is up by now
+
+        await idle.begin(terminal)
+        if terminal.session is not None:
+            background.append(aio.spawn("reversals", faults.keep_reversing(terminal)))
         await idle.run(terminal)
+    except TillError:
+        raise
+    except Exception as error:
+        from firmware.app import faults
+
+        await faults.last_screen(devices, view, error)
+        raise
     finally:
         for task in background:
             task.cancel()
@@ -132,9 +141,17 @@ def main(words: "list[str]") -> None:
         gc.threshold(_COLLECT_EVERY)  # type: ignore[attr-defined]  # typeshed has CPython's gc
     try:
         _run(given)
+    except DisplayError as error:
+        print("till: display: " + str(error), file=sys.stderr)
+        raise SystemExit(NO_DISPLAY) from None
     except TillError as error:
         print("till: " + str(error), file=sys.stderr)
         raise SystemExit(1) from None
+    except Exception as error:  # noqa: BLE001 - told to the engineer, whatever it is
+        from firmware.app import faults
+
+        faults.report("terminal", error)
+        raise SystemExit(DEFECT) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -95,7 +95,8 @@ async def _recover(t: Terminal) -> None:
         if codes:
             body[records.K_NOTICES] = codes[:16]
         if report.trading == "ok":
-            await t.journal.append(records.BOOT, body, sync=False)
+            # What was found must outlive the next cut: it is found only once.
+            await t.journal.append(records.BOOT, body, sync=bool(codes))
         elif report.trading == "confirm":
             t.blocked.append("error.journal_confirm")
         else:

@@ -143,6 +143,8 @@ class CardRun:
             return "failed", None
         finally:
             drawing.cancel()
+            await drawing.done.wait()
+            self._t.note_end(drawing)
         await self._t.view.show(screens.progress("sale.stage.card"))
         if handle is None:
             return "bypassed", None

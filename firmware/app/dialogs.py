@@ -45,16 +45,27 @@ async def failure(t: "Terminal", error: "TillError") -> None:
     await message(t, error.text_key, fields)
 
 
-async def acknowledge(t: "Terminal", timeout_ms: int) -> None:
-    """Leave what is shown until Enter, Cancel or Clear, or for ``timeout_ms``."""
+async def acknowledge(t: "Terminal", timeout_ms: int, digits: bool = False) -> str:
+    """Leave what is shown until Enter, Cancel or Clear, or for ``timeout_ms``.
+
+    Gives the key, "" after silence. ``digits``: one that begins an amount ends it
+    as well; the caller begins the payment with it.
+    """
     started = aio.ticks_ms()
     while True:
         left = timeout_ms - aio.elapsed_ms(started)
         if left <= 0:
-            return
+            return ""
         name, value = await aio.first(("key", t.devices.keypad.read()), timeout_ms=left)
-        if name == "timeout" or value in ("enter", "cancel", "clear"):
-            return
+        if name == "timeout":
+            return ""
+        if value in ("enter", "cancel", "clear") or (digits and begins_amount(value)):
+            return str(value)
+
+
+def begins_amount(key: str) -> bool:
+    """Whether this key at the idle screen begins a sale as its first digit."""
+    return key.isdigit() and key not in ("0", "00")
 
 
 async def confirm(
@@ -179,3 +190,4 @@ class CancelWatch:
         """Stop watching; later keys are left for the next reader."""
         self._task.cancel()
         await self._task.done.wait()
+        self._t.note_end(self._task)

@@ -1,7 +1,9 @@
 """The idle screen, and what each key does from there."""
 
+import sys
+
 from firmware import aio
-from firmware.app import dialogs
+from firmware.app import dialogs, owed
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
@@ -13,17 +15,62 @@ from firmware.ui import screens
 
 #: The clock on the screen shows minutes; bars and battery may change sooner.
 REFRESH_MS = 5_000
+#: Waits between attempts to bring a dead panel up again: two minutes in all.
+REVIVE_MS = (500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
+
+
+async def begin(t: Terminal) -> None:
+    """The first idle screen; what was pressed before it was for nobody. DisplayError."""
+    if t.devices.keypad is not None:
+        t.devices.keypad.flush()
+    t.told = t.journal.sequence
+    await show(t)
 
 
 async def run(t: Terminal) -> None:
-    """Serve the merchant until the power goes."""
-    if t.devices.keypad is None:  # nothing can be asked: the screen says why
-        while True:
-            await show(t)
-            await aio.sleep_ms(REFRESH_MS)
-    t.devices.keypad.flush()
+    """Serve the merchant until the power goes. DisplayError when the panel stays
+    dead; ``Terminal.defect`` is raised."""
+    step = _once
+    if t.devices.keypad is None:
+        step = _mute
+    elif t.session is not None and not t.blocked:
+        step = owed.after_restart
     while True:
-        await guarded(t, _once(t))
+        if t.defect is not None:
+            raise t.defect
+        try:
+            await guarded(t, step(t))
+        except DisplayError as error:
+            await _revive(t, error)
+            continue
+        if step is owed.after_restart:
+            step = _once
+
+
+async def _mute(t: Terminal) -> None:
+    """Without a keypad nothing can be asked: the screen says why."""
+    await show(t)
+    await aio.sleep_ms(REFRESH_MS)
+
+
+async def _revive(t: Terminal, error: DisplayError) -> None:
+    """The panel died in service; no payment is in flight here. Lamp and sound say
+    so while it is brought up again. DisplayError when it stays dead."""
+    for wait in REVIVE_MS:
+        t.note_failure("display", error)
+        print("till: display: " + str(error), file=sys.stderr)
+        await t.lamps("error")
+        await t.sound("error")
+        await aio.sleep_ms(wait)
+        try:
+            await t.devices.display.restart()
+            await show(t)
+            return
+        except DisplayError as again:
+            error = again
+    if t.session is not None:
+        await t.session.lock.acquire()  # a reversal under way is waited for
+    raise error
 
 
 async def guarded(t: Terminal, step: "object") -> None:
@@ -55,14 +102,24 @@ async def _once(t: Terminal) -> None:
         except CardError as error:  # said on the idle screen until the reader answers again
             t.note_failure("card_reader", error)
             t.reader_fault = error.text_key
+    if t.session is not None:
+        t.session.changed.clear()
     await show(t)
+    pressed = await owed.tell_reversals(t, owed.TOLD_MS, digits=True)
+    if dialogs.begins_amount(pressed):
+        await _key(t, pressed)
+        return
+    if pressed:
+        return
     sources = [("key", t.devices.keypad.read())]
     if empty:
         sources.append(("card", reader.wait_present()))
     if watched:
         sources.append(("tamper", t.devices.tamper.wait_open()))
+    if t.session is not None:
+        sources.append(("changed", t.session.changed.wait()))
     name, value = await aio.first(*sources, timeout_ms=REFRESH_MS)
-    if name == "timeout":
+    if name == "timeout" or name == "changed":
         return
     if name == "tamper":
         await _tampered(t)
@@ -73,6 +130,11 @@ async def _once(t: Terminal) -> None:
 
         await sale.run(t, "")
         return
+    await _key(t, str(value))
+
+
+async def _key(t: Terminal, value: str) -> None:
+    """What a key at the idle screen begins."""
     await t.sound("key")
     if value == "menu" or value == "func":
         from firmware.app import menu
@@ -82,7 +144,7 @@ async def _once(t: Terminal) -> None:
         from firmware.app import menu
 
         await menu.feed(t)
-    elif value == "enter" or (value.isdigit() and value not in ("0", "00")):
+    elif value == "enter" or dialogs.begins_amount(value):
         from firmware.app import sale
 
         await sale.run(t, value if value != "enter" else "")
@@ -114,15 +176,19 @@ async def show(t: Terminal) -> None:
     if t.reader_fault:
         notices.append(t.reader_fault)
     state = t.journal.state
+    amount_text = ""
     if not notices and state.debt is not None:
-        notices.append("idle.reversal_owed")
+        amount_text = t.amount_text(state.debt.request[records.K_AMOUNT])
+        at_it = t.session is not None and t.session.reversing
+        notices.append("idle.reversing" if at_it else "idle.reversal_owed")
     shop = t.provision.merchant.name if t.provision is not None else ""
     if t.provision is not None and t.view.language == "zh":
         shop = t.provision.merchant.name_zh or shop
     await t.lamps("error" if t.blocked else "ready")
     await t.view.show(
         screens.idle(
-            clock, bars, percent, mains, shop=shop, notices=notices, test=t.test,
+            clock, bars, percent, mains, shop=shop, notices=notices,
+            fields={"amount": amount_text}, test=t.test,
             emulated=t.devices.capabilities.emulated,
         )
     )  # fmt: skip

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 COPY_TIMEOUT_MS = 15_000
 TROUBLE_TIMEOUT_MS = 60_000
+#: The slip that says how a payment ended, by its COMMIT's outcome: one to be reversed
+#: stays unknown until its REVERSED record, which has none, takes its place.
+_SLIPS = {
+    records.OUTCOME_APPROVED: "sale",
+    records.OUTCOME_DECLINED: "declined",
+    records.OUTCOME_REVERSE: "unknown",
+    None: "reversed",
+}
 
 
 async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
@@ -43,31 +51,46 @@ async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
 
 async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> None:
     """Merchant copy, then the cardholder's on request; each journalled once printed."""
-    if await _copy(t, stan, receipt, records.COPY_MERCHANT, False):
+    if await sale_copy(t, stan, receipt, records.COPY_MERCHANT, False):
         t.devices.keypad.flush()  # what was mashed before is no answer
-        await t.view.show(
+        await t.show_result(
             screens.question("print.customer_question", {}, "hint.skip", "hint.print")
         )
         name, pressed = await aio.first(
             ("key", t.devices.keypad.read()), timeout_ms=COPY_TIMEOUT_MS
         )
         if name == "timeout" or pressed != "cancel":
-            await _copy(t, stan, receipt, records.COPY_CUSTOMER, False)
+            await sale_copy(t, stan, receipt, records.COPY_CUSTOMER, False)
 
 
-async def _copy(
+async def sale_copy(
     t: "Terminal", stan: int, receipt: "dict[str, Any]", copy: str, duplicate: bool
 ) -> bool:
+    """One copy of an approved sale, journalled once printed. False: skipped."""
     words = {records.COPY_MERCHANT: "print.copy.merchant"}
-    await t.view.show(screens.printing(words.get(copy, "print.copy.cardholder")))
+    await t.show_result(screens.printing(words.get(copy, "print.copy.cardholder")))
     document = receipts.receipt("sale", receipt, copy, duplicate, columns(t), t.view.texts)
     if not await _print(t, document):
         return False
     # A cardholder copy that is forgotten in a power cut costs one more DUPLICATE at most.
-    merchant = copy == records.COPY_MERCHANT
-    body = {records.K_STAN: stan, records.K_COPY: copy}
-    await t.journal.append(records.PRINTED, body, sync=merchant)
+    await _printed(t, stan, copy, copy == records.COPY_MERCHANT)
     return True
+
+
+async def _printed(t: "Terminal", stan: int, copy: str, sync: bool) -> None:
+    body = {records.K_STAN: stan, records.K_COPY: copy}
+    await t.journal.append(records.PRINTED, body, sync=sync)
+
+
+async def reversal_slip(
+    t: "Terminal", stan: int, receipt: "dict[str, Any]", duplicate: bool
+) -> None:
+    """The merchant's copy of an acknowledged reversal, journalled once printed."""
+    document = receipts.receipt(
+        "reversed", receipt, records.COPY_MERCHANT, duplicate, columns(t), t.view.texts
+    )
+    if await _print(t, document):
+        await _printed(t, stan, records.COPY_MERCHANT, True)
 
 
 def columns(t: "Terminal") -> int:
@@ -77,34 +100,9 @@ def columns(t: "Terminal") -> int:
 
 async def slip(t: "Terminal", kind: str, data: "dict[str, Any]") -> None:
     """One slip of a kind that ``services/receipts.py`` knows; merchant's copy."""
-    await t.view.show(screens.printing("print.copy.merchant"))
+    await t.show_result(screens.printing("print.copy.merchant"))
     document = receipts.receipt(kind, data, records.COPY_MERCHANT, False, columns(t), t.view.texts)
     await _print(t, document)
-
-
-async def owed(t: "Terminal") -> None:
-    """After a restart: copies of committed payments that were never printed.
-    They come out marked DUPLICATE (rules of money, 1)."""
-    for one in list(t.journal.state.print_owed):
-        if records.COPY_MERCHANT in one.printed:
-            continue
-        body = await committed(t, one.sequence)
-        if body is None:
-            continue
-        receipt = body[records.K_RECEIPT]
-        if not await dialogs.confirm(
-            t, "idle.print_owed", {}, COPY_TIMEOUT_MS, "hint.skip", "hint.print"
-        ):
-            continue
-        await _copy(t, one.stan, receipt, records.COPY_MERCHANT, True)
-
-
-async def committed(t: "Terminal", sequence: int) -> "dict[int, Any] | None":
-    """Body of the COMMIT record with this sequence; None if it is gone."""
-    for record in await t.journal.read(sequence - 1, 1):
-        if record.sequence == sequence and record.kind == records.COMMIT:
-            return record.body
-    return None
 
 
 async def reprint_last(t: "Terminal") -> None:
@@ -113,12 +111,9 @@ async def reprint_last(t: "Terminal") -> None:
     if body is None:
         await dialogs.message(t, "print.none")
         return
-    kind = "declined" if body[records.K_OUTCOME] == records.OUTCOME_DECLINED else "sale"
-    if body[records.K_OUTCOME] == records.OUTCOME_REVERSE:
-        kind = "reversed" if await _was_reversed(t, body[records.K_STAN]) else "unknown"
     await t.view.show(screens.printing("print.copy.merchant"))
     document = receipts.receipt(
-        kind,
+        _SLIPS[body.get(records.K_OUTCOME)],
         body[records.K_RECEIPT],
         records.COPY_MERCHANT,
         True,
@@ -126,23 +121,6 @@ async def reprint_last(t: "Terminal") -> None:
         t.view.texts,
     )
     await _print(t, document)
-
-
-async def _was_reversed(t: "Terminal", stan: int) -> bool:
-    """Whether the reversal of the last receipt's payment was acknowledged; it may
-    still be owed, or a supervisor released it."""
-    debt = t.journal.state.debt
-    if debt is not None and debt.stan == stan:
-        return False
-    after = t.journal.state.last_receipt_sequence
-    while True:
-        found = await t.journal.read(after, 100)
-        if not found:
-            return False
-        for record in found:
-            if record.kind == records.REVERSED and record.body[records.K_STAN] == stan:
-                return True
-        after = found[-1].sequence
 
 
 async def feed(t: "Terminal") -> None:

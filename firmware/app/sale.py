@@ -5,7 +5,7 @@ merchant), except in the protected section of ``_online``.
 """
 
 from firmware import aio
-from firmware.app import dialogs, printing
+from firmware.app import dialogs, owed, printing
 from firmware.app.card_run import CardRun
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
@@ -74,7 +74,6 @@ class Unresolved(TillError):
         self.text_key = text_key
         #: (kind, reason) of the result screen once the reversal is acknowledged.
         self.then = ("reversed", "unknown.reversed")
-        self.receipt: "dict[str, Any] | None" = None
 
 
 class NotReady(TillError):
@@ -134,8 +133,7 @@ async def _hold(t: "Terminal", unresolved: Unresolved) -> None:
         if debt is None or debt.stan != unresolved.stan:
             kind, key = unresolved.then
             await _finish(t, kind, key, amount_text, code if kind == "declined" else "")
-            if unresolved.receipt is not None:
-                await printing.slip(t, "reversed", unresolved.receipt)
+            await owed.reversed_in_sale(t, unresolved.stan)
             return
         name, pressed = await aio.first(
             ("key", t.devices.keypad.read()), timeout_ms=UNKNOWN_POLL_MS
@@ -180,6 +178,7 @@ async def _prepare(t: "Terminal") -> None:
         await t.session.prepare()
     finally:
         await stages.stop()
+    await owed.tell_reversals(t, RESULT_MS)
 
 
 async def _rounds(t: "Terminal", amount: int) -> None:
@@ -422,7 +421,7 @@ async def _reversed(
         then = ("reversed", _why_reversed(authorisation, outcome))
     await t.lamps("error")
     await t.sound("error")
-    await t.view.show(
+    await t.show_result(
         screens.result("unknown", "unknown.hold", {}, amount_text, authorisation.code)
     )
     stages = StageScreen(t, amount_text)
@@ -434,13 +433,13 @@ async def _reversed(
         await printing.slip(t, "unknown", receipt)
         key = "unknown.hold" if isinstance(error, DebtStands) else error.text_key
         unresolved = Unresolved(sale.stan, amount_text, authorisation.code, key)
-        unresolved.then, unresolved.receipt = then, receipt
+        unresolved.then = then
         raise unresolved from None
     finally:
         await stages.stop()
     code = authorisation.code if then[0] == "declined" else ""
     await _finish(t, then[0], then[1], amount_text, code)
-    await printing.slip(t, "reversed", receipt)
+    await owed.reversed_in_sale(t, sale.stan)
 
 
 def _why_reversed(authorisation: online.Authorisation, outcome: "Any") -> str:
@@ -478,7 +477,7 @@ async def _ended_offline(t: "Terminal", sale: online.Sale, outcome: "steps.Outco
 async def _finish(t: "Terminal", kind: str, key: str, amount_text: str, code: str) -> None:
     await t.lamps("ok" if kind == "approved" else "error")
     await t.sound("ok" if kind == "approved" else "error")
-    await t.view.show(screens.result(kind, key, {}, amount_text, code))
+    await t.show_result(screens.result(kind, key, {}, amount_text, code))
     if kind == "approved":
         await aio.sleep_ms(APPROVED_MS)  # then the printing screen takes over
     else:
@@ -552,4 +551,5 @@ class StageScreen:
             task.cancel()
         for task in self._tasks:
             await task.done.wait()
+            self._t.note_end(task)
         self._tasks = []

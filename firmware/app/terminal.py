@@ -2,6 +2,7 @@
 
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
+from firmware.hal.display import DisplayError
 from firmware.payment.journal.journal import Journal
 from firmware.payment.money import Currency, Money
 from firmware.services import calendar
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from firmware.aio import Task
     from firmware.services.host_session import HostSession
     from firmware.services.provision import Provision
     from firmware.services.self_test import Result
+    from firmware.ui.tree import Screen
     from firmware.ui.view import View
 
 
@@ -41,6 +44,11 @@ class Terminal:
         self.full_trace = False
         #: Text key of what the card reader complains of; "" while it answers.
         self.reader_fault = ""
+        #: Sequence of the newest journal record of which the merchant was told: what
+        #: was reversed behind his back since is told at the idle screen.
+        self.told = 0
+        #: What no code foresaw, found beside the flows: the idle screen ends with it.
+        self.defect: "Exception | None" = None
 
     @property
     def currency(self) -> Currency:
@@ -64,6 +72,14 @@ class Terminal:
         offset = self.provision.terminal.utc_offset if self.provision is not None else 0
         return calendar.civil(await self.now() + offset * 60)
 
+    async def show_result(self, screen: "Screen") -> None:
+        """Show what is committed already. A panel that does not answer keeps neither
+        sound nor paper back; the idle screen deals with it."""
+        try:
+            await self.view.show(screen)
+        except DisplayError as error:
+            self.note_failure("display", error)
+
     async def sound(self, name: str) -> None:
         """A sound, if the terminal can; a broken buzzer stops nobody."""
         if self.devices.indicators is not None:
@@ -81,6 +97,13 @@ class Terminal:
                 await self.devices.indicators.lamp(name, name in on)
         except TillError as error:
             self.note_failure("indicators", error)
+
+    def note_end(self, task: "Task") -> None:
+        """Take note of what ended a task beside the flow. A device's error meets the
+        flow itself at its next use; what no code foresaw ends the terminal's life
+        as soon as no payment is in flight."""
+        if isinstance(task.error, Exception) and not isinstance(task.error, TillError):
+            self.defect = task.error
 
     def note_failure(self, kind: str, error: TillError) -> None:
         """Keep a device's latest failure for the self-test page and the PC."""

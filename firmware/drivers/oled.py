@@ -61,10 +61,16 @@ class Oled(Display):
         self._pages = PageWriter(bus, width, height, column_offset)
         self._worker = aio.Worker("display") if bus.blocking else None
         blank = bytes(width * (height // 8))
-        try:
+
+        def start() -> None:
+            self._pages.forget()
             self._device = _luma_device(
                 bus, controller, width, height, lambda: self._pages.show(blank)
             )
+
+        self._start = start
+        try:
+            start()
         except BusError as error:
             raise DisplayError(str(error)) from None
 
@@ -80,6 +86,10 @@ class Oled(Display):
     async def show(self, frame: "bytes | bytearray") -> None:
         """Bring the panel to ``frame``. DisplayError, ValueError."""
         await self._run(self._pages.show, bytes(frame))
+
+    async def restart(self) -> None:
+        """Bring the controller up anew, blank. DisplayError."""
+        await self._run(self._start)
 
     async def power(self, on: bool) -> None:
         """Panel on or asleep. DisplayError."""

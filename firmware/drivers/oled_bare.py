@@ -53,15 +53,24 @@ class BareOled(Display):
         self.height = height
         self._bus = bus
         self._pages = PageWriter(bus, width, height, column_offset)
+        self._controller, self._init, self._contrast = controller, init, contrast
+        self._start()
+
+    def _start(self) -> None:
         try:
-            bus.command(*init)
-            if controller == "ssd1306":
-                bus.command(0x20, 0x02)
-            bus.command(0x81, contrast)
-            self._pages.show(bytes(width * (height // 8)))
-            bus.command(0xAF)
+            self._bus.command(*self._init)
+            if self._controller == "ssd1306":
+                self._bus.command(0x20, 0x02)
+            self._bus.command(0x81, self._contrast)
+            self._pages.forget()
+            self._pages.show(bytes(self.width * (self.height // 8)))
+            self._bus.command(0xAF)
         except BusError as error:
             raise DisplayError(str(error)) from None
+
+    async def restart(self) -> None:
+        """Bring the controller up anew, blank. DisplayError."""
+        self._start()
 
     async def show(self, frame: "bytes | bytearray") -> None:
         """Bring the panel to ``frame``. DisplayError, ValueError."""

@@ -27,6 +27,11 @@ class Display:
         """
         raise NotImplementedError
 
+    async def restart(self) -> None:
+        """Bring the controller up anew after DisplayError; it may have lost its
+        supply. The panel is blank afterwards. DisplayError while it is dead."""
+        raise NotImplementedError
+
     async def power(self, on: bool) -> None:
         """Panel on or asleep; the picture is kept."""
         raise NotImplementedError

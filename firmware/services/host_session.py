@@ -77,6 +77,10 @@ class HostSession:
         )  # fmt: skip
         #: Held by a flow or by the background task, never by both.
         self.lock = aio.Lock()
+        #: Whether the background task is at the acquirer with a reversal; ``changed``
+        #: is set whenever that begins or ends, for whoever shows it.
+        self.reversing = False
+        self.changed = aio.Event()
         #: Told what is going on, as a text key; the screen shows it.
         self.on_stage: "Callable[[str], None] | None" = None
         #: A second refusal in a row is shown, not looped (rules of money, 7).
@@ -300,9 +304,20 @@ class HostSession:
                     records.K_STAN: debt.stan,
                     records.K_CODE: outcome.message.text(39),
                     records.K_TIME: now,
+                    records.K_RECEIPT: self._reversal_receipt(debt),
                 },
             )
         return verdict
+
+    def _reversal_receipt(self, debt: "Any") -> "dict[str, Any]":
+        """What the slip says: the commit's words, or what the request alone tells."""
+        state = self.journal.state
+        if state.last_receipt is not None and state.last_receipt_sequence > debt.sequence:
+            receipt: "dict[str, Any]" = state.last_receipt[records.K_RECEIPT]
+            return receipt
+        from firmware.services import slip_data  # a reversal is rare, its module need not wait
+
+        return slip_data.reversal(self.provision, self._devices.capabilities.emulated, debt)
 
     async def _card_of(self, body: "dict[int, Any]") -> "tuple[str, str]":
         """(PAN, expiry YYMM) of a journalled request; empty when the batch key died."""
@@ -356,16 +371,29 @@ class HostSession:
             )
 
     async def retry_debts(self) -> None:
-        """Background task: repeat an owed reversal with back-off, for ever."""
-        wait = FIRST_RETRY_MS
+        """Background task: reverse what is owed at once, then repeat it with
+        back-off, for ever."""
+        wait = 0
         while True:
             await aio.sleep_ms(wait)
             if self.journal.state.debt is None:
                 wait = FIRST_RETRY_MS
                 continue
             async with self.lock:
-                try:
-                    await self.pay_debt()
-                    wait = FIRST_RETRY_MS
-                except TillError:  # still owed; the idle screen says so
-                    wait = min(wait * 2, LAST_RETRY_MS)
+                paid = await self._paid()
+            wait = FIRST_RETRY_MS if paid else min(max(wait * 2, FIRST_RETRY_MS), LAST_RETRY_MS)
+
+    async def _paid(self) -> bool:
+        """One attempt of the background task; whether no debt is left."""
+        if self.journal.state.debt is None:  # a flow was quicker
+            return True
+        self.reversing = True
+        self.changed.set()
+        try:
+            await self.pay_debt()
+        except TillError:  # still owed; the idle screen says so
+            return False
+        finally:
+            self.reversing = False
+            self.changed.set()
+        return True

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.payment.emv.steps import Outcome
+    from firmware.payment.journal.fold import Debt
     from firmware.services.online import Authorisation, Result, Sale
     from firmware.services.provision import Provision
 
@@ -49,45 +50,80 @@ def receipt(
     result: "Result",
 ) -> "dict[str, Any]":
     """The receipt values of a payment that reached the acquirer."""
-    merchant = provision.merchant
     tags = outcome.tags
     pan = tags[0x5A].hex().upper().rstrip("F")
-    money = Money(sale.amount, Currency.by_number(sale.currency))
-    date, time = _when(sale, authorisation)
-    values: "dict[str, Any]" = {
+    values = _head(provision, bool(board.get("emulated")), sale.amount, sale.currency)
+    values["batch"] = calendar.digits(sale.batch, 6)
+    values["stan"] = calendar.digits(sale.stan, 6)
+    values["rrn"] = authorisation.fields.get(37, "")
+    values["auth_code"] = authorisation.fields.get(38, "").strip() if _approved(result) else ""
+    values["issuer"], values["acquirer"] = _parties(authorisation.fields.get(44, ""))
+    values["date"], values["time"] = _when(sale, authorisation)
+    values["pan_masked"] = truncated(pan)
+    values["pan_last4"] = "*" * (len(pan) - 4) + pan[-4:]
+    values["label"] = outcome.name
+    values["aid"] = outcome.aid.hex().upper()
+    values["tvr"] = outcome.tvr.hex().upper()
+    values["tsi"] = outcome.tsi.hex().upper()
+    values["atc"] = tags.get(0x9F36, b"").hex().upper()
+    values["csn"] = tags.get(0x5F34, b"").hex()
+    values["cryptogram"] = outcome.cryptogram.hex().upper()
+    values["cryptogram_kind"] = _kind_of(outcome.cid or 0)
+    values["cvm"] = cvm_word(outcome.cvm_results, outcome.signature)
+    values["response_code"] = authorisation.code
+    return values
+
+
+def reversal(provision: "Provision", emulated: bool, debt: "Debt") -> "dict[str, Any]":
+    """The receipt values of a reversed payment of which the journal has only the
+    request, and perhaps the answer: the power went before it was committed."""
+    body = debt.request
+    answer = debt.answer or {}
+    tags = body.get(records.K_EMV, {})
+    masked = body.get(records.K_PAN_MASKED, "")
+    values = _head(provision, emulated, body[records.K_AMOUNT], body[records.K_CURRENCY])
+    values["batch"] = calendar.digits(body[records.K_BATCH], 6)
+    values["stan"] = calendar.digits(debt.stan, 6)
+    values["rrn"] = answer.get(records.K_RRN, "")
+    values["issuer"], values["acquirer"] = _parties(answer.get(records.K_F44, ""))
+    values["date"], values["time"] = _stamped(body[records.K_LOCAL_TIME])
+    if masked:
+        values["pan_masked"] = masked
+        values["pan_last4"] = "*" * (len(masked) - 4) + masked[-4:]
+    for name, tag in (("aid", 0x84), ("tvr", 0x95), ("atc", 0x9F36), ("cryptogram", 0x9F26)):
+        values[name] = tags.get(tag, b"").hex().upper()
+    values["csn"] = body.get(records.K_CSN, "")[-2:]
+    values["cryptogram_kind"] = _kind_of(tags.get(0x9F27, b"\x80")[0])
+    values["response_code"] = answer.get(records.K_RESPONSE, "")
+    return values
+
+
+def _head(provision: "Provision", emulated: bool, amount: int, currency: int) -> "dict[str, Any]":
+    """Who took the payment, how much it is, and what is real about it."""
+    merchant = provision.merchant
+    money = Money(amount, Currency.by_number(currency))
+    return {
         "shop": merchant.name,
         "shop_zh": merchant.name_zh,
         "address": merchant.address,
         "merchant_id": merchant.merchant_id,
         "terminal_id": merchant.terminal_id,
         "type": "sale",
-        "batch": calendar.digits(sale.batch, 6),
-        "stan": calendar.digits(sale.stan, 6),
-        "rrn": authorisation.fields.get(37, ""),
-        "auth_code": authorisation.fields.get(38, "").strip() if _approved(result) else "",
-        "issuer": authorisation.fields.get(44, "")[:11].strip(),
-        "acquirer": authorisation.fields.get(44, "")[11:22].strip(),
-        "date": date,
-        "time": time,
+        "entry": "I",
         "amount_text": money.format(),
         "currency_text": money.currency.code,
-        "pan_masked": truncated(pan),
-        "pan_last4": "*" * (len(pan) - 4) + pan[-4:],
-        "entry": "I",
-        "label": outcome.name,
-        "aid": outcome.aid.hex().upper(),
-        "tvr": outcome.tvr.hex().upper(),
-        "tsi": outcome.tsi.hex().upper(),
-        "atc": tags.get(0x9F36, b"").hex().upper(),
-        "csn": tags.get(0x5F34, b"").hex(),
-        "cryptogram": outcome.cryptogram.hex().upper(),
-        "cryptogram_kind": _CRYPTOGRAMS.get((outcome.cid or 0) & 0xC0, "AAC"),
-        "cvm": cvm_word(outcome.cvm_results, outcome.signature),
-        "response_code": authorisation.code,
         "test": provision.test,
-        "emulated": bool(board.get("emulated")),
+        "emulated": emulated,
     }
-    return values
+
+
+def _parties(field44: str) -> "tuple[str, str]":
+    """(issuer, acquirer) of field 44: eleven characters each."""
+    return field44[:11].strip(), field44[11:22].strip()
+
+
+def _kind_of(cid: int) -> str:
+    return _CRYPTOGRAMS.get(cid & 0xC0, "AAC")
 
 
 def _approved(result: "Result") -> bool:
@@ -101,7 +137,11 @@ def _when(sale: "Sale", authorisation: "Authorisation") -> "tuple[str, str]":
     date, time = authorisation.fields.get(13, ""), authorisation.fields.get(12, "")
     theirs = calendar.nearest(date, time, now)
     moment = ours if theirs is None else calendar.civil(theirs)
-    stamp = calendar.stamp(moment)
+    return _stamped(calendar.stamp(moment))
+
+
+def _stamped(stamp: str) -> "tuple[str, str]":
+    """("YYYY-MM-DD", "hh:mm:ss") of YYYYMMDDhhmmss."""
     return (
         stamp[:4] + "-" + stamp[4:6] + "-" + stamp[6:8],
         stamp[8:10] + ":" + stamp[10:12] + ":" + stamp[12:],

@@ -86,6 +86,22 @@ def test_a_frame_of_the_wrong_size_is_refused(make: Make) -> None:
     run(main())
 
 
+def test_a_restart_brings_a_panel_up_that_lost_its_supply(make: Make) -> None:
+    async def main() -> None:
+        display, rack = make()
+        frame = bytes([5] * 1024)
+        await display.show(frame)
+        rack.display.transfer(1, b"\xae\xa5")  # off, and no longer showing its memory
+        rack.display.memory[:] = bytes(len(rack.display.memory))
+        await display.restart()
+        assert rack.display.on
+        assert rack.display.frame() == bytes(1024)
+        await display.show(frame)
+        assert rack.display.frame() == frame
+
+    run(main())
+
+
 def test_power_keeps_the_picture(make: Make) -> None:
     async def main() -> None:
         display, rack = make()

@@ -79,7 +79,7 @@ def test_what_is_not_a_clean_answer_is_reversed(
         stan = request[r.K_STAN]
         kinds = t.records(stan)
         assert kinds[:2] == ["INTENT", "REQUEST"]
-        assert kinds[-3:] == ["COMMIT", "REVERSAL_SENT", "REVERSED"]
+        assert kinds[-4:] == ["COMMIT", "REVERSAL_SENT", "REVERSED", "PRINTED"]
         reversal = t.messages("0400")[-1]["fields"]
         assert reversal["11"] == f"{stan:06d}"
         assert int(reversal["4"]) == 1234
@@ -185,7 +185,7 @@ def test_payments_wait_for_the_debt_and_the_retries_outlive_a_restart() -> None:
         t.acquirer.rules.clear()
         await t.when(lambda tree: [s for _, _, s in t.books()] == ["reversed"], "reversed", 900)
         (stan,) = {row["fields"]["11"] for row in t.messages("0400")}
-        await t.when(lambda tree: t.records(int(stan))[-1] == "REVERSED", "the journal")
+        await t.when(lambda tree: t.records(int(stan))[-1] == "PRINTED", "the journal")
         times = [row["time"] for row in t.messages("0400")]
         assert times == sorted(times)
 

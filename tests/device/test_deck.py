@@ -93,7 +93,7 @@ def _check_books(t: Handheld, expect: str) -> None:
         assert commits == ["reverse"]
         assert states == ["reversed"]
         kinds = t.records(asked[-1])
-        assert kinds[-2:] == ["REVERSAL_SENT", "REVERSED"]
+        assert kinds[-3:] == ["REVERSAL_SENT", "REVERSED", "PRINTED"]
         assert ("ANSWER" in kinds) == (expect == "declined_reversed")
     else:
         assert "approved" not in states

@@ -149,6 +149,7 @@ class _Day:
         #: Where the paper stood at each loss of power.
         self.paper_ends: list[int] = []
         self.told: list[dict[str, Any]] = []
+        #: What boots that came as far as the idle screen must have found and written down.
         self.expected: set[str] = set()
 
     # ---- what happens ---------------------------------------------------------------
@@ -187,7 +188,6 @@ class _Day:
         found = await recovery.recover(twin.files(), vault)
         self.notices = {notice.code for notice in found.notices + found.damage}
         assert self.notices <= HARMLESS and not found.blocked, (self.notices, t.disk.log[-8:])
-        self.expected = self.notices  # an earlier boot's words may be lost with the next cut
         self.debt = found.state.debt
         slots = await vault.status()
         # Each enrolment draws another terminal master key: that there is one counts.
@@ -198,17 +198,16 @@ class _Day:
         """Boot, print what is owed; patiently: reverse what is owed."""
         t = self.t
         await t.power_on("")
-        await t.until("question", "idle")
-        if self.debt is not None:
-            await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "the debt named")
+        await t.until("idle", "question", "result")
+        (first,) = [tree for tree in t.screens if tree["screen"] == "idle"][:1]
+        named = "idle.reversal_owed" in {node.get("key") for node in first["nodes"]}
+        assert named == (self.debt is not None), t.text
+        self.expected |= self.notices
+        await asyncio.sleep(1)  # for the question that paper is owed, or the attempt
         await self._to_idle()
-        if self.patient:
-            await t.when(
-                lambda tree: (
-                    tree["screen"] == "idle" and "idle.reversal_owed" not in t.keys_shown()
-                ),
-                "the reversal",
-            )
+        while self.patient and t.keys_shown() & {"idle.reversal_owed", "idle.reversing"}:
+            await t.when(_other(t.screen), "the reversal")
+            await self._to_idle()
 
     async def next_sale(self) -> None:
         """Trading goes on: one more payment, approved at once."""
@@ -249,7 +248,7 @@ class _Day:
         named = {
             code for one in records if one.kind == r.BOOT for code in one.body.get(r.K_NOTICES, [])
         }
-        assert self.expected <= named
+        assert self.expected <= named, (self.expected, named)
 
         books = {int(row["stan"]): row for row in t.acquirer.transactions()}
         assert t.acquirer.ledger.inconsistencies() == []
@@ -257,6 +256,7 @@ class _Day:
         self._requests()
         self._told(books)
         self._slips(books)
+        self._reversals(records)
         self._scripts(records, books)
 
     def _agree(self, state: fold.State, books: "dict[int, dict[str, Any]]") -> None:
@@ -315,6 +315,18 @@ class _Day:
         owed = [stan for stan, row in books.items() if row["state"] == "approved"]
         assert set(owed) == set(merchant), (owed, merchant)
 
+    def _reversals(self, records: "list[Any]") -> None:
+        """Whoever sold is told of every reversal: amount and "not charged" on the
+        screen, one slip, and what came out twice is a DUPLICATE."""
+        for one in records:
+            if one.kind != r.REVERSED:
+                continue
+            stan, amount = one.body[r.K_STAN], one.body[r.K_RECEIPT]["amount_text"]
+            assert any(_says_not_charged(tree, amount) for tree in self.told), (stan, amount)
+            slips = [slip for slip in _slips_of(self.t.paper, stan) if "REVERSED" in slip]
+            assert slips, (stan, self.t.paper)
+            assert sum("DUPLICATE" not in slip for slip in slips) <= 1, slips
+
     def _committed_in(self, stan: int) -> int:
         """The life in which the sale of ``stan`` was made: the story's, or the last."""
         last = max(int(row["stan"]) for row in self.t.acquirer.transactions())
@@ -325,6 +337,18 @@ class _Day:
             if one.kind == r.COMMIT and r.K_SCRIPT_RESULTS in one.body:
                 results = books[one.body[r.K_STAN]]["script_results"]
                 assert bytes(one.body[r.K_SCRIPT_RESULTS]).hex() in results.lower()
+
+
+def _slips_of(paper: str, stan: int) -> "list[str]":
+    """The slips with this voucher number, each from the shop's name to the next."""
+    parts = re.split(rf"(?=^.*{SHOP})", paper, flags=re.M)
+    return [part for part in parts if re.search(rf"VOUCHER NO.*?{stan:06d}\b", part, re.S)]
+
+
+def _says_not_charged(tree: "dict[str, Any]", amount: str) -> bool:
+    keys = {node.get("key") for node in tree["nodes"]}
+    texts = " ".join(str(node.get("text")) for node in tree["nodes"])
+    return tree["screen"] == "result" and "charged.no" in keys and amount in texts
 
 
 def _other(tree: "dict[str, Any]") -> "Callable[[dict[str, Any]], bool]":

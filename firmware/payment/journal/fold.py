@@ -76,8 +76,9 @@ class ScriptOwed:
 
 
 class PrintOwed:
-    """A committed approval with copies not yet printed (``printed`` lists those
-    that are). ``sequence``: its COMMIT record."""
+    """A committed approval, or an acknowledged reversal, with copies not yet
+    printed (``printed`` lists those that are, or that nobody is to get).
+    ``sequence``: the COMMIT or REVERSED record, which holds the receipt."""
 
     def __init__(self, stan: int, sequence: int, printed: "list[str]") -> None:
         self.stan = stan
@@ -113,7 +114,7 @@ class State:
         #: (type, currency) -> (count, sum in minor units), approved in the open batch
         self.totals: "dict[tuple[str, int], tuple[int, int]]" = {}
         self.transactions: "list[Transaction]" = []
-        #: The last COMMIT that has a receipt: its body, and its sequence.
+        #: The last COMMIT or REVERSED that has a receipt: its body, and its sequence.
         self.last_receipt: "dict[int, Any] | None" = None
         self.last_receipt_sequence = 0
         self.print_owed: "list[PrintOwed]" = []
@@ -201,7 +202,7 @@ class State:
             self._answered(self._debt(body), body)
         elif kind in (r.UNSENT, r.REVERSED, r.RELEASED):
             if kind == r.REVERSED:
-                self._uncount(body[r.K_STAN])
+                self._reversed(sequence, body)
             self.debt = None
         elif kind == r.COMMIT:
             self._committed(self._debt(body), sequence, body)
@@ -246,8 +247,10 @@ class State:
             if self.debt is not None and self.debt.stan != body[r.K_STAN]:
                 self.debt = None
             if self.debt is None:
-                if kind == r.COMMIT and r.K_RECEIPT in body:
-                    self.last_receipt, self.last_receipt_sequence = body, sequence
+                if kind == r.REVERSED:
+                    self._reversed(sequence, body)
+                elif kind == r.COMMIT:
+                    self._keep_receipt(sequence, body)
                 return kind != r.COMMIT or body[r.K_OUTCOME] == r.OUTCOME_DECLINED
         self.apply(sequence, kind, body)
         return True
@@ -278,9 +281,7 @@ class State:
     def _committed(self, debt: Debt, sequence: int, body: "dict[int, Any]") -> None:
         stan = debt.stan
         results = body.get(r.K_SCRIPT_RESULTS, b"")
-        if r.K_RECEIPT in body:
-            self.last_receipt = body
-            self.last_receipt_sequence = sequence
+        self._keep_receipt(sequence, body)
         if body[r.K_OUTCOME] == r.OUTCOME_REVERSE:
             debt.phase = REVERSAL
             debt.reason = body.get(r.K_REASON, debt.reason)
@@ -297,9 +298,24 @@ class State:
             type_, currency = request[r.K_TYPE], request[r.K_CURRENCY]
             self.transactions.append(Transaction(stan, sequence, type_, currency, amount, APPROVED))
             self._count(type_, currency, 1, amount)
-            self.print_owed.append(PrintOwed(stan, sequence, []))
-            self.print_owed = self.print_owed[-MAX_PRINTS:]
+            self._owe_print(PrintOwed(stan, sequence, []))
         self.debt = None
+
+    def _reversed(self, sequence: int, body: "dict[int, Any]") -> None:
+        """The merchant's copy alone is owed: the customer left without a payment."""
+        self._uncount(body[r.K_STAN])
+        if self._keep_receipt(sequence, body):
+            self._owe_print(PrintOwed(body[r.K_STAN], sequence, [r.COPY_CUSTOMER]))
+
+    def _keep_receipt(self, sequence: int, body: "dict[int, Any]") -> bool:
+        if r.K_RECEIPT not in body:
+            return False
+        self.last_receipt, self.last_receipt_sequence = body, sequence
+        return True
+
+    def _owe_print(self, owed: PrintOwed) -> None:
+        self.print_owed.append(owed)
+        self.print_owed = self.print_owed[-MAX_PRINTS:]
 
     def _count(self, type_: str, currency: int, count: int, amount: int) -> None:
         before = self.totals.get((type_, currency), (0, 0))

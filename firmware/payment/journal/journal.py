@@ -35,7 +35,7 @@ PAYMENT_ROOM = 8192
 #: Segments kept beside what the open batch needs.
 KEEP_SEGMENTS = 64
 
-_KEPT = (r.REQUEST, r.ANSWER, r.COMMIT)
+_KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED)
 #: After these the vault notes the position: an older copy of the file, put back,
 #: must not bring back a debt, a batch or guesses at a code.
 _NOTED = (

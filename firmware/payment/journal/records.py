@@ -245,7 +245,7 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
     ),
     PRINTED: (True, (K_STAN, K_COPY), (K_TIME,)),
     REVERSAL_SENT: (True, (K_STAN, K_ATTEMPT), (K_REASON, K_TIME)),
-    REVERSED: (True, (K_STAN,), (K_CODE, K_TIME)),
+    REVERSED: (True, (K_STAN,), (K_CODE, K_TIME, K_RECEIPT)),
     RELEASED: (True, (K_STAN, K_WHO), (K_REASON, K_TIME)),
     SCRIPT_DONE: (True, (K_STAN,), (K_CODE, K_TIME)),
     BATCH_CLOSED: (True, (K_BATCH,), (K_TIME,)),

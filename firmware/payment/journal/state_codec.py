@@ -79,7 +79,8 @@ def load(value: object) -> State:
     state.unconfirmed = _bool(value[_UNCONFIRMED])
     state.last_receipt_sequence = _int(value[_RECEIPT_SEQUENCE])
     if value[_RECEIPT] is not None:
-        state.last_receipt = _body(r.COMMIT, value[_RECEIPT])
+        kind = r.COMMIT if r.K_OUTCOME in _map(value[_RECEIPT]) else r.REVERSED
+        state.last_receipt = _body(kind, value[_RECEIPT])
     if value[_DEBT] is not None:
         state.debt = _load_debt(value[_DEBT])
     for row in _rows(value[_SCRIPTS], 3):

@@ -1,0 +1,89 @@
+"""What no code foresaw: the background task begun again, and the last screen.
+
+A defect is treated like a power cut. The journal is consistent at every
+moment, so the process may end at any; it ends where no payment is in flight,
+says so to merchant and engineer, and whoever supervises the process starts it
+again.
+"""
+
+import binascii
+import sys
+
+from firmware import aio
+from firmware.errors import TillError
+from firmware.payment.journal import records
+from firmware.ui import screens
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.app.terminal import Terminal
+    from firmware.ui.view import View
+
+#: Waits before the background task is begun again; the next defect ends the process.
+AGAIN_MS = (5_000, 60_000)
+#: How long the last screen stands before the process ends.
+LAST_SCREEN_MS = 10_000
+
+
+def code(error: Exception) -> str:
+    """Four hexadecimal digits for the merchant to read out; stderr says the same."""
+    return f"{binascii.crc32(error.__class__.__name__.encode()) & 0xFFFF:04X}"
+
+
+def report(what: str, error: Exception) -> None:
+    """One line and the traceback to stderr."""
+    print("till: " + what + ": defect " + code(error) + ": " + repr(error), file=sys.stderr)
+    if hasattr(sys, "print_exception"):  # MicroPython
+        sys.print_exception(error, sys.stderr)
+    else:
+        import traceback
+
+        traceback.print_exception(error)
+
+
+async def keep_reversing(t: "Terminal") -> None:
+    """The background task's supervisor: what ends it is noted and it begins again;
+    the third time the terminal ends, once no payment is in flight."""
+    assert t.session is not None
+    for wait in AGAIN_MS + (-1,):
+        try:
+            await t.session.retry_debts()
+        except Exception as error:  # noqa: BLE001 - noted, told and bounded
+            report("reversals", error)
+            await _note(t, error)
+            if wait < 0:
+                t.defect = error
+                t.session.changed.set()
+                return
+        await aio.sleep_ms(wait)
+
+
+async def _note(t: "Terminal", error: Exception) -> None:
+    body: "dict[int, Any]" = {records.K_CODE: "defect", records.K_DETAIL: repr(error)[:200]}
+    try:
+        await t.journal.append(records.NOTICE, body, sync=False)
+    except TillError as second:
+        t.note_failure("files", second)
+
+
+async def last_screen(devices: "Any", view: "View", error: Exception) -> None:
+    """Lamp, sound and a plain screen, as far as they still work."""
+    for step in (_lamp(devices), view.show(screens.message("error.crash", _fields(error), ""))):
+        try:
+            await step
+        except TillError as second:
+            print("till: " + str(second), file=sys.stderr)
+    await aio.sleep_ms(LAST_SCREEN_MS)
+
+
+def _fields(error: Exception) -> "dict[str, Any]":
+    return {"code": code(error)}
+
+
+async def _lamp(devices: "Any") -> None:
+    if devices.indicators is not None:
+        for name in ("ready", "busy", "ok", "error"):
+            await devices.indicators.lamp(name, name == "error")
+        await devices.indicators.sound("error")
