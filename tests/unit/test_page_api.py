@@ -190,7 +190,7 @@ def test_an_oversized_request_is_refused(client: TestClient) -> None:
     assert post(client, b'{"do": "' + b"x" * MAX_REQUEST + b'"}').status_code == 413
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     wish=st.dictionaries(
         st.sampled_from(["do", "key", "keys", "card", "name", "value", "kind", "screen", "x"]),
