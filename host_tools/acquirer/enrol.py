@@ -99,7 +99,7 @@ class Wishes:
     mac_length: int = 16
     answer_timeout_ms: int = 30_000
     profile: str = "ecdsa"
-    terminal_type: int = 0x22
+    terminal_type: int = 0x21
     plain_key: bool = False
     revoked: tuple[tuple[bytes, int, bytes], ...] = field(default=())
 

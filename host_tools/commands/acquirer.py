@@ -147,7 +147,7 @@ def enrol(
     ] = False,
     terminal_type: Annotated[
         str, typer.Option(metavar="CODE", help="Terminal type 9F35: 21 or 22.")
-    ] = "22",
+    ] = "21",
     state: State = None,
 ) -> None:
     """Make a terminal's test bundle and enter it in the bank's books.

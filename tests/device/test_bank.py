@@ -228,10 +228,23 @@ def test_a_supervisor_releases_a_debt_on_paper_and_in_the_journal() -> None:
         released = [body for name, body in t.journal() if name == "RELEASED"]
         assert len(released) == 1
         assert released[0][r.K_WHO] == "supervisor"
+        slip = t.paper[t.paper.index("REVERSAL RELEASED") :]
+        for word in ("000002", "12.34", "supervisor", "MAY"):
+            assert word in slip, (word, slip)
         t.acquirer.rules.clear()
         await sell(t, card="approve")
         assert "result.approved" in t.keys_shown()
         await t.back_to_idle()
+
+    tell(story)
+
+
+def test_the_terminal_says_that_it_is_online_only() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await sell(t)
+        (request,) = t.messages("0200")
+        assert "9F350121" in request["fields"]["55"].upper()
 
     tell(story)
 
