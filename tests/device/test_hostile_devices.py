@@ -75,6 +75,7 @@ def test_a_chip_broken_at_boot_is_named(bus: str, how: str) -> None:
         honest = t.rack._seats[bus]
         _replace(t, bus, how)
         await t.power_on()
+        await asyncio.sleep(1)  # the first idle screen stands before its devices are asked
         if BUSES[bus][0]:
             assert t.keys_shown() & BUSES[bus][0], t.text
         await _try_a_sale(t)
