@@ -13,7 +13,8 @@ REASONS = (
         "About a quarter is debouncing ten keys (a look every 5 ms while a contact chatters); the "
         "printer's questions, card, screens, TLS and journal share the rest. A look, a message to "
         "a chip or a timer costs two turns of asyncio's loop and the wire's system calls, which "
-        "pins, I2C and UART of a real board do not need. A machine that others load makes every figure of CPU time longer.",
+        "pins, I2C and UART of a real board do not need. A machine that others load makes every "
+        "figure of CPU time longer.",
     ),
     (
         "display: ",
