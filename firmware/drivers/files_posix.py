@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: A hop to the thread and back costs as much as a fast disk's fsync: the loop does
-#: them itself while the disk is not slow. One that is shorter than what may hold the
-#: loop up takes 1 from the disk's slowness, a longer one adds its milliseconds.
-_QUICK_MS = 5
-_SLOW = 8
-_MOST_SLOW = 16
+#: A hop to the thread and back costs as much as a fast disk's fsync. After this
+#: many quick ones in a row the loop does them itself, until one is slow again.
+_QUICK_RUN = 16
+_QUICK_MS = 2
 
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 #: ``replace`` writes here first; a leading dot keeps it out of the name space.
@@ -145,7 +143,7 @@ class PosixFiles(Files):
     ) -> None:
         self._ops = ops if ops is not None else FileOps(folder)
         self._runner: "aio.Worker | _Inline" = _Inline() if inline else aio.Worker("files")
-        self._slowness = _MOST_SLOW
+        self._quick = 0
 
     async def _call(self, what: str, function: "Callable[..., T]", *args: object) -> "T":
         try:
@@ -157,15 +155,13 @@ class PosixFiles(Files):
         """fsync; in the thread unless the disk has shown that it is quick."""
         begin = aio.ticks_ms()
         try:
-            if self._slowness < _SLOW:
+            if self._quick >= _QUICK_RUN:
                 self._ops.fsync(handle)
             else:
                 await self._runner.call(self._ops.fsync, handle)
         except OSError as error:
             raise _failure(error, "sync of " + name) from error
-        spent = aio.elapsed_ms(begin)
-        change = spent if spent >= _QUICK_MS else -1
-        self._slowness = max(0, min(self._slowness + change, _MOST_SLOW))
+        self._quick = self._quick + 1 if aio.elapsed_ms(begin) < _QUICK_MS else 0
 
     async def list(self) -> "list[str]":
         names = await self._call("list", self._ops.names)
