@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from firmware.buses.wire import BusError, Wire
+from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.card_slot import CardSlotChip
 from host_tools.emulator.chips.debug_port import DebugPort
 from host_tools.emulator.chips.ds3231 import Ds3231
@@ -82,6 +83,7 @@ class Rack(Wire):
         self.gauge = Max17048()
         self.trng = Trng(seed)
         self.net = NetChip(clock_us)
+        self.modem = AtModemChip(clock_us, "ec25", ports=2, seed=seed or 0)
         self.pc = SerialLine(clock_us)
         self.scanner = SerialLine(clock_us)
         self.swipe = HidKeys(clock_us)
@@ -94,6 +96,8 @@ class Rack(Wire):
             "i2c": I2cBus([self.rtc, self.gauge]),
             "net": self.net,
             "trng": self.trng,
+            "modem": self.modem.port(0),
+            "modem_data": self.modem.port(1),
             "pc": self.pc,
             "card": self.slot,
             "scanner": self.scanner,

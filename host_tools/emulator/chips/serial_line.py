@@ -19,6 +19,8 @@ class SerialLine:
         self._in: list[tuple[int, int]] = []  # towards the terminal
         self._out_free = 0
         self._in_free = 0
+        #: When the last byte that ``take`` gave arrived, in us.
+        self.taken_us = 0
 
     def feed(self, data: bytes) -> None:
         """The PC sends."""
@@ -29,6 +31,11 @@ class SerialLine:
 
     def take(self) -> bytes:
         """What has arrived at the PC."""
+        now = self._clock_us()
+        for arrival, _ in self._out:
+            if arrival > now:
+                break
+            self.taken_us = arrival
         return self._arrived(self._out, 1 << 20)
 
     def _arrived(self, line: list[tuple[int, int]], most: int) -> bytes:

@@ -1,0 +1,35 @@
+"""Bus: the bytes of a data call, and what turns them into a network."""
+
+
+class DataLine:
+    """A call in data mode. Raises BusError when the port is gone."""
+
+    async def read(self, most: int) -> bytes:
+        """Wait for 1 to ``most`` bytes; b"" when the call ended. Cancelling it
+        loses nothing."""
+        raise NotImplementedError
+
+    async def write(self, data: bytes) -> None:
+        """Send all of ``data``. BusError also when the call ended."""
+        raise NotImplementedError
+
+
+class Carrier:
+    """PPP, or whatever runs on the line and gives the terminal an address."""
+
+    async def up(self, line: DataLine) -> str:
+        """Agree with the far end; our address. BusError when it does not agree.
+        Bounded by the caller."""
+        raise NotImplementedError
+
+    async def down(self) -> None:
+        """Take the address away. Never raises, may be called twice."""
+        raise NotImplementedError
+
+
+class Restart:
+    """A way to restart a device from outside: its supply, power key or USB port."""
+
+    async def cycle(self) -> None:
+        """Restart it now; seconds. BusError."""
+        raise NotImplementedError

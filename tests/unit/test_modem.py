@@ -1,0 +1,426 @@
+"""The AT modem's driver against the virtual modem: SIMs, networks, faults, messages, a real pty."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware import aio
+from firmware.buses.serial_linux import LinuxSerial
+from firmware.drivers import modem_scripts as scripts
+from firmware.drivers import sms_pdu
+from firmware.drivers.at_channel import AtChannel
+from firmware.drivers.at_engine import Answer, AtError, Command
+from firmware.drivers.at_modem import AtModem
+from firmware.hal import bearer
+from firmware.hal.bearer import (
+    BearerError,
+    BearerMute,
+    NoService,
+    RegistrationDenied,
+    SimMissing,
+    SimPinNeeded,
+    SimPukNeeded,
+)
+from host_tools.emulator.chips.at_modem import AtModemChip
+from host_tools.emulator.chips.modem_families import FAMILIES
+from host_tools.emulator.modem_pty import EchoEnd, ModemServer, now_us
+from tests.portable.test_modem_scripts import CHINESE, HELLO
+from tests.support.modem_rig import EchoCarrier, ModemRig
+from tests.support.virtual_time import run
+
+# ---- the chip alone ---------------------------------------------------------------------
+
+
+def _dialogue(family: str, *said: bytes) -> bytes:
+    """What the chip answers to bytes at its wire, five seconds after each."""
+    now = 0
+    chip = AtModemChip(lambda: now, family, 1, EchoEnd)
+    port = chip.port(0)
+    heard = b""
+    for text in said:
+        port.transfer(1, text)
+        for _ in range(500):
+            now += 10_000
+            heard += port.transfer(2, b"\xff\x00")[0]
+    return heard
+
+
+def test_the_chip_speaks_as_v250_says() -> None:
+    assert _dialogue("ec25", b"AT\r") == b"AT\r\r\nOK\r\n"
+    assert _dialogue("ec25", b"ATE0\r", b"AT+CGMM\r") == b"ATE0\r\r\nOK\r\n\r\nEC25\r\n\r\nOK\r\n"
+    assert _dialogue("ec25", b"ATE0\r", b"AT+NONE\r").endswith(b"\r\nERROR\r\n")
+    assert _dialogue("ec25", b"ATE0\r", b"AT+CMEE=1\r", b"AT+SPIC\r").endswith(b"+CME ERROR: 4\r\n")
+    both = _dialogue("ec25", b"ATE0\r", b'AT+CMEE=1;+CGDCONT=1,"IP","a;b";+CGDCONT?\r')
+    assert b'\r\n+CGDCONT: 1,"IP","a;b","0.0.0.0",0,0\r\n\r\nOK\r\n' in both
+    # Data mode: an echo, an escape between pauses, back on line, hang up.
+    call = _dialogue("sim7600", b"ATE0\r", b"ATD*99#\r", b"a+++b", b"+++", b"ATO\r", b"x")
+    assert call.endswith(b"\r\nCONNECT 115200\r\na+++b\r\nOK\r\n\r\nCONNECT 115200\r\nx")
+
+
+# ---- SIM --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_the_pin_is_entered_once(family: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family, pin="1234")
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        await rig.modem.start(40_000)
+        assert await rig.carrier.alive(2000)
+        assert rig.chip.log.count('AT+CPIN="1234"') == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_wrong_pin_is_tried_once_in_a_lifetime(family: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family, pin="9999")
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        for level in ("power", "usb", "power", "modem"):
+            with pytest.raises(SimPinNeeded):
+                await rig.modem.start(40_000)
+            with pytest.raises(SimPinNeeded):
+                await rig.modem.reset(level, 90_000)
+        # Another terminal, or this one after a restart: the SIM remembers.
+        again = AtModem(rig.modem._line._port, EchoCarrier(), "cmnet", "9999")
+        with pytest.raises(SimPinNeeded, match="2 tries left"):
+            await again.start(40_000)
+        assert rig.chip.tries == 2
+        assert (await rig.modem.status()).cause == "sim_pin"
+        # Typed by hand: the same one is not tried, the right one is.
+        with pytest.raises(SimPinNeeded, match="refused before"):
+            await rig.modem.enter_pin("9999")
+        with pytest.raises(ValueError, match="4 to 8"):
+            await rig.modem.enter_pin("99x9")
+        await rig.modem.enter_pin("1234")
+        await rig.modem.start(40_000)
+        await rig.modem.enter_pin("1234")  # nothing to enter: harmless
+        assert await rig.carrier.alive(2000)
+
+    run(main())
+
+
+def test_the_last_try_is_never_taken() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        rig.chip.sim, rig.chip.sim_pin, rig.chip.tries = "pin", "1234", 1
+        with pytest.raises(SimPinNeeded, match="none is set"):
+            await rig.modem.start(40_000)
+        with pytest.raises(SimPinNeeded, match="one try is left"):
+            await rig.modem.enter_pin("1234")
+        assert rig.chip.tries == 1
+
+    run(main())
+
+
+def test_without_a_count_of_tries_a_pin_is_only_entered_by_hand() -> None:
+    async def main() -> None:
+        rig = ModemRig("generic", pin="1234")
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        rig.chip.faults.refuse["+CPINR"] = 4
+        with pytest.raises(SimPinNeeded, match="enter it by hand"):
+            await rig.modem.start(40_000)
+        await rig.modem.enter_pin("1234")
+        await rig.modem.start(40_000)
+
+    run(main())
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize(
+    ("sim", "error", "cause"), [("absent", SimMissing, "no_sim"), ("puk", SimPukNeeded, "sim_puk")]
+)
+def test_no_sim_and_puk(family: str, sim: str, error: type[BearerError], cause: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family, pin="1234")
+        rig.chip.sim = sim
+        with pytest.raises(error):
+            await rig.modem.start(40_000)
+        status = await rig.modem.status()
+        assert (status.state, status.cause) == (bearer.DOWN, cause)
+        with pytest.raises(error):
+            await rig.modem.enter_pin("1234")
+
+    run(main())
+
+
+# ---- network ----------------------------------------------------------------------------
+
+
+def test_denied_roaming_and_no_network() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        rig.chip.faults.registration = 3
+        with pytest.raises(RegistrationDenied):
+            await rig.modem.start(40_000)
+        rig.chip.faults.registration = 0
+        with pytest.raises(NoService) as caught:
+            await rig.modem.start(10_000)
+        assert caught.value.cause == "no_service"
+        rig.chip.faults.registration = 5
+        await rig.modem.start(40_000)
+        status = await rig.modem.status()
+        assert status.roaming and status.state == bearer.UP
+        home = ModemRig(roaming=False)
+        home.chip.faults.registration = 5
+        with pytest.raises(NoService, match="roaming is off"):
+            await home.modem.start(40_000)
+
+    run(main())
+
+
+def test_the_context_is_written_only_when_it_differs() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        await rig.modem.start(40_000)
+        await rig.modem.reset("power", 60_000)
+        assert [line for line in rig.chip.log if "CGDCONT=" in line] == [
+            'AT+CGDCONT=1,"IP","cmnet"'
+        ]
+
+    run(main())
+
+
+def test_a_call_that_the_network_ends() -> None:
+    async def main() -> None:
+        for ports in (1, 2):
+            rig = ModemRig(ports=ports)
+            rig.chip.faults.drop_calls = True
+            await rig.modem.start(40_000)
+            await aio.sleep_ms(1500)
+            assert not await rig.carrier.alive(1000)
+            status = await rig.modem.status()
+            assert (status.state, status.cause) == (bearer.DOWN, "no_carrier")
+            rig.chip.faults.drop_calls = False
+            await rig.modem.start(40_000)
+            assert await rig.carrier.alive(1000)
+
+    run(main())
+
+
+def test_registration_that_takes_50_minutes_and_a_toggle_that_helps() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        rig.chip.faults.slow_us = 50 * 60_000_000
+        with pytest.raises(NoService) as caught:
+            await rig.modem.start(30_000)
+        assert caught.value.cause == "searching"
+        await rig.modem.reset("radio", 45_000)
+        assert await rig.carrier.alive(1000)
+        patient = ModemRig()
+        patient.chip.faults.slow_us = 50 * 60_000_000
+        await patient.modem.start(51 * 60_000)
+        assert await patient.carrier.alive(1000)
+
+    run(main())
+
+
+def test_a_call_of_an_earlier_life_is_ended() -> None:
+    async def main() -> None:
+        for ports in (1, 2):
+            rig = ModemRig(ports=ports)
+            await rig.modem.start(40_000)
+            # The terminal restarts; the modem does not.
+            data = rig.modem._call._port if ports == 2 else None
+            anew = AtModem(rig.modem._line._port, EchoCarrier(), "cmnet", data_port=data)
+            await anew.start(40_000)
+            assert rig.far[0].closed and not rig.far[1].closed
+
+    run(main())
+
+
+# ---- faults -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("ports", [1, 2])
+@pytest.mark.parametrize("fault", ["noise", "gap", "storm", "late", "cme"])
+def test_it_comes_up_in_spite_of(family: str, ports: int, fault: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family, ports)
+        faults = rig.chip.faults
+        if fault == "noise":
+            faults.echo_noise = 4
+        elif fault == "gap":
+            faults.gap_us = 4000
+        elif fault == "storm":
+            faults.storm_us = 9_000
+        elif fault == "late":
+            faults.late_us = {"+CPIN": 4_000_000, "+CGDCONT": 1_900_000, "+CEREG": 1_500_000}
+        else:
+            faults.refuse = {"+CGREG": 3, "+CSQ": 4, "+COPS": 3, "+CREG": 4, "+CESQ": 100}
+        for _ in range(12):
+            try:
+                await rig.modem.start(60_000)
+                break
+            except BearerError:
+                await rig.modem.stop()
+        faults.echo_noise = 0
+        assert await rig.carrier.alive(4000)
+
+    run(main())
+
+
+def test_answers_in_the_wrong_order_never_cross() -> None:
+    async def main() -> None:
+        rig = ModemRig(ports=1)
+        line = AtChannel(rig.modem._line._port, scripts.URCS)
+        await line.sync()
+        rig.chip.faults.wrong_order = True
+        answer = await line.ask(Command(b"AT+CSQ", b"+CSQ:"))
+        assert answer.ok and answer.lines == []
+        answer = await line.ask(Command(b"AT+CGMM", b""))
+        assert b"+CSQ: 26,99" not in answer.lines
+        rig.chip.faults.wrong_order = False
+        answer = await line.ask(Command(b"AT+CSQ", b"+CSQ:"))
+        assert answer.lines == [b"+CSQ: 26,99"]
+
+    run(main())
+
+
+def test_a_late_answer_is_drained() -> None:
+    async def main() -> None:
+        rig = ModemRig(ports=1)
+        line = AtChannel(rig.modem._line._port, scripts.URCS)
+        rig.chip.faults.late_us = {"+COPS": 3_000_000}
+        with pytest.raises(AtError, match=r"no answer to AT\+COPS\?"):
+            await line.ask(scripts.OPERATOR)
+        answer = await line.ask(Command(b"AT+CSQ", b"+CSQ:"))
+        assert answer.lines == [b"+CSQ: 26,99"]
+        assert line.engine.late >= 1
+
+    run(main())
+
+
+def test_a_pin_is_in_no_error_text() -> None:
+    async def main() -> None:
+        rig = ModemRig(pin="1234")
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        rig.chip.faults.late_us = {"+CPIN": 5_500_000}
+        with pytest.raises(BearerError) as caught:
+            await rig.modem.start(60_000)
+        assert "1234" not in str(caught.value)
+
+    run(main())
+
+
+def test_dead_after_the_radio_was_switched() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        await rig.modem.start(40_000)
+        rig.chip.faults.mute_after_radio = True
+        with pytest.raises(BearerMute):
+            await rig.modem.reset("radio", 45_000)
+        await rig.modem.reset("power", 60_000)
+        assert await rig.carrier.alive(2000)
+
+    run(main())
+
+
+# ---- messages ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_messages_are_taken_and_deleted(family: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family)
+        for pdu in (HELLO, b"00FFFF", CHINESE):
+            rig.chip.receive_message(pdu.decode())
+        await rig.modem.start(40_000)
+        found = await rig.modem.messages()
+        assert [message.text for message in found] == ["hellohello", "OK验证码"]
+        assert rig.chip.messages == {}
+        assert (await rig.modem.status()).state == bearer.UP
+        single = ModemRig(family, ports=1)
+        await single.modem.start(40_000)
+        with pytest.raises(BearerError, match="only port"):
+            await single.modem.messages()
+        assert (await single.modem.status()).state == bearer.UP
+
+    run(main())
+
+
+def test_a_full_store_is_emptied_in_parts() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        for _ in range(40):
+            rig.chip.receive_message(HELLO.decode())
+        counts = [len(await rig.modem.messages()) for _ in range(4)]
+        assert counts == [16, 16, 8, 0]
+
+    run(main())
+
+
+def test_a_body_at_the_prompt() -> None:
+    async def main() -> None:
+        rig = ModemRig(ports=1)
+        line = AtChannel(rig.modem._line._port, scripts.URCS)
+        await line.sync()
+        port = rig.modem._line._port
+        command = Command(b"AT+CMGS=9", b"+CMGS:", prompt=True)
+        await port.write(line.engine.send(command))
+        assert await line._until("prompt", 1000)
+        await port.write(line.engine.body(b"0011"))
+        assert await line._until("final", 1000)
+        assert line._answer is not None and line._answer.lines == [b"+CMGS: 7"]
+        assert rig.chip.log[-1] == "body 0011"
+
+    run(main())
+
+
+# ---- whatever a modem says --------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(
+    (b"+CPIN: ", b"+QCSQ: \"LTE\",", b"+CESQ: 1,2,3,4,5,6", b"+CSQ: ", b"+CGDCONT: 1", b"+CMGL: 1")
+)), max_size=5))  # fmt: skip
+def test_no_line_breaks_a_reader(lines: list[bytes]) -> None:
+    answer = Answer()
+    answer.result = b"OK"
+    answer.lines = lines
+    scripts.sim_state(answer)
+    for family in (*scripts.FAMILIES, scripts.GENERIC):
+        scripts.tries_left(family, lines)
+    scripts.registration(lines)
+    bars = scripts.bars(lines)
+    assert bars is None or 0 <= bars <= 4
+    scripts.operator(lines)
+    scripts.address(lines)
+    scripts.counters(lines)
+    scripts.messages(lines)
+    scripts.has_context(lines, "x")
+
+
+@given(st.binary(max_size=200).map(lambda raw: raw.hex().encode()))
+def test_no_unit_breaks_the_message_reader(digits: bytes) -> None:
+    try:
+        message = sms_pdu.parse(digits)
+    except ValueError:
+        return
+    assert len(message.text) <= 160 and 1 <= message.part <= message.parts
+
+
+# ---- a real pseudo-terminal ---------------------------------------------------------------
+
+
+def test_the_linux_serial_port_talks_to_it_on_a_pseudo_terminal() -> None:
+    async def main() -> None:
+        chip = AtModemChip(now_us, "ec25", 2, EchoEnd)
+        chip.register_us = 0
+        async with ModemServer(chip, 2) as server:
+            ports = [LinuxSerial(path, 115200) for path in server.paths]
+            carrier = EchoCarrier()
+            modem = AtModem(ports[0], carrier, "cmnet", data_port=ports[1])
+            try:
+                await modem.start(60_000)
+                assert await carrier.alive(10_000)
+                status = await modem.status()
+                assert (status.state, status.operator) == (bearer.UP, "OPEN MOBILE")
+            finally:
+                for port in ports:
+                    await port.close()
+
+    asyncio.run(main())
