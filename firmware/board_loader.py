@@ -50,7 +50,9 @@ class Capabilities:
         self.has_scanner = "scanner" in board
         self.has_stripe = "stripe" in board
         self.has_pc_pipe = "pc_pipe" in board
-        self.keys = [key for line in board.get("keypad", {}).get("keys", []) for key in line if key]
+        pad = board.get("keypad", {})
+        self.keys = [key for line in pad.get("keys", []) for key in line if key]
+        self.keys += sorted(set(pad.get("codes", {}).values()))
         #: The chips are software: said on the screen and on every receipt.
         self.emulated = bool(board.get("emulated", False))
         #: Test bundles are accepted: said on the screen and on every receipt.
@@ -220,6 +222,12 @@ def _luma_spi(bench: Bench, s: "Settings") -> "Any":
     return luma_spi(s["port"], s["device"], s["dc_pin"], s["reset_pin"])
 
 
+def _evdev(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.evdev_linux import EvdevInput
+
+    return EvdevInput(s["devices"])
+
+
 def _pcsc(bench: Bench, s: "Settings") -> "Any":
     from firmware.buses.pcsc_linux import PcscSlot
 
@@ -250,6 +258,7 @@ _BUSES: "dict[str, Maker]" = {
     "rpi_pins": _rpi_pins,
     "luma_i2c": _luma_i2c,
     "luma_spi": _luma_spi,
+    "evdev": _evdev,
     "pcsc": _pcsc,
     "tcp": _tcp,
 }
@@ -275,6 +284,14 @@ def _key_matrix(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.key_matrix import KeyMatrix
 
     keypad = KeyMatrix(bench.bus(s["bus"]), s["rows"], s["columns"], s["keys"])
+    keypad.start()
+    return keypad
+
+
+def _key_device(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.key_device import KeyDevice
+
+    keypad = KeyDevice(bench.bus(s["bus"]), s["codes"])
     keypad.start()
     return keypad
 
@@ -419,7 +436,7 @@ def _pc_serial(bench: Bench, s: "Settings") -> "Any":
 
 _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "display": {"ssd1306": _oled, "sh1106": _oled},
-    "keypad": {"key_matrix": _key_matrix},
+    "keypad": {"key_matrix": _key_matrix, "key_device": _key_device},
     "printer": {"escpos": _escpos},
     "clock": {"ds3231": _ds3231, "system": _system_clock},
     "power": {"max17048": _max17048},

@@ -5,12 +5,14 @@ and what is allowed. Pins belong to one owner each; a conflict names both.
 """
 
 import pprint
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from host_tools.errors import UserError
+from host_tools.key_codes import CODES
 
 BOARDS = Path(__file__).resolve().parents[1] / "boards"
 #: Format of the compiled module.
@@ -23,6 +25,7 @@ KEYS = (
 LANGUAGES = ("en", "zh")
 
 Board = dict[str, Any]
+_INPUT = re.compile(r"/dev/input/[!-~]{1,180}|[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 
 
 class BoardFileError(UserError):
@@ -87,6 +90,27 @@ def _key_map(value: Any) -> str | None:
     return None if good else 'rows of key names, "" for none, of: ' + " ".join(KEYS)
 
 
+def _key_codes(value: Any) -> str | None:
+    good = isinstance(value, dict) and 1 <= len(value) <= 64
+    good = good and all(code in CODES and key in KEYS for code, key in value.items())
+    return (
+        None
+        if good
+        else "a table from key codes to key names; codes: "
+        + " ".join(sorted(CODES))
+        + "; names: "
+        + " ".join(KEYS)
+    )
+
+
+def _input_devices(value: Any) -> str | None:
+    good = (
+        isinstance(value, list) and 1 <= len(value) <= 8 and len(set(map(str, value))) == len(value)
+    )
+    good = good and all(isinstance(name, str) and _INPUT.fullmatch(name) for name in value)
+    return None if good else "a list of paths in /dev/input or of vendor:product, as in 1a86:e026"
+
+
 def _languages(value: Any) -> str | None:
     good = isinstance(value, list) and value and len(set(map(str, value))) == len(value)
     good = good and all(name in LANGUAGES for name in value)
@@ -136,6 +160,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "linux_i2c": ("i2c", {"port": Rule(_integer(0, 31))}),
     "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
     "rpi_pins": ("pins", {}),
+    "evdev": ("input", {"devices": Rule(_input_devices)}),
     "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
     "tcp": ("net", {}),
 }
@@ -167,7 +192,8 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "columns": Rule(_pin_list),
                 "keys": Rule(_key_map),
             },
-        )
+        ),
+        "key_device": ({"bus": "input"}, {"bus": _bus, "codes": Rule(_key_codes)}),
     },
     "printer": {
         "escpos": (
@@ -396,7 +422,9 @@ class _Check:
             self.say(f"{kind}.mains_pin", "mains_bus and mains_pin go together")
 
     def _sizes(self, kind: str, value: Board) -> None:
-        if kind == "keypad" and _key_map(value.get("keys")) is None:
+        if kind == "keypad" and _key_codes(value.get("codes")) is None:
+            self._lacking("keypad.codes", list(value["codes"].values()))
+        elif kind == "keypad" and _key_map(value.get("keys")) is None:
             keys, rows, columns = value["keys"], value.get("rows"), value.get("columns")
             if isinstance(rows, list) and isinstance(columns, list):
                 fits = len(keys) == len(rows) and all(len(k) == len(columns) for k in keys)
@@ -405,14 +433,16 @@ class _Check:
             names = [name for line in keys for name in line if name]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 self.say("keypad.keys", f"key {name!r} is there twice")
-            lacking = [k for k in (*"0123456789", "cancel", "clear", "enter") if k not in names]
-            if lacking:
-                self.say("keypad.keys", "keys that every terminal needs are missing: "
-                         + " ".join(lacking))  # fmt: skip
+            self._lacking("keypad.keys", names)
         if kind == "printer":
             dots, columns = value.get("dots"), value.get("columns")
             if isinstance(dots, int) and isinstance(columns, int) and dots != 12 * columns:
                 self.say("printer.columns", f"is {columns}, must be {dots // 12} for {dots} dots")
+
+    def _lacking(self, setting: str, names: list[str]) -> None:
+        lacking = [k for k in (*"0123456789", "cancel", "clear", "enter") if k not in names]
+        if lacking:
+            self.say(setting, "keys that every terminal needs are missing: " + " ".join(lacking))
 
 
 def _allowed(rule: Rule) -> str:
@@ -467,6 +497,9 @@ def compiled(board: Board, version: str, built: int, serial: str | None = None) 
     data["version"] = version
     data["built"] = built
     data["format"] = FORMAT
+    pad = data["keypad"]
+    if "codes" in pad:
+        data["keypad"] = {**pad, "codes": {CODES[code]: key for code, key in pad["codes"].items()}}
     return data
 
 

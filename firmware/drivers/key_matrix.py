@@ -11,7 +11,14 @@ the picture holds such a rectangle no new key is believed.
 from firmware import aio
 from firmware.buses.pins import IN, IN_PULLUP, OUT
 from firmware.buses.wire import BusError
-from firmware.hal.keypad import KEYS, Keypad, KeypadBusy, KeypadError
+from firmware.drivers.claimed_keys import (
+    REPEAT_DELAY_MS,
+    REPEAT_EVERY_MS,
+    REPEATING,
+    STUCK_MS,
+    ClaimedKeys,
+)
+from firmware.hal.keypad import KEYS, KeypadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +29,6 @@ IDLE_MS = 10
 SCAN_MS = 5
 #: Equal looks in a row that make a change.
 DEBOUNCE = 3
-#: Keys that repeat while held: after the delay, then at the interval (ms).
-REPEATING = ("up", "down", "clear")
-REPEAT_DELAY_MS = 500
-REPEAT_EVERY_MS = 120
-#: A key held longer than this (ms) is stuck: named once, then ignored.
-STUCK_MS = 30000
-#: Presses that wait for a reader; a further one is dropped with a thud, as keys do.
-WAITING = 16
 
 
 def _picture(rows: "list[int]", columns: "list[int]") -> "list[Step]":
@@ -47,7 +46,7 @@ def _picture(rows: "list[int]", columns: "list[int]") -> "list[Step]":
     return steps
 
 
-class KeyMatrix(Keypad):
+class KeyMatrix(ClaimedKeys):
     """``keys[r][c]`` names the key between row r and column c; "" for none."""
 
     def __init__(
@@ -63,10 +62,7 @@ class KeyMatrix(Keypad):
         self._rows = rows
         self._columns = columns
         self._keys = keys
-        self._waiting: "list[str]" = []
-        self._changed = aio.Event()
-        self._token: "object | None" = None
-        self._fault: "KeypadError | None" = None
+        super().__init__()
         self._task: "aio.Task | None" = None
         #: Look whether any key is down; look at all keys.
         self._glance = pins.plan([("read", column, 0) for column in columns])
@@ -84,40 +80,6 @@ class KeyMatrix(Keypad):
         except BusError as error:
             raise KeypadError(str(error)) from None
 
-    # Contract
-
-    async def read(self) -> str:
-        """Wait for the next press. KeypadBusy, KeypadError."""
-        return await self._next(None)
-
-    async def read_claimed(self, token: object) -> str:
-        """As ``read``, for the holder of the claim. KeypadBusy, KeypadError."""
-        if token is None:
-            raise KeypadBusy("no token")
-        return await self._next(token)
-
-    def flush(self) -> None:
-        """Forget presses not yet read."""
-        self._waiting = []
-
-    def claim(self) -> object:
-        """Take the keypad. KeypadBusy if it is claimed."""
-        if self._token is not None:
-            raise KeypadBusy("the keypad is claimed")
-        token = object()
-        self._token = token
-        self.flush()
-        self._changed.set()
-        return token
-
-    def release(self, token: object) -> None:
-        """End the claim. KeypadBusy for a wrong token."""
-        if token is None or token is not self._token:
-            raise KeypadBusy("the keypad is not claimed by this token")
-        self._token = None
-        self.flush()
-        self._changed.set()
-
     # For boot and self-test
 
     def start(self) -> None:
@@ -134,19 +96,6 @@ class KeyMatrix(Keypad):
     def held(self) -> "list[str]":
         """Keys that are down now; a self-test shows them as stuck."""
         return [self._name(i) for i in range(len(self._stable)) if self._stable[i]]
-
-    async def _next(self, token: "object | None") -> str:
-        self.start()
-        while True:
-            if token is not self._token:
-                raise KeypadBusy("PIN entry holds the keypad" if self._token else "claim ended")
-            if self._waiting:
-                return self._waiting.pop(0)
-            if self._fault is not None:
-                fault, self._fault = self._fault, None
-                raise fault
-            self._changed.clear()
-            await self._changed.wait()
 
     # Scanning
 
@@ -176,12 +125,6 @@ class KeyMatrix(Keypad):
                     return True
         return False
 
-    def _press(self, index: int) -> None:
-        name = self._name(index)
-        if name and len(self._waiting) < WAITING:
-            self._waiting.append(name)
-            self._changed.set()
-
     def _judge(self, seen: "list[bool]") -> None:
         ghosted = sum(seen) > 2 and self._ghosted(seen)
         for i in range(len(seen)):
@@ -202,7 +145,7 @@ class KeyMatrix(Keypad):
             if seen[i]:
                 self._since[i] = aio.ticks_ms()
                 self._repeat_at[i] = REPEAT_DELAY_MS
-                self._press(i)
+                self._press(self._name(i))
 
     def _hold(self, index: int) -> None:
         if self._stuck[index]:
@@ -210,11 +153,10 @@ class KeyMatrix(Keypad):
         held = aio.elapsed_ms(self._since[index])
         if held >= STUCK_MS:
             self._stuck[index] = True
-            self._fault = KeypadError("key " + (self._name(index) or "?") + " is stuck")
-            self._changed.set()
+            self._fail(KeypadError("key " + (self._name(index) or "?") + " is stuck"))
         elif self._name(index) in REPEATING and held >= self._repeat_at[index]:
             self._repeat_at[index] += REPEAT_EVERY_MS
-            self._press(index)
+            self._press(self._name(index))
 
     async def _scan_forever(self) -> None:
         broken = False
@@ -227,8 +169,7 @@ class KeyMatrix(Keypad):
                 broken = False
             except BusError as error:
                 if not broken:
-                    self._fault = KeypadError(str(error))
-                    self._changed.set()
+                    self._fail(KeypadError(str(error)))
                 broken = True
             active = any(self._count) or any(self._stable)
             rest = aio.sleep_ms if moved else aio.pause_ms

@@ -15,6 +15,11 @@ class KeypadError(TillError):
     text_key = "error.keypad"
 
 
+class KeypadGone(KeypadError):
+    """The keyboard was unplugged: presses not yet read are forgotten, and PIN entry
+    ends. A later read may find it back."""
+
+
 class KeypadBusy(KeypadError):
     """An ordinary read while PIN entry owns the keypad (rules of money, 12)."""
 
@@ -25,8 +30,9 @@ class Keypad:
     async def read(self) -> str:
         """Wait for the next press; one of KEYS. Cancelling it loses no press.
 
-        While ``claim`` holds the keypad every read without its token raises
-        KeypadBusy at once, also one that was already waiting.
+        Raises KeypadError, once for each fault (KeypadGone among them). While
+        ``claim`` holds the keypad every read without its token raises KeypadBusy
+        at once, also one that was already waiting.
         """
         raise NotImplementedError
 

@@ -80,6 +80,15 @@ def test_the_two_virtual_boards_differ_in_their_panel_only() -> None:
         ("keypad.keys", [["1", "ok"]], ["keypad.keys", "of: 0 1 2"]),
         ("keypad.keys", [["1", "1"]], ["keypad.keys", "'1' is there twice", "missing: 0 2 3"]),
         ("indicators.buzzer", 14, ["tamper.pin", "indicators.buzzer"]),
+        ("scanner.suffix", "etx", ["scanner.suffix", "'enter', 'tab', 'none'"]),
+        ("scanner.driver", "camera", ["scanner.driver", "key_scanner, serial_scanner"]),
+        ("scanner.layout", "us", ["scanner.layout", "no such setting", "aim, bus, prefix, suffix"]),
+        ("stripe.layout", "dvorak", ["stripe.layout", "'us', 'uk', 'de', 'fr'"]),
+        ("stripe.bus", "uart2", ["stripe.bus", "another kind of bus", "allowed (input): usb1"]),
+        ("stripe.lrc", 1, ["stripe.lrc", "true or false"]),
+        ("bus.usb1", {"driver": "evdev", "devices": ["usb"]}, ["bus.usb1.devices", "1a86:e026"]),
+        ("bus.usb1", {"driver": "evdev", "devices": ["1:2", "1:2"]}, ["bus.usb1.devices"]),
+        ("bus.usb1", {"driver": "evdev"}, ["bus.usb1.devices", "is missing"]),
         ("power.mains_pin", 0, ["power.mains_pin", "keypad.rows[0]"]),
         ("power.mains_pin", None, ["power.mains_pin", "go together"]),
         ("power.address", 0x90, ["power.address", "is 144", "from 8 to 119"]),
@@ -138,6 +147,51 @@ def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
     assert "tamper.pin: pin 3 of bus 'header' already belongs to I2C port 1" in text
     assert "indicators.ok: pin 15 of bus 'header' already belongs to bus.uart0.path" in text
     assert "keypad.rows[0]: pin 28 is not on bus 'header'; allowed: 0 to 27" in text
+
+
+NUMBER_BLOCK = {
+    **{f"KEY_KP{i}": str(i) for i in range(10)},
+    "KEY_KPENTER": "enter", "KEY_ENTER": "enter", "KEY_BACKSPACE": "clear", "KEY_ESC": "cancel",
+}  # fmt: skip
+
+
+def _with_devices() -> dict[str, Any]:
+    board = copy.deepcopy(GOOD)
+    board["bus"]["block"] = {"driver": "evdev", "devices": ["1a2c:0e24", "/dev/input/by-path/keys"]}
+    board["keypad"] = {"driver": "key_device", "bus": "block", "codes": dict(NUMBER_BLOCK)}
+    return board
+
+
+def test_a_keypad_by_key_codes_is_compiled_to_numbers() -> None:
+    board = _with_devices()
+    assert [p for p in board_file.check(board) if not p.startswith("board: bus.")] == []
+    data = board_file.compiled(board, "0.0.0", 1_700_000_000)
+    assert data["keypad"]["codes"][96] == data["keypad"]["codes"][28] == "enter"
+    assert data["keypad"]["codes"][79] == "1"
+    assert board["keypad"]["codes"] == NUMBER_BLOCK
+    assert set(board_loader.Capabilities(data).keys) == {*"0123456789", "enter", "clear", "cancel"}
+    board["keypad"]["codes"].pop("KEY_ESC")
+    assert "keypad.codes: keys that every terminal needs are missing: cancel" in "\n".join(
+        board_file.check(board)
+    )
+    for codes in ({"KEY_1": "one"}, {"KEY_NONE": "1"}, {}, [], {"KEY_1": ["1"]}, "KEY_1"):
+        board["keypad"]["codes"] = codes
+        assert "keypad.codes" in "\n".join(board_file.check(board))
+
+
+def test_input_devices_that_are_not_here_are_named(tmp_path: Path) -> None:
+    from tests.support import pty_input
+
+    if pty_input.why_not():
+        pytest.skip(pty_input.why_not())
+
+    async def main() -> None:
+        data = board_file.compiled(_with_devices(), "0.0.0", 1_700_000_000)
+        devices = await board_loader.build(data, rig.rack(), str(tmp_path))
+        failed = {kind: str(error) for kind, _, error in devices.failures}
+        assert failed["keypad"] == "no input device 1a2c:0e24, /dev/input/by-path/keys"
+
+    run(main())
 
 
 VALUES = st.one_of(

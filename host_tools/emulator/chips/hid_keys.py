@@ -41,6 +41,17 @@ class HidKeys:
         if self._plugged[source]:
             self._put(code, value, source)
 
+    def finger(self, code: int, value: int, after_us: int, source: int = 0) -> None:
+        """One key event ``after_us`` from now, as a person's finger makes it."""
+        if self._plugged[source]:
+            due = self._clock_us() + after_us
+            insort(self._events, (due, source, code, value), key=lambda event: event[0])
+
+    def release(self, code: int, source: int = 0) -> None:
+        """The finger leaves: no more repeats of the key, and it is up."""
+        self._events = [e for e in self._events if e[1:3] != (source, code)]
+        self.finger(code, 0, 0, source)
+
     def press(self, code: int, source: int = 0) -> None:
         """Down and up."""
         self.event(code, 1, source)
