@@ -13,26 +13,37 @@ READ_S = 0.02
 
 
 class LinuxSerial(SerialPort):
-    """``path``: /dev/ttyS0, /dev/ttyACM0, a pseudo-terminal, or a by-id link."""
+    """``path``: /dev/ttyS0, /dev/ttyACM0, a pseudo-terminal, or a by-id link.
+
+    A port that went away (its plug was pulled, or as a gadget the PC hung up)
+    is an error of whoever waits for it, or else of the next call; the call
+    after that opens it anew.
+    """
 
     def __init__(self, path: str, baud: int, flow: bool = False) -> None:
         """``flow``: RTS/CTS. BusError when the port cannot be opened."""
+        import threading
+
         import serial
 
         self.baud = baud
         self._path = path
+        self._flow = flow
         self._got = bytearray()
         self._error: "type[Exception]" = serial.SerialException
+        self._opening = threading.Lock()
+        self._port: "Any" = None
+        self._closed = False
         try:
-            self._port: "Any" = serial.Serial(
-                path, baud, timeout=READ_S, write_timeout=1.0, rtscts=flow, exclusive=True
-            )
+            self._live()
         except (serial.SerialException, OSError, ValueError) as error:
-            raise BusError("serial port " + path + ": " + str(error)) from None
+            raise self._named(error) from None
         # pyserial's POSIX port may be read and written from two threads at once.
         self._reader = aio.Worker("serial-in")
         self._writer = aio.Worker("serial-out")
-        self._closed = False
+
+    def _named(self, error: Exception) -> BusError:
+        return BusError("serial port " + self._path + ": " + str(error))
 
     async def _call(self, worker: aio.Worker, function: "Any", *args: "Any") -> "Any":
         if self._closed:
@@ -41,22 +52,65 @@ class LinuxSerial(SerialPort):
             return await worker.call(function, *args)
         except (self._error, OSError, TypeError) as error:
             # pyserial raises TypeError when the port is closed under a waiting read.
-            raise BusError("serial port " + self._path + ": " + str(error)) from None
+            raise self._named(error) from None
+
+    # In the threads.
+
+    def _live(self) -> "Any":
+        """The open port; opened if it was lost."""
+        import serial
+
+        with self._opening:
+            if self._closed:
+                raise OSError("closed meanwhile")
+            if self._port is None:
+                self._port = serial.Serial(
+                    self._path,
+                    self.baud,
+                    timeout=READ_S,
+                    write_timeout=1.0,
+                    rtscts=self._flow,
+                    exclusive=True,
+                )
+            return self._port
+
+    def _lose(self, port: "Any") -> None:
+        """Let a broken port go at once, so that the kernel can give its name again."""
+        with self._opening:
+            if self._port is port:
+                self._port = None
+        port.close()
 
     def _write(self, data: bytes) -> int:
         import serial
 
+        port = self._live()
         try:
-            return int(self._port.write(data) or 0)
+            return int(port.write(data) or 0)
         except serial.SerialTimeoutException:
             return 0
+        except (serial.SerialException, OSError, TypeError):
+            self._lose(port)
+            raise
 
-    def _read(self, most: int) -> None:
-        """Into our own buffer, so that a cancelled read loses nothing."""
-        part = self._port.read(1)
-        if part:
-            part += self._port.read(min(self._port.in_waiting, most))
+    def _read(self, most: int) -> "Any":
+        """Into our own buffer, so that a cancelled read loses nothing; the port read from."""
+        port = self._live()
+        try:
+            part = port.read(1)
+            if part:
+                part += port.read(min(port.in_waiting, most))
+        except (self._error, OSError, TypeError):
+            self._lose(port)
+            raise
         self._got += part
+        return port
+
+    def _release(self) -> None:
+        with self._opening:
+            port = self._port
+        if port is not None:
+            port.close()
 
     async def write(self, data: bytes) -> int:
         """Send; returns how many bytes were accepted. BusError."""
@@ -69,10 +123,14 @@ class LinuxSerial(SerialPort):
         Cancelling it loses nothing.
         """
         began = aio.ticks_ms()
+        first: "Any" = None
         while not self._got:
             if timeout_ms is not None and aio.elapsed_ms(began) >= timeout_ms:
                 return b""
-            await self._call(self._reader, self._read, 4096)
+            port = await self._call(self._reader, self._read, 4096)
+            first = first or port
+            if port is not first:  # a write noticed it, and a later one opened it anew
+                raise BusError("serial port " + self._path + " went away meanwhile")
         data = bytes(self._got[:most])
         del self._got[:most]
         return data
@@ -80,19 +138,24 @@ class LinuxSerial(SerialPort):
     def drop_input(self) -> None:
         """Forget what was received and not read. BusError."""
         self._got.clear()
+        port = self._port
+        if port is None:  # lost: what it held went with it
+            return
         try:
-            self._port.reset_input_buffer()
-        except (self._error, OSError) as error:
-            raise BusError("serial port " + self._path + ": " + str(error)) from None
+            port.reset_input_buffer()
+        except (self._error, OSError, TypeError) as error:
+            raise self._named(error) from None
 
     async def close(self) -> None:
         """Close. Never raises, may be called twice."""
         if self._closed:
             return
         self._closed = True
+        port = self._port
         try:
-            await self._writer.call(self._port.cancel_write)
-            await self._reader.call(self._port.close)
+            if port is not None:
+                await self._writer.call(port.cancel_write)
+            await self._reader.call(self._release)
         except (self._error, OSError):  # gone already
             pass
         self._reader.close()

@@ -5,6 +5,7 @@ import os
 import pty
 import random
 import tty
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +129,45 @@ def test_the_linux_port_over_a_pseudo_terminal() -> None:
         await pipe.close()
         with pytest.raises(PipeClosed):
             await pipe.read(1)
+
+    aio.run(main())
+
+
+def test_a_linux_port_that_went_away_is_named_and_found_again(tmp_path: Path) -> None:
+    """A plug that is pulled hangs the port up for good; one of the same name comes back."""
+    path = tmp_path / "port"
+
+    def plug() -> tuple[int, int]:
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        path.unlink(missing_ok=True)
+        path.symlink_to(os.ttyname(slave))
+        return master, slave
+
+    def unplug(ends: tuple[int, int]) -> None:
+        for end in ends:
+            os.close(end)
+
+    async def main() -> None:
+        ends = plug()
+        pipe = PcSerial(LinuxSerial(str(path), 115200))
+        try:
+            for _ in range(3):
+                os.write(ends[0], b"here")
+                assert await _read(pipe, 4) == b"here"
+                unplug(ends)
+                path.unlink()
+                with pytest.raises(PipeClosed):
+                    await pipe.read(1)
+                for _ in range(2):
+                    with pytest.raises(PipeClosed, match="No such file"):
+                        await pipe.write(b"x")
+                ends = plug()
+                await pipe.write(b"back")
+                assert os.read(ends[0], 4) == b"back"
+        finally:
+            await pipe.close()
+            unplug(ends)
 
     aio.run(main())
 

@@ -35,7 +35,7 @@ LIMIT_S, SILENCE_S = 600, 150
 #: A guest under KVM that has not greeted by then never will.
 PROBE_S = 20
 MEMORY_MIB = 1024
-KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off net.ifnames=0"
+KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check"
 UP = "rig: the guest is up"
 PANIC = re.compile(r"Kernel panic - not syncing: .*")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 #: Seconds for one test by the guest's clock (TCG is slow: ten to thirty times).
-LIMIT_S = 90
+LIMIT_S = 60
+#: A test that does not even end then has its threads shown, and ends the run.
+STUCK_S = 75
 
 
 class TookTooLong(Exception):
@@ -22,9 +25,12 @@ def limit() -> Iterator[None]:
         raise TookTooLong(f"over {LIMIT_S} s")
 
     signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT_S)
-    yield
-    signal.alarm(0)
+    with open("/dev/console", "w") as console:
+        faulthandler.dump_traceback_later(STUCK_S, exit=True, file=console)
+        signal.alarm(LIMIT_S)
+        yield
+        signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
