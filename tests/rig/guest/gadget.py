@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 CONFIGFS = Path("/sys/kernel/config/usb_gadget")
 CONTROLLERS = Path("/sys/class/udc")
-
-
-def until(ready: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait for what the kernel does by itself, looking often."""
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
-        threading.Event().wait(0.02)
 
 
 class Gadget:

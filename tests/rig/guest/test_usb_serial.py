@@ -13,7 +13,8 @@ from firmware.buses.serial_linux import LinuxSerial
 from firmware.buses.wire import BusError
 from firmware.drivers.pc_serial import PcSerial
 from firmware.hal.pc_pipe import PipeClosed
-from tests.rig.guest.gadget import Gadget, until
+from tests.rig.guest.gadget import Gadget
+from tests.rig.guest.waiting import until
 
 PC, TERMINAL = Path("/dev/ttyACM0"), Path("/dev/ttyGS0")
 BAUD = 115200

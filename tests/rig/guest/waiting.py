@@ -1,0 +1,16 @@
+"""Waiting for what the kernel and daemons do by themselves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+def until(ready: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Look often until ``ready`` is true. TimeoutError names ``what``."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
+        threading.Event().wait(0.02)
