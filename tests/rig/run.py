@@ -37,6 +37,8 @@ PROBE_S = 20
 MEMORY_MIB = 1024
 KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check"
 UP = "rig: the guest is up"
+RESET = "softdog: Initiating system reboot"
+WATCHDOG = "the guest's own watchdog"
 PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
@@ -157,8 +159,22 @@ def judge(boot: Boot, shared: Path) -> str:
     return "" if said == "0" else f"pytest in the guest ended with {said}"
 
 
-def _job(what: str, arguments: list[str]) -> str:
-    return f"RIG_DO={what}\nRIG_ARGS={shlex.quote(shlex.join(arguments))}\n"
+def watchdog(boot: Boot, shared: Path) -> tuple[str, str]:
+    """Outcome and name of the last act (tests/rig/watchdog.py)."""
+    note = shared / "watchdog"
+    said = note.read_text() if note.exists() else "it did not run"
+    if said.startswith("skipped"):
+        return "skipped", f"{WATCHDOG}: {said.removeprefix('skipped: ')}"
+    if said == "fed" and any(RESET in line for line in boot.lines):
+        return "passed", WATCHDOG
+    return "failed", f"{WATCHDOG}: {said}, and then no reset" if said == "fed" else said
+
+
+def _job(what: str, arguments: list[str], last_act: bool) -> str:
+    return (
+        f"RIG_DO={what}\nRIG_ARGS={shlex.quote(shlex.join(arguments))}\n"
+        f"RIG_WATCHDOG={'yes' if last_act else 'no'}\n"
+    )
 
 
 def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> int:
@@ -177,7 +193,9 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
             "--junitxml=/out/junit.xml",
             *arguments,
         ]  # fmt: skip
-        (shared / "job").write_text(_job("shell" if shell else "tests", pytest_arguments))
+        last_act = not arguments  # a chosen test needs no reset
+        job = _job("shell" if shell else "tests", pytest_arguments, last_act)
+        (shared / "job").write_text(job)
         print(f"rig: booting under {accelerator}", flush=True)
         start = command(guest, first, shared, accelerator, "")
         if shell:
@@ -188,6 +206,10 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
             boot = watch(process, limit_s, SILENCE_S, show=True)
         wrong = judge(boot, shared)
         tests = tests_of(shared / "junit.xml")
+        if last_act and not wrong:
+            outcome, what = watchdog(boot, shared)
+            tests[outcome].append(what)
+            wrong = what if outcome == "failed" else ""
         (OUT / "console.txt").write_text("\n".join(boot.lines) + "\n")
         if (shared / "junit.xml").exists():
             shutil.copyfile(shared / "junit.xml", OUT / "junit.xml")
