@@ -204,6 +204,12 @@ def _linux_serial(bench: Bench, s: "Settings") -> "Any":
     return LinuxSerial(s["path"], s["baud"], bool(s.get("flow", False)))
 
 
+def _usb_printer(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.usb_printer_linux import UsbPrinter
+
+    return UsbPrinter(s["path"])
+
+
 def _rpi_pins(bench: Bench, s: "Settings") -> "Any":
     from firmware.buses.pins_rpi import RpiPins
 
@@ -255,6 +261,7 @@ _BUSES: "dict[str, Maker]" = {
     "wire_input": _wire_input,
     "linux_i2c": _linux_i2c,
     "linux_serial": _linux_serial,
+    "usb_printer": _usb_printer,
     "rpi_pins": _rpi_pins,
     "luma_i2c": _luma_i2c,
     "luma_spi": _luma_spi,
@@ -297,6 +304,16 @@ def _key_device(bench: Bench, s: "Settings") -> "Any":
 
 
 def _escpos(bench: Bench, s: "Settings") -> "Any":
+    return _on_port(bench.bus(s["bus"]), s)
+
+
+def _escpos_net(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.net_port import NetPort
+
+    return _on_port(NetPort(bench.bus(s["bus"]), s["host"], s.get("port", 9100)), s)
+
+
+def _on_port(port: "Any", s: "Settings") -> "Any":
     from firmware.drivers.escpos import EscposPrinter
     from firmware.drivers.escpos_encode import Profile
 
@@ -307,8 +324,9 @@ def _escpos(bench: Bench, s: "Settings") -> "Any":
         bool(s.get("latin", True)),
         s.get("qr", "native"),
         bool(s.get("cutter", False)),
+        bool(s.get("answers", True)),
     )
-    return EscposPrinter(bench.bus(s["bus"]), profile, s.get("buffer", 4096))
+    return EscposPrinter(port, profile, s.get("buffer", 4096))
 
 
 def _ds3231(bench: Bench, s: "Settings") -> "Any":
@@ -437,7 +455,7 @@ def _pc_serial(bench: Bench, s: "Settings") -> "Any":
 _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "display": {"ssd1306": _oled, "sh1106": _oled},
     "keypad": {"key_matrix": _key_matrix, "key_device": _key_device},
-    "printer": {"escpos": _escpos},
+    "printer": {"escpos": _escpos, "escpos_net": _escpos_net},
     "clock": {"ds3231": _ds3231, "system": _system_clock},
     "power": {"max17048": _max17048},
     "tamper": {"tamper_pin": _tamper_pin},

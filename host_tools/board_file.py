@@ -8,6 +8,7 @@ import pprint
 import re
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +112,25 @@ def _input_devices(value: Any) -> str | None:
     return None if good else "a list of paths in /dev/input or of vendor:product, as in 1a86:e026"
 
 
+@cache
+def printer_profiles() -> dict[str, Board]:
+    """Settings of printers by name (``boards/printers.toml``)."""
+    return tomllib.loads((BOARDS / "printers.toml").read_text(encoding="utf-8"))
+
+
+def _printer_profile(value: Any) -> str | None:
+    good = isinstance(value, str) and value in printer_profiles()
+    return None if good else "one of " + ", ".join(sorted(printer_profiles()))
+
+
+def _with_profile(printer: Any) -> Any:
+    """The printer's table with the settings of its profile where it has none of its own."""
+    name = printer.get("profile") if isinstance(printer, dict) else None
+    if not isinstance(name, str) or name not in printer_profiles():
+        return printer
+    return {**printer_profiles()[name], **printer}
+
+
 def _languages(value: Any) -> str | None:
     good = isinstance(value, list) and value and len(set(map(str, value))) == len(value)
     good = good and all(name in LANGUAGES for name in value)
@@ -158,6 +178,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
         },
     ),
     "linux_i2c": ("i2c", {"port": Rule(_integer(0, 31))}),
+    "usb_printer": ("serial", {"path": Rule(_text(1, 200))}),
     "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
     "rpi_pins": ("pins", {}),
     "evdev": ("input", {"devices": Rule(_input_devices)}),
@@ -177,6 +198,18 @@ _SCANNER = {
     "bus": _bus, "suffix": _SUFFIX, "prefix": Rule(_text(0, 8), required=False), "aim": _flag
 }  # fmt: skip
 _STRIPE = {"bus": _bus, "suffix": _SUFFIX, "lrc": _flag}
+_ESCPOS = {
+    "bus": _bus,
+    "profile": Rule(_printer_profile, required=False),
+    "dots": Rule(_one_of(384, 576)),
+    "columns": Rule(_one_of(32, 48)),
+    "buffer": Rule(_integer(2048, 65536), required=False),
+    "chinese": Rule(_one_of("gb18030", "gbk", "utf8", "raster"), required=False),
+    "latin": _flag,
+    "qr": Rule(_one_of("native", "raster"), required=False),
+    "cutter": _flag,
+    "answers": _flag,
+}
 #: Device: driver: (bus kinds by setting, settings).
 DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "display": {
@@ -196,19 +229,15 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         "key_device": ({"bus": "input"}, {"bus": _bus, "codes": Rule(_key_codes)}),
     },
     "printer": {
-        "escpos": (
-            {"bus": "serial"},
+        "escpos": ({"bus": "serial"}, _ESCPOS),
+        "escpos_net": (
+            {"bus": "net"},
             {
-                "bus": _bus,
-                "dots": Rule(_one_of(384, 576)),
-                "columns": Rule(_one_of(32, 48)),
-                "buffer": Rule(_integer(2048, 65536), required=False),
-                "chinese": Rule(_one_of("gb18030", "gbk", "utf8", "raster"), required=False),
-                "latin": _flag,
-                "qr": Rule(_one_of("native", "raster"), required=False),
-                "cutter": _flag,
+                **_ESCPOS,
+                "host": Rule(_text(1, 253)),
+                "port": Rule(_integer(1, 65535), required=False),
             },
-        )
+        ),
     },
     "clock": {"ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}), "system": ({}, {})},
     "power": {
@@ -335,6 +364,8 @@ class _Check:
             self.say(f"bus.{name}", "no device uses this bus")
 
     def _device(self, kind: str, value: Any, drivers: Any, buses: Board) -> set[str]:
+        if kind == "printer":
+            value = _with_profile(value)
         driver = self.driver(kind, value, drivers)
         if driver is None:
             return (
@@ -497,6 +528,8 @@ def compiled(board: Board, version: str, built: int, serial: str | None = None) 
     data["version"] = version
     data["built"] = built
     data["format"] = FORMAT
+    if "printer" in data:
+        data["printer"] = _with_profile(data["printer"])
     pad = data["keypad"]
     if "codes" in pad:
         data["keypad"] = {**pad, "codes": {CODES[code]: key for code, key in pad["codes"].items()}}

@@ -6,6 +6,12 @@ class SerialPort:
 
     baud = 9600
 
+    async def begin(self) -> None:
+        """A job begins: a port that holds a connection or a node for one opens it."""
+
+    async def end(self) -> None:
+        """The job ended: what ``begin`` opened is closed."""
+
     async def write(self, data: bytes) -> int:
         """Send; returns how many bytes were accepted (the rest was not)."""
         raise NotImplementedError

@@ -8,8 +8,12 @@ stands in the buffer, and says why no mark comes: paper, cover, heat.
 
 Paper-out and open cover end the document: the printer's buffer is cleared,
 so that no half receipt comes out when paper is put in, and the named error
-is raised. A hot head is waited for (it resumes by itself) up to
-``HOT_WAIT_MS``, then the document is ended likewise.
+is raised; it says how many items the last answered mark has behind it. A hot
+head is waited for (it resumes by itself) up to ``HOT_WAIT_MS``, then the
+document is ended likewise.
+
+A printer that never answers is paced by time alone: a part counts as printed
+when the slowest paper would have moved. Its troubles cannot be seen.
 """
 
 from firmware import aio
@@ -61,8 +65,12 @@ class EscposPrinter(Printer):
         # On a slow line less in flight keeps status answers quick.
         self._budget = min(buffer - RESERVE, max(MARK_EVERY * 2, port.baud // 40))
         self._lock = aio.Lock()
-        #: Bytes up to each mark that is not answered yet.
-        self._marks: "list[int]" = []
+        #: (bytes, items of the document, time when the slowest paper is there) up to each
+        #: mark that is not answered yet.
+        self._marks: "list[tuple[int, int, int]]" = []
+        #: Items of the document that are surely on paper.
+        self._done = 0
+        self._paper_free = 0
         self._replies: "list[int]" = []
         #: Real-time answers that image bytes will provoke (Epson: DLE acts inside data too).
         self._stray = 0
@@ -72,7 +80,11 @@ class EscposPrinter(Printer):
     async def status(self) -> PrinterStatus:
         """Ask the printer (waits for a document in progress). PrinterMissing."""
         async with self._lock:
-            return await self._status()
+            try:
+                await self._begin()
+                return await self._status()
+            finally:
+                await self._port.end()
 
     async def print(self, document: "list[tuple[object, ...]]") -> None:
         """Print ``document``; returns when its last line has moved out.
@@ -80,32 +92,57 @@ class EscposPrinter(Printer):
         Raises PaperOut, CoverOpen, PrinterHot, PrinterMissing, PrinterError;
         ValueError before anything is printed.
         """
-        units = encode(document, self._profile)
+        ends: "list[int]" = []
+        units = encode(document, self._profile, ends)
         async with self._lock:
-            _raise_for(await self._status(), hot_too=True)
-            if self._dirty:
-                await self._clear()
-            self._dirty = True
+            self._done = 0
             try:
-                await self._print(units)
+                await self._begin()
+                if self._dirty:
+                    await self._clear()
+                self._dirty = True
+                # Asked after the clearing: a late answer to that comes before this one's.
+                _raise_for(await self._status(), hot_too=True)
+                await self._print(units, ends)
             except BusError as error:
-                raise PrinterMissing(str(error)) from None
+                raise PrinterMissing(str(error), self._done) from None
+            except PrinterError as error:
+                error.done = self._done
+                raise
+            finally:
+                await self._port.end()
             self._dirty = False
 
-    async def _print(self, units: "list[tuple[bytes, int]]") -> None:
+    async def _begin(self) -> None:
+        try:
+            await self._port.begin()
+        except BusError as error:
+            raise PrinterMissing(str(error)) from None
+
+    async def _print(self, units: "list[tuple[bytes, int]]", ends: "list[int]") -> None:
+        mark = MARK if self._profile.answers else b""
         rows = 0
-        for data, moved in _parts(units):
-            while self._marks and sum(self._marks) + len(data) > self._budget:
+        for data, moved, done in _parts(units, ends):
+            size = len(data) + len(mark)
+            while self._marks and self._in_flight() + size > self._budget:
                 await self._wait_mark(rows)
             rows += moved
-            await self._send(data + MARK)
-            self._marks.append(len(data) + len(MARK))
+            await self._send(data + mark)
+            paper = max(self._paper_free - aio.ticks_ms(), self._line_delay())
+            self._paper_free = aio.ticks_ms() + paper + moved * 1000 // SLOWEST
+            self._marks.append((size, done, self._paper_free))
         while self._marks:
             await self._wait_mark(rows)
         _raise_for(await self._status(), hot_too=False)
 
+    def _in_flight(self) -> int:
+        return sum([size for size, _, _ in self._marks])
+
     async def _wait_mark(self, rows: int) -> None:
         """Wait until one more mark is answered; ``rows``: paper that may move before it."""
+        if not self._profile.answers:
+            await aio.sleep_ms(max(self._marks.pop(0)[2] - aio.ticks_ms(), 0))
+            return
         waiting = len(self._marks)
         limit = 3000 + self._line_delay() + rows * 1000 // SLOWEST
         start = aio.ticks_ms()
@@ -162,7 +199,7 @@ class EscposPrinter(Printer):
             if byte & 0x93 == 0x12:
                 self._replies.append(byte)
             elif byte & 0x90 == 0 and self._marks:
-                self._marks.pop(0)
+                self._done = self._marks.pop(0)[1]
         return bool(data)
 
     async def _ask(self, number: int) -> int:
@@ -185,6 +222,8 @@ class EscposPrinter(Printer):
 
     async def _status(self, stopped_only: bool = False) -> PrinterStatus:
         """``stopped_only``: ask for reasons only if the printer says that it stopped."""
+        if not self._profile.answers:
+            return PrinterStatus(False, False, False, False, False)
         try:
             two = await self._ask(2)
             if stopped_only and not two & STOPPED:
@@ -203,8 +242,9 @@ class EscposPrinter(Printer):
 
     async def _clear(self) -> None:
         """Empty the printer's buffer and forget what was to be answered."""
-        await self._send(CLEAR)
-        await aio.sleep_ms(50 + self._line_delay())
+        if self._profile.answers:  # another one might print the command
+            await self._send(CLEAR)
+            await aio.sleep_ms(50 + self._line_delay())
         self._port.drop_input()
         self._marks = []
         self._replies = []
@@ -212,18 +252,24 @@ class EscposPrinter(Printer):
         self._dirty = True
 
 
-def _parts(units: "list[tuple[bytes, int]]") -> "list[tuple[bytes, int]]":
-    """``units`` joined to parts of at most ``MARK_EVERY`` bytes; a larger one stays alone."""
+def _parts(units: "list[tuple[bytes, int]]", ends: "list[int]") -> "list[tuple[bytes, int, int]]":
+    """``units`` joined to parts of at most ``MARK_EVERY`` bytes; a larger one stays alone.
+
+    Each with its dot rows and the items whose last unit (``ends``) is in it or before.
+    """
     parts = []
     data = b""
-    rows = 0
-    for piece, moved in units:
+    rows = done = 0
+    for index in range(len(units)):
+        piece, moved = units[index]
         if data and len(data) + len(piece) > MARK_EVERY:
-            parts.append((data, rows))
+            parts.append((data, rows, done))
             data, rows = b"", 0
         data += piece
         rows += moved
-    parts.append((data, rows))
+        while done < len(ends) and ends[done] <= index + 1:
+            done += 1
+    parts.append((data, rows, done))
     return parts
 
 

@@ -33,7 +33,9 @@ class Profile:
         latin: bool = True,
         qr: str = "native",
         cutter: bool = False,
+        answers: bool = True,
     ) -> None:
+        """``answers``: it answers status requests (DLE EOT, GS r)."""
         if qr not in ("native", "raster"):
             raise ValueError("qr is native or raster")
         if columns < 16 or dots < 8 * columns:
@@ -43,6 +45,7 @@ class Profile:
         self.codec = TextCodec(chinese, latin)
         self.qr = qr
         self.cutter = cutter
+        self.answers = answers
 
 
 def start() -> "Unit":
@@ -50,12 +53,19 @@ def start() -> "Unit":
     return b"\x1b@\x1da\x00\x1bt\x13\x1c.", 0
 
 
-def encode(document: "list[tuple[object, ...]]", profile: Profile) -> "list[Unit]":
-    """All units of ``document``. ValueError names the first bad item."""
+def encode(
+    document: "list[tuple[object, ...]]", profile: Profile, ends: "list[int] | None" = None
+) -> "list[Unit]":
+    """All units of ``document``. ValueError names the first bad item.
+
+    ``ends`` is given, for each item, the number of units up to its end.
+    """
     units = [start()]
     for index in range(len(document)):
         try:
             units.extend(_item(document[index], profile))
+            if ends is not None:
+                ends.append(len(units))
         except (ValueError, TypeError, IndexError) as error:
             raise ValueError("document item " + str(index) + ": " + str(error)) from None
     return units

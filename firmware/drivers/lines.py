@@ -136,27 +136,18 @@ class SerialLines(Lines):
 
     async def _fill(self) -> bool:
         """Bring bytes; False when a line stood still too long."""
-        if self._line.empty():
-            await self._receive()
-            return True
+        limit = None if self._line.empty() else max(SILENCE_MS - self._waited, 0)
         since = aio.ticks_ms()
         try:
-            name, _ = await aio.first(
-                ("data", self._receive()), timeout_ms=max(SILENCE_MS - self._waited, 0)
-            )
+            data = await self._port.read(PART, limit)
         finally:
             self._waited += aio.elapsed_ms(since)
-        if name == "timeout":
-            self._waited = 0
-        return name == "data"
-
-    async def _receive(self) -> None:
         # Nothing may be awaited between the read and the copy: a cancelled read loses nothing.
-        data = await self._port.read(PART)
         self._got[: len(data)] = data
         self._at, self._end = 0, len(data)
         self._waited = 0
         self._lost = False
+        return bool(data)
 
     def flush(self) -> None:
         """Forget and wipe what came."""

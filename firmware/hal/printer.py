@@ -22,9 +22,17 @@ from firmware.errors import TillError
 
 
 class PrinterError(TillError):
-    """Printing did not complete; what was printed of the document is unknown."""
+    """Printing did not complete.
+
+    ``done``: how many of the document's items are surely on paper, 0 when
+    nothing is known; what follows them may be printed in part or whole.
+    """
 
     text_key = "error.printer"
+
+    def __init__(self, detail: str = "", done: int = 0) -> None:
+        super().__init__(detail)
+        self.done = done
 
 
 class PaperOut(PrinterError):

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from firmware import aio
+from firmware.buses.net_port import NetPort
 from firmware.buses.wire_bus import WireSerial
+from firmware.buses.wire_net import WireNet
 from firmware.drivers import escpos
 from firmware.drivers.escpos import EscposPrinter
 from firmware.drivers.escpos_encode import Profile
@@ -35,9 +37,49 @@ def _escpos(baud: int) -> Make:
     return build
 
 
-@pytest.fixture(params=[9600, 115200, 921600], ids=["9600", "115200", "921600"])
+class PrinterServer:
+    """A printer's network side, one connection at a time."""
+
+    def __init__(self, rack: Rack) -> None:
+        self._printer = rack.printer
+        self._printer.baud = self._printer.host_baud = 921600
+        self.waiting = b""
+        self.open = 0
+        self.closed = False
+
+    def dial(self, host: str, port: int) -> "PrinterServer | None":
+        if (host, port) != ("printer.lan", 9100) or self.open:
+            return None
+        self.open += 1
+        return self
+
+    def feed(self, data: bytes) -> None:
+        self.waiting += data
+
+    def take(self) -> bytes:
+        taken = int.from_bytes(self._printer.transfer(1, self.waiting)[0], "big")
+        self.waiting = self.waiting[taken:]
+        return self._printer.transfer(2, (4096).to_bytes(2, "big"))[0]
+
+    def close(self) -> None:
+        self.take()
+        self.open -= 1
+
+
+def _net() -> tuple[Printer, Rack]:
+    rack = rig.rack()
+    rack.net.dial = PrinterServer(rack).dial
+    rack.net.latency_us = 2_000
+    return EscposPrinter(NetPort(WireNet(rack), "printer.lan"), Profile()), rack
+
+
+@pytest.fixture(
+    params=[_escpos(9600), _escpos(115200), _escpos(921600), _net],
+    ids=["9600", "115200", "921600", "net"],
+)
 def make(request: pytest.FixtureRequest) -> Make:
-    return _escpos(request.param)
+    made: Make = request.param
+    return made
 
 
 def test_a_document_is_on_paper_when_print_returns(make: Make) -> None:
@@ -93,8 +135,9 @@ def test_trouble_before_the_start_is_named_and_nothing_is_sent(
     async def main() -> None:
         printer, rack = make()
         setattr(rack.printer, switch, True)
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await printer.print(rig.DOCUMENT)
+        assert caught.value.done == 0
         setattr(rack.printer, switch, False)
         await aio.sleep_ms(5000)
         assert rack.printer.text() == ""
@@ -113,10 +156,12 @@ def test_trouble_in_the_middle_ends_the_document(
         task = aio.spawn("print", printer.print(LONG))
         await aio.sleep_ms(2500)
         setattr(rack.printer, switch, True)
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await task.join()
         printed = rack.printer.paper.tear().lines
         assert 0 < len(printed) < len(LONG)
+        assert 0 < caught.value.done <= len(printed)
+        await aio.sleep_ms(10)  # what was sent last is under way
         setattr(rack.printer, switch, False)
         await aio.sleep_ms(10_000)
         assert rack.printer.text() == ""  # no half receipt comes out by itself
@@ -156,9 +201,40 @@ def test_a_roll_that_ends_is_paper_out(make: Make) -> None:
     async def main() -> None:
         printer, rack = make()
         rack.printer.rows_left = 30 * 40
-        with pytest.raises(PaperOut):
+        with pytest.raises(PaperOut) as caught:
             await printer.print(LONG)
         assert len(rack.printer.paper.lines) == 40
+        # What is told as printed is; the rest of it is at most two marks of 512 bytes away.
+        assert 40 - 2 * 512 // 17 <= caught.value.done <= 40
+
+    run(main())
+
+
+@pytest.mark.parametrize("rows", range(0, 1500, 60))
+def test_what_is_said_to_be_on_paper_is(make: Make, rows: int) -> None:
+    """Items of several kinds and lengths, the roll ending anywhere among them."""
+    document = [
+        item
+        for i in range(12)
+        for item in (
+            ("text", f"item {i} " * (1 + i % 4 * 3), ""),
+            ("feed", i % 3),
+            ("image", 16, [b"\xff\x00"] * (i * 5)),
+            ("text", f"mark-{i}", "b"),
+        )
+    ]
+
+    async def main() -> None:
+        printer, rack = make()
+        rack.printer.rows_left = rows + 1
+        try:
+            await printer.print(document)
+            done = len(document)
+        except PaperOut as error:
+            done = error.done
+        text = rack.printer.text()
+        for i in range(done // 4):
+            assert f"mark-{i}" in text
 
     run(main())
 
@@ -265,5 +341,117 @@ def test_a_malformed_document_is_refused_before_anything_is_printed(
             await printer.print([("text", "good", ""), *bad])
         await aio.sleep_ms(1000)
         assert rack.printer.text() == ""
+
+    run(main())
+
+
+# Printers on the network
+
+
+def test_a_lost_connection_ends_the_document_and_the_next_begins_anew() -> None:
+    async def main() -> None:
+        printer, rack = _net()
+        for after in (1, 40, 700, 2000):
+            rack.net.cut_after_sent = after
+            with pytest.raises(PrinterMissing) as caught:
+                await printer.print(LONG)
+            rack.net.cut_after_sent = None
+            await aio.sleep_ms(10_000)
+            lines = rack.printer.paper.tear().lines
+            assert caught.value.done <= len(lines)
+            await printer.print([("text", "next", "")])
+            assert rack.printer.paper.tear().lines[-1] == "next"
+
+    run(main())
+
+
+def test_a_line_that_dies_silently_is_named() -> None:
+    async def main() -> None:
+        printer, rack = _net()
+        rack.net.cut_silently = True
+        rack.net.cut_after_sent = 6000
+        with pytest.raises(PrinterError) as caught:
+            await printer.print(LONG * 3)
+        assert 0 < caught.value.done < 3 * len(LONG)
+        assert (
+            rack.printer.paper.lines[caught.value.done - 1] == (LONG * 3)[caught.value.done - 1][1]
+        )
+
+    run(main())
+
+
+def test_a_printer_that_refuses_or_is_not_there_is_missing() -> None:
+    async def main() -> None:
+        rack = rig.rack()
+        server = PrinterServer(rack)
+        rack.net.dial = server.dial
+        other = EscposPrinter(NetPort(WireNet(rack), "nobody.lan"), Profile())
+        printer = EscposPrinter(NetPort(WireNet(rack), "printer.lan"), Profile())
+        server.open = 1  # somebody else prints
+        for wrong in (other, printer):
+            with pytest.raises(PrinterMissing, match="no connection"):
+                await wrong.status()
+            with pytest.raises(PrinterMissing, match="no connection"):
+                await wrong.print(LONG)
+        server.open = 0
+        rack.net.link(False)
+        with pytest.raises(PrinterMissing):
+            await printer.print(LONG)
+        rack.net.link(True)
+        await printer.print([("text", "now", "")])
+        assert rack.printer.text() == "now"
+        assert server.open == 0  # others may print now
+
+    run(main())
+
+
+def test_a_printer_that_is_not_there_for_ever_is_given_up() -> None:
+    async def main() -> None:
+        printer, rack = _net()
+        rack.net.latency_us = 60_000_000
+        with pytest.raises(PrinterMissing, match="connecting took longer"):
+            await printer.print(LONG)
+
+    run(main())
+
+
+def test_a_slow_network_only_takes_longer() -> None:
+    async def main() -> None:
+        printer, rack = _net()
+        rack.net.bandwidth = 20_000
+        rack.net.latency_us = 100_000
+        await printer.print(LONG)
+        assert rack.printer.paper.lines[: len(LONG)] == [line for _, line, _ in LONG]
+
+    run(main())
+
+
+# Printers that never answer
+
+
+@pytest.mark.parametrize("baud", [9600, 115200])
+def test_a_printer_without_answers_is_paced_by_its_paper(baud: int) -> None:
+    async def main() -> None:
+        data = rig.board()
+        data["bus"]["uart1"]["baud"] = baud
+        rack = rig.rack(data)
+        rack.printer.mute = True
+        printer = EscposPrinter(WireSerial(rack, "printer", baud), Profile(answers=False))
+        picture = ("image", 384, [bytes((i * 7 + y) & 0xFF for i in range(48)) for y in range(400)])
+        await printer.print([*LONG, picture, *LONG])
+        assert rack.printer.idle()
+        assert rack.printer.overruns == 0
+        lines = [line for line in rack.printer.paper.lines if line.startswith("line ")]
+        assert lines == [line for _, line, _ in LONG] * 2
+        status = await printer.status()
+        assert not (status.paper_out or status.error)
+        task = aio.spawn("print", printer.print(LONG))
+        await aio.sleep_ms(1000)
+        task.cancel()
+        await task.done.wait()
+        await aio.sleep_ms(60_000)
+        await printer.print([("text", "next", "")])
+        assert rack.printer.paper.lines[-1] == "next"
+        assert rack.printer.head.unknown == []
 
     run(main())

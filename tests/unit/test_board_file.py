@@ -80,6 +80,10 @@ def test_the_two_virtual_boards_differ_in_their_panel_only() -> None:
         ("keypad.keys", [["1", "ok"]], ["keypad.keys", "of: 0 1 2"]),
         ("keypad.keys", [["1", "1"]], ["keypad.keys", "'1' is there twice", "missing: 0 2 3"]),
         ("indicators.buzzer", 14, ["tamper.pin", "indicators.buzzer"]),
+        ("printer.profile", "90-gbk", ["printer.profile", "58-gb18030, 58-gbk", "80-utf8"]),
+        ("printer.host", "x", ["printer.host", "no such setting"]),
+        ("printer.driver", "escpos_net", ["printer.host", "is missing", "allowed (net): net0"]),
+        ("printer.answers", "no", ["printer.answers", "true or false"]),
         ("scanner.suffix", "etx", ["scanner.suffix", "'enter', 'tab', 'none'"]),
         ("scanner.driver", "camera", ["scanner.driver", "key_scanner, serial_scanner"]),
         ("scanner.layout", "us", ["scanner.layout", "no such setting", "aim, bus, prefix, suffix"]),
@@ -147,6 +151,19 @@ def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
     assert "tamper.pin: pin 3 of bus 'header' already belongs to I2C port 1" in text
     assert "indicators.ok: pin 15 of bus 'header' already belongs to bus.uart0.path" in text
     assert "keypad.rows[0]: pin 28 is not on bus 'header'; allowed: 0 to 27" in text
+
+
+@pytest.mark.parametrize("name", sorted(board_file.printer_profiles()))
+def test_a_printer_profile_fills_what_the_board_leaves_open(name: str) -> None:
+    board = copy.deepcopy(GOOD)
+    board["printer"] = {
+        "driver": "escpos_net", "bus": "net0", "host": "10.0.0.9", "profile": name, "buffer": 8192,
+    }  # fmt: skip
+    board["bus"].pop("uart1")
+    assert board_file.check(board) == []
+    made = board_file.compiled(board, "0.0.0", 1_700_000_000)["printer"]
+    assert made == {**board_file.printer_profiles()[name], **board["printer"]}
+    assert board_loader.Capabilities({"printer": made}).columns == (32 if name[0] == "5" else 48)
 
 
 NUMBER_BLOCK = {
