@@ -29,18 +29,29 @@ LAST_SCREEN_MS = 10_000
 
 def code(error: Exception) -> str:
     """Four hexadecimal digits for the merchant to read out; stderr says the same."""
-    return f"{binascii.crc32(error.__class__.__name__.encode()) & 0xFFFF:04X}"
+    return f"{binascii.crc32(_name(error).encode()) & 0xFFFF:04X}"
 
 
 def report(what: str, error: Exception) -> None:
-    """One line and the traceback to stderr."""
-    print("till: " + what + ": defect " + code(error) + ": " + repr(error), file=sys.stderr)
+    """The error's name and where it happened, to stderr. Never its words: nobody
+    knows what a card or a host put into them (rules of money, 16)."""
+    print("till: " + what + ": defect " + code(error) + ": " + _name(error), file=sys.stderr)
     if hasattr(sys, "print_exception"):  # MicroPython
-        sys.print_exception(error, sys.stderr)
+        import io
+
+        told = io.StringIO()
+        sys.print_exception(error, told)
+        for line in told.getvalue().split("\n"):
+            if line.startswith("  File "):
+                print(line, file=sys.stderr)
     else:
         import traceback
 
-        traceback.print_exception(error)
+        traceback.print_tb(error.__traceback__)
+
+
+def _name(error: Exception) -> str:
+    return error.__class__.__name__
 
 
 async def keep_reversing(t: "Terminal") -> None:
@@ -61,7 +72,7 @@ async def keep_reversing(t: "Terminal") -> None:
 
 
 async def _note(t: "Terminal", error: Exception) -> None:
-    body: "dict[int, Any]" = {records.K_CODE: "defect", records.K_DETAIL: repr(error)[:200]}
+    body: "dict[int, Any]" = {records.K_CODE: "defect", records.K_DETAIL: _name(error)[:200]}
     try:
         await t.journal.append(records.NOTICE, body, sync=False)
     except TillError as second:

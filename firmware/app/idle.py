@@ -20,11 +20,18 @@ REVIVE_MS = (500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
 
 
 async def begin(t: Terminal) -> None:
-    """The first idle screen; what was pressed before it was for nobody. DisplayError."""
+    """The first idle screen, unless owed paper is asked about first; what was
+    pressed before it was for nobody. DisplayError."""
     if t.devices.keypad is not None:
         t.devices.keypad.flush()
     t.told = t.journal.sequence
-    await show(t)
+    if not (_asks(t) and owed.paper(t)):
+        await show(t)
+
+
+def _asks(t: Terminal) -> bool:
+    """Whether an earlier life's paper can be asked about."""
+    return t.devices.keypad is not None and t.session is not None and not t.blocked
 
 
 async def run(t: Terminal) -> None:
@@ -33,7 +40,7 @@ async def run(t: Terminal) -> None:
     step = _once
     if t.devices.keypad is None:
         step = _mute
-    elif t.session is not None and not t.blocked:
+    elif _asks(t):
         step = owed.after_restart
     while True:
         if t.defect is not None:

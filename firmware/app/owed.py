@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 TOLD_MS = 60_000
 
 
+def paper(t: "Terminal") -> "list[PrintOwed]":
+    """What an earlier life committed or reversed and never printed."""
+    return [
+        owed
+        for owed in t.journal.state.print_owed
+        if records.COPY_MERCHANT not in owed.printed and owed.sequence <= t.told
+    ]
+
+
 async def after_restart(t: "Terminal") -> None:
-    """What an earlier life committed or reversed and never printed. It comes out
-    marked DUPLICATE (rules of money, 1)."""
-    for owed in list(t.journal.state.print_owed):
-        if records.COPY_MERCHANT in owed.printed or owed.sequence > t.told:
-            continue
+    """Print ``paper``, marked DUPLICATE (rules of money, 1)."""
+    for owed in paper(t):
         record = await _record(t, owed)
         if record is None:
             continue

@@ -372,11 +372,12 @@ class HostSession:
 
     async def retry_debts(self) -> None:
         """Background task: reverse what is owed at once, then repeat it with
-        back-off, for ever."""
+        back-off, for ever. A debt read from a damaged journal may be none: it
+        waits until a supervisor has confirmed (rules of money, 18)."""
         wait = 0
         while True:
             await aio.sleep_ms(wait)
-            if self.journal.state.debt is None:
+            if self.journal.state.debt is None or self.journal.trading != "ok":
                 wait = FIRST_RETRY_MS
                 continue
             async with self.lock:

@@ -197,3 +197,31 @@ def test_declined_and_reversed_results_say_which_key_goes_on() -> None:
         assert hinted(t.screen)
 
     tell(story)
+
+
+def test_a_debt_of_a_damaged_journal_waits_for_the_supervisor() -> None:
+    """It may be none: the record that ended it can be what was lost."""
+
+    async def story(t: Handheld) -> None:
+        await _owes(t)
+        old = t.disk.snapshot()
+        await t.power_on("result")
+        await t.press("enter")
+        await t.until("idle")
+        await t.power_off()
+        mixed = t.disk.snapshot()
+        for name in mixed:
+            if name.endswith(".seg"):
+                mixed[name] = old.get(name, b"")
+        t.disk.restore(mixed)
+        sent = len(t.messages("0400"))
+        await t.power_on()
+        assert "error.journal_confirm" in t.keys_shown()
+        await asyncio.sleep(600)
+        assert len(t.messages("0400")) == sent
+        await menu(t, 7)
+        await t.until("secret")
+        await t.press(*"123456", "enter")
+        await t.when(lambda _: len(t.messages("0400")) > sent, "the reversal")
+
+    tell(story)

@@ -74,16 +74,21 @@ async def _pay_until(machine: Machine, struck: asyncio.Event) -> None:
 
 
 async def _recovered(machine: Machine) -> None:
-    """Boot; print what is owed; wait until nothing is."""
+    """Boot; print what is owed, be told what was reversed; wait until nothing is."""
     await machine.power_on()
-    tree = await machine.screen("idle", "question", timeout_s=PATIENCE_S)
-    if tree["screen"] == "question":
-        await machine.press("enter")
-        await machine.screen("idle", timeout_s=PATIENCE_S)
     deadline = time.monotonic() + PATIENCE_S
-    while machine.tree["screen"] != "idle" or "idle.reversal_owed" in str(machine.tree):
-        assert time.monotonic() < deadline, machine.tree
+    while True:
+        tree = await machine.screen("idle", "question", "result", timeout_s=PATIENCE_S)
+        if tree["screen"] != "idle":
+            await machine.press("enter")
+        elif not {"idle.reversal_owed", "idle.reversing"} & _keys(tree):
+            return
+        assert time.monotonic() < deadline, tree
         await asyncio.sleep(0.02)
+
+
+def _keys(tree: "dict[str, Any]") -> "set[str]":
+    return {str(node.get("key")) for node in tree["nodes"]}
 
 
 async def _journal(machine: Machine) -> Journal:
@@ -154,7 +159,7 @@ def _at_the_second_cryptogram(machine: Machine) -> Assassin:
 
 
 def _at_the_printer(machine: Machine) -> Assassin:
-    return Assassin(machine, machine.rack.printer, _bytes_to_paper, 20)
+    return Assassin(machine, machine.rack.printer, _bytes_to_paper, 2)
 
 
 def test_killed_when_the_bank_has_the_request(tmp_path: Path) -> None:
