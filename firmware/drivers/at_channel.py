@@ -80,7 +80,7 @@ class AtChannel(DataLine):
         raise BearerMute("the modem does not answer")
 
     async def wait_boot(self, timeout_ms: int) -> None:
-        """After a reset: until it answers. BearerMute."""
+        """After a reset: until it answers; its port may be away meanwhile. BearerMute."""
         started = aio.ticks_ms()
         while True:
             self.restart()
@@ -88,8 +88,12 @@ class AtChannel(DataLine):
                 await self.sync()
                 return
             except BearerMute:
-                if aio.elapsed_ms(started) >= timeout_ms:
-                    raise
+                why = "the modem does not answer"
+            except BusError as error:
+                why = str(error)
+                await aio.sleep_ms(SYNC_MS)
+            if aio.elapsed_ms(started) >= timeout_ms:
+                raise BearerMute(why)
 
     def restart(self) -> None:
         """The modem begins anew: forget what was open."""

@@ -157,12 +157,19 @@ class AtModem(Bearer):
         if self._call is self._line:
             await self._look()  # the last time before the call takes the port
         else:
-            await self._reach(self._call)
+            try:
+                await self._reach(self._call)
+            except BusError:
+                # After a restart the port of before is dead; its next use opens it anew.
+                await self._reach(self._call)
             await self._call.need(Command(b"ATE0"))
         answer = await self._call.ask(scripts.DIAL, DIAL_MS)
         if not answer.ok:
             raise BearerError("the network took no call: " + scripts.ascii_text(answer.result))
-        self._last.address = await self._carrier.up(self._call)
+        try:
+            self._last.address = await self._carrier.up(self._call)
+        except BusError as error:
+            raise BearerError("no network in the call: " + str(error)) from None
         self._up = True
         self._cause = ""
 
@@ -337,7 +344,8 @@ class AtModem(Bearer):
         self._ready = False
         self._call.restart()
         await aio.sleep_ms(REST_MS)
-        await self._line.wait_boot(2 * self.family.boot_ms)
+        # Half as long again as it should take: what is silent then stays so.
+        await self._line.wait_boot(self.family.boot_ms * 3 // 2)
 
     # ---- what is known ------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Family:
     """How one family differs. ``marks``: what its model name (27.007, 5.2) has.
     ``tries``, ``iccid``, ``counters``: command and prefix, or None. ``signal``:
     (command, prefix) from best to plainest. ``reset``: restarts the modem.
-    ``boot_ms``: until it answers again."""
+    ``boot_ms``: until it answers again; assumed, to be measured on each real modem."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Family:
         counters: "tuple[bytes, bytes] | None",
         signal: "tuple[tuple[bytes, bytes], ...]",
         reset: bytes = b"AT+CFUN=1,1",
-        boot_ms: int = 30000,
+        boot_ms: int = 15000,
     ) -> None:
         self.name = name
         self.marks = marks
@@ -69,13 +69,13 @@ GENERIC = Family(
 )  # fmt: skip
 FAMILIES = (
     Family("ec25", (b"EC25", b"EG25", b"EC21"), _QUECTEL, _QPINC, (b"AT+QCCID", b"+QCCID:"),
-           _QGDCNT, (_QCSQ, _CSQ)),
+           _QGDCNT, (_QCSQ, _CSQ), boot_ms=14000),
     Family("ec200", (b"EC200",), _QUECTEL, _QPINC, (b"AT+QCCID", b"+QCCID:"), _QGDCNT,
-           (_QCSQ, _CSQ), boot_ms=20000),
+           (_QCSQ, _CSQ), boot_ms=10000),
     Family("sim7600", (b"SIM7600", b"SIM7500"), _SIMCOM, _SPIC, (b"AT+CICCID", b"+ICCID:"), None,
-           (_CSQ,), b"AT+CRESET"),
+           (_CSQ,), b"AT+CRESET", 16000),
     Family("a7670", (b"A7670", b"A7672", b"A7608"), _SIMCOM, _SPIC, (b"AT+CICCID", b"+ICCID:"),
-           None, (_CESQ, _CSQ), b"AT+CRESET", 20000),
+           None, (_CESQ, _CSQ), b"AT+CRESET", 10000),
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 
 prints one path a port and serves until it is interrupted; ``--device`` (once a
 port) serves on existing devices, such as /dev/ttyGS0 of a USB gadget. What is
-sent in a call comes back: the far end is an echo.
+sent in a call comes back in capitals.
 """
 
 import argparse
@@ -22,17 +22,18 @@ LOOK_S = 0.002
 
 
 class EchoEnd:
-    """The far end of a call: gives back what it gets."""
+    """The far end of a call: gives back what it gets, letters in capitals, so that
+    nobody takes a modem's own echo for it."""
 
     def __init__(self) -> None:
         self._back = b""
 
     def feed(self, data: bytes) -> None:
         """Bytes of the call."""
-        self._back += data
+        self._back += data.upper()
 
     def take(self) -> bytes:
-        """The same bytes."""
+        """What is to go back."""
         data, self._back = self._back, b""
         return data
 

@@ -1,11 +1,15 @@
-"""Conformance of hal.bearer: what every driver of a link must do, here the AT modem's families."""
+"""Conformance of hal.bearer: what every driver of a link must do."""
 
 import pytest
 
 from firmware import aio
+from firmware.buses.wire_net import WireNet
+from firmware.drivers.cable import Cable
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerError, BearerMute
-from tests.support.modem_rig import ModemRig
+from host_tools.emulator.chips.net import NetChip
+from tests.conformance.test_network import ChipWire
+from tests.support.modem_rig import ModemRig, now_us
 from tests.support.virtual_time import run
 
 FAMILIES = ("generic", "ec25", "ec200", "sim7600", "a7670")
@@ -53,6 +57,8 @@ def test_every_reset_ends_up(family: str, ports: int) -> None:
             await rig.modem.reset(level, 90_000)
             assert len(rig.far) == before + 1 and rig.far[before - 1].closed
             assert await rig.carrier.alive(2000)
+        # Opened once, and again after each restart that took the ports away.
+        assert rig.opened == 3 * ports
         bare = ModemRig(family, ports, outside=())
         assert bare.modem.levels == ("bearer", "radio", "modem")
         for level in ("usb", "reboot", ""):
@@ -125,5 +131,29 @@ def test_a_cancelled_start_leaves_a_usable_bearer() -> None:
             if name == "timeout":
                 await rig.modem.start(40_000)
             assert await rig.carrier.alive(2000)
+
+    run(main())
+
+
+def test_a_cable_has_its_own_link_and_nothing_to_reset() -> None:
+    async def main() -> None:
+        chip = NetChip(now_us)
+        cable = Cable(WireNet(ChipWire(chip)))
+        await cable.start(1000)
+        status = await cable.status()
+        assert (status.state, status.kind, status.bars) == (bearer.UP, "ethernet", 4)
+        chip.link(False)
+        with pytest.raises(BearerError) as caught:
+            await cable.start(1000)
+        assert caught.value.cause == "no_carrier"
+        status = await cable.status()
+        assert (status.state, status.cause) == (bearer.DOWN, "no_carrier")
+        chip.up, chip.bars = True, 0
+        assert (await cable.status()).state == bearer.DEGRADED
+        await cable.stop()
+        await cable.stop()
+        assert cable.levels == ()
+        with pytest.raises(ValueError, match="no reset"):
+            await cable.reset("radio", 1000)
 
     run(main())

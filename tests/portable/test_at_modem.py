@@ -46,7 +46,7 @@ class ListedPort(SerialPort):
             self.back += b"\r\nCONNECT\r\n" if text.startswith(b"ATD") else b"\r\nOK\r\n"
         return len(data)
 
-    async def read(self, most):
+    async def read(self, most, timeout_ms=None):
         while not self.back:
             await aio.pause_ms(5)
         data, self.back = self.back[:7], self.back[7:]

@@ -56,7 +56,7 @@ def test_the_chip_speaks_as_v250_says() -> None:
     assert b'\r\n+CGDCONT: 1,"IP","a;b","0.0.0.0",0,0\r\n\r\nOK\r\n' in both
     # Data mode: an echo, an escape between pauses, back on line, hang up.
     call = _dialogue("sim7600", b"ATE0\r", b"ATD*99#\r", b"a+++b", b"+++", b"ATO\r", b"x")
-    assert call.endswith(b"\r\nCONNECT 115200\r\na+++b\r\nOK\r\n\r\nCONNECT 115200\r\nx")
+    assert call.endswith(b"\r\nCONNECT 115200\r\nA+++B\r\nOK\r\n\r\nCONNECT 115200\r\nX")
 
 
 # ---- SIM --------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""Whether the bank can be reached through one link: asked end to end, answered with a cause."""
+
+from firmware.hal.network import NetworkError, TlsFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.hal.network import NetworkLink, TlsConfig
+
+#: The host answered; nobody did; somebody else did; or the question could not be put.
+REACHED, UNREACHED, CAPTIVE, UNASKED = "reached", "unreached", "captive", "unasked"
+#: Not a probe's answer but what two make: the beacon was reached, the acquirer not.
+HOST = "host"
+
+#: Causes of TlsFailed by what they say of the way to the host. A host that refuses
+#: us, or whose certificate's dates do not fit our clock, was reached.
+_VERDICTS = {
+    "client_refused": REACHED,
+    "expired": REACHED,
+    "not_yet_valid": REACHED,
+    "timeout": UNREACHED,
+    "cut": UNREACHED,
+    "client_key": UNASKED,
+    # A portal answers in the host's place: with its own certificate, or with no TLS.
+    "unknown_ca": CAPTIVE,
+    "wrong_host": CAPTIVE,
+    "certificate": CAPTIVE,
+    "protocol": CAPTIVE,
+}
+
+
+def verdict_of(error: NetworkError) -> str:
+    """What a failed connection says of the link that it was tried on."""
+    if isinstance(error, TlsFailed):
+        return _VERDICTS.get(error.cause, UNREACHED)
+    return UNREACHED
+
+
+class TlsProbe:
+    """The whole way: a TLS connection to the acquirer, closed at once. Some 5 kB;
+    a metered link is given something smaller where the board has it."""
+
+    def __init__(self, host: str, port: int, tls: "TlsConfig") -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+
+    async def ask(self, link: "NetworkLink", timeout_ms: int) -> str:
+        """REACHED, UNREACHED, CAPTIVE or UNASKED, within ``timeout_ms``."""
+        try:
+            stream = await link.connect(self._host, self._port, self._tls, timeout_ms)
+        except NetworkError as error:
+            return verdict_of(error)
+        await stream.close()
+        return REACHED

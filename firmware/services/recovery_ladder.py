@@ -1,0 +1,179 @@
+"""The recovery ladder: from a new call to a reboot, each rung in bounded time.
+
+Field reports have modems that stay away for 20 to 50 minutes though the network is
+there. Here the first rung is a second probe, which the supervisor does before it
+calls a link down; then each rung is tried once, the next when a probe through
+the link still fails. All are noted with cause, time and what came of them.
+"""
+
+from firmware import aio
+from firmware.errors import TillError
+from firmware.hal.bearer import DOWN, BearerError
+from firmware.hal.files import NoSuchFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from firmware.hal.bearer import Bearer
+    from firmware.hal.clock import Clock
+    from firmware.hal.files import Files
+
+#: Rungs in order, with the most time each may take. Together with the supervisor's
+#: time to notice (32 s) and the probes between them they end within five minutes.
+RUNGS = (
+    ("bearer", 15000),
+    ("radio", 40000),
+    ("modem", 40000),
+    ("usb", 35000),
+    ("power", 40000),
+    ("reboot", 45000),
+)
+#: Causes that no reset cures: somebody has to come, or to pay.
+HOPELESS = ("no_sim", "sim_pin", "sim_puk")
+#: Rungs that help while the network itself is missing: a device that answers and
+#: has a SIM is not mended by restarts, and each restart begins the search anew.
+SEARCHING = ("radio",)
+#: Rungs that a device which does not answer cannot hear.
+DEAF = ("bearer", "radio", "modem")
+#: Each climb that did not help makes the rungs of the next so much more patient.
+PATIENCE_MOST = 8
+#: Least time between two reboots.
+REBOOT_EVERY_S = 3600
+REBOOT_FILE = "reboot.at"
+
+
+class Step:
+    """One thing done about a link. ``at_ms``: ticks; ``cause``: why; ``took_ms``;
+    ``result``: "reached", or what was wrong afterwards."""
+
+    def __init__(self, at_ms: int, link: str, what: str, cause: str) -> None:
+        self.at_ms = at_ms
+        self.link = link
+        self.what = what
+        self.cause = cause
+        self.took_ms = 0
+        self.result = ""
+
+    def __repr__(self) -> str:
+        return (
+            self.link + " " + self.what + " because of " + self.cause + ": " + self.result
+            + " after " + str(self.took_ms) + " ms"
+        )  # fmt: skip
+
+
+class Ladder:
+    """The ladder of one bearer.
+
+    ``probe()`` says whether the host is reached. ``note(step)`` keeps a step.
+    ``reboot(cause)`` restarts the terminal, and gives False when it may not now;
+    it is used for a device that fails, not because a distant host is silent,
+    unless a beacon is silent too (``beacon``).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bearer: "Bearer",
+        probe: "Callable[[], Awaitable[bool]]",
+        note: "Callable[[Step], None]",
+        reboot: "Callable[[str], Awaitable[bool]] | None" = None,
+        beacon: bool = False,
+    ) -> None:
+        self._beacon = beacon
+        self._name = name
+        self._bearer = bearer
+        self._probe = probe
+        self._note = note
+        self._reboot = reboot
+        self._patience = 1
+
+    @property
+    def patience(self) -> int:
+        """1, doubled by each climb that did not help."""
+        return self._patience
+
+    async def climb(self, free: "Callable[[], Awaitable[None]]") -> bool:
+        """Rung after rung until the host is reached; whether it was. ``free()``
+        returns when no payment uses the link, or when it has used it too long."""
+        for rung, most_ms in RUNGS:
+            status = await self._bearer.status()
+            cause = status.cause or "unreached"
+            if not self._helps(rung, cause):
+                continue
+            await free()
+            step = Step(aio.ticks_ms(), self._name, rung, cause)
+            step.result = await self._do(rung, cause, most_ms * self._patience)
+            step.took_ms = aio.elapsed_ms(step.at_ms)
+            self._note(step)
+            if step.result == "reached":
+                self._patience = 1
+                return True
+        self._patience = min(self._patience * 2, PATIENCE_MOST)
+        return False
+
+    def _helps(self, rung: str, cause: str) -> bool:
+        if cause in HOPELESS:
+            return False
+        if cause in ("searching", "no_service", "denied"):
+            return rung in SEARCHING and rung in self._bearer.levels
+        if cause == "mute" and rung in DEAF:
+            return False
+        if rung == "reboot":
+            ours = self._beacon or cause != "unreached"
+            return self._reboot is not None and bool(self._bearer.levels) and ours
+        return rung in self._bearer.levels
+
+    async def _do(self, rung: str, cause: str, most_ms: int) -> str:
+        """Do it; "reached" or what is wrong now."""
+        try:
+            if rung == "reboot":
+                assert self._reboot is not None
+                if not await self._reboot(cause):
+                    return "not now"
+            else:
+                await self._bearer.reset(rung, most_ms)
+        except BearerError as error:
+            return error.cause
+        except TillError as error:
+            return str(error)
+        if await self._probe():
+            return "reached"
+        status = await self._bearer.status()
+        return status.cause if status.state == DOWN and status.cause else "unreached"
+
+
+class HourlyReboot:
+    """Restarts the terminal at most once in REBOOT_EVERY_S by its calendar, which a
+    restart does not reset; the time of the last one is in the file REBOOT_FILE."""
+
+    def __init__(
+        self,
+        clock: "Clock",
+        files: "Files",
+        idle: "Callable[[], bool]",
+        restart: "Callable[[], Awaitable[None]]",
+    ) -> None:
+        self._clock = clock
+        self._files = files
+        self._idle = idle
+        self._restart = restart
+
+    async def now(self, cause: str) -> bool:
+        """Restart for ``cause``, unless a payment runs, the last restart was within
+        the hour, or the calendar is not known. ClockError, FilesError."""
+        seconds = await self._clock.now()
+        if not self._idle() or 0 <= seconds - await self._last() < REBOOT_EVERY_S:
+            return False
+        # Noted before it is done: a restart that fails half way counts as well.
+        await self._files.replace(REBOOT_FILE, (str(seconds) + " " + cause).encode())
+        await self._restart()
+        return True
+
+    async def _last(self) -> int:
+        try:
+            text = await self._files.read(REBOOT_FILE, 0, 32)
+        except NoSuchFile:
+            return -REBOOT_EVERY_S
+        digits = text.split(b" ")[0]
+        return int(digits) if digits.isdigit() else -REBOOT_EVERY_S
