@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import bench_8583, bench_sale, bench_start, bench_tlv, reasons, run
+from bench import bench_8583, bench_at, bench_sale, bench_start, bench_tlv, reasons, run
 from bench.run import Row
 
 
@@ -17,6 +17,13 @@ def _sound(rows: list[Row]) -> None:
 def test_the_quick_benches_have_sound_rows() -> None:
     _sound(bench_8583.rows(20))
     _sound(bench_tlv.rows())
+    _sound(bench_at.rows(1))
+
+
+def test_the_at_bench_counts_the_same_lines_everywhere() -> None:
+    # Of the lines that the peers split, ours are one answer a question and two codes.
+    assert bench_at.readline() == bench_at.line_reader() == 1400
+    assert bench_at.ours() == bench_at.ROUNDS * (len(bench_at.EXCHANGES) + 2)
 
 
 def test_the_device_starts_and_its_imports_are_rows() -> None:
