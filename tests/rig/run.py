@@ -76,7 +76,8 @@ def command(
 def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, show: bool) -> Boot:
     """Follow the console until the guest ends or one of the two times is over."""
     boot = Boot()
-    lines: queue.Queue[str | None] = queue.Queue()
+    # A guest that never stops talking waits for us, not the other way round.
+    lines: queue.Queue[str | None] = queue.Queue(1000)
 
     def read() -> None:
         assert process.stdout is not None
@@ -88,16 +89,16 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
     began = time.monotonic()
     while True:
         left = began + limit_s - time.monotonic()
-        try:
-            line = lines.get(timeout=max(0.0, min(left, silence_s)))
-        except queue.Empty:
-            late = left <= silence_s
-            boot.trouble = (
-                f"the guest did not end within {limit_s:.0f} s"
-                if late
-                else f"the guest hangs: nothing said for {silence_s:.0f} s"
-            )
+        if left <= 0:
+            boot.trouble = f"the guest did not end within {limit_s:.0f} s"
             break
+        try:
+            line = lines.get(timeout=min(left, silence_s))
+        except queue.Empty:
+            if left > silence_s:
+                boot.trouble = f"the guest hangs: nothing said for {silence_s:.0f} s"
+                break
+            continue
         if line is None:
             break
         boot.lines.append(line)

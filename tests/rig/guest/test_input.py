@@ -1,93 +1,289 @@
-"""Keys, scanner and swipe reader as the kernel's input devices (uinput)."""
+"""Scanner, swipe reader and keypad as input devices of the kernel (uinput).
+
+The drivers are the terminal's; below python-evdev are real event nodes with
+the kernel's own grab, buffer, key repeat and hang-up.
+"""
 
 from __future__ import annotations
 
 import os
 import select
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from io import FileIO
 
 import pytest
 
+from firmware import aio
+from firmware.buses.evdev_linux import EvdevInput
+from firmware.drivers.key_device import KeyDevice
+from firmware.drivers.key_lines import KeyLines
+from firmware.drivers.line_scanner import MOST, LineScanner
+from firmware.drivers.line_stripe import LineStripe
+from firmware.drivers.pin_pad import PinPad
+from firmware.drivers.pin_store import PinStore
+from firmware.drivers.stripe_tracks import MOST as TRACKS
+from firmware.hal.keypad import KeypadGone
+from firmware.hal.scanner import ScannerMissing, ScanRefused
+from host_tools.emulator.chips.hid_keys import HidKeys
+from tests.rig.guest.waiting import until
+
 evdev = pytest.importorskip("evdev")
 
-TEXT = "6901234567892"
-CODES = {"0": 11, **{str(digit): digit + 1 for digit in range(1, 10)}}
-ENTER = 28
-#: Milliseconds; an event that is there is there at once.
-WAIT_MS = 2000
+SCANNER, NUMBERS = "05e0:1200", "1a2c:0e24"
+CODES = {79: "1", 80: "2", 81: "3", 75: "4", 96: "enter", 1: "cancel"}
+LIMIT_MS = 50000
+
+
+class Keyboard:
+    """A USB keyboard, or what poses as one, as the kernel knows it."""
+
+    def __init__(self, product: str = SCANNER, port: str = "usb-1.1") -> None:
+        self._product = [int(part, 16) for part in product.split(":")]
+        self._port = port
+        self.plug()
+
+    def plug(self) -> None:
+        """Its node is there when this returns."""
+        vendor, product = self._product
+        self._device = evdev.UInput(
+            {evdev.ecodes.EV_KEY: range(1, 128), evdev.ecodes.EV_REP: []},
+            name="OpenTill test keys", vendor=vendor, product=product,
+            bustype=evdev.ecodes.BUS_USB, phys=f"{self._port}/input0",
+        )  # fmt: skip
+        until(lambda: self._device.device is not None, "the event node")
+
+    @property
+    def path(self) -> str:
+        """Its event node."""
+        return str(self._device.device.path)
+
+    def unplug(self) -> None:
+        """The node is gone when this returns; harmless twice."""
+        self._device.close()
+
+    def key(self, code: int, value: int) -> None:
+        """One event and its end of packet."""
+        self._device.write(evdev.ecodes.EV_KEY, code, value)
+        self._device.syn()
+
+    def press(self, *codes: int) -> None:
+        """Each down and up."""
+        for code in codes:
+            self.key(code, 1)
+            self.key(code, 0)
+
+    def type(self, text: str) -> None:
+        """All at once, faster than any device."""
+        chip = HidKeys(lambda: 0, pace_us=0)
+        chip.type(text)
+        while answer := chip.transfer(1, b"")[0]:
+            for at in range(0, len(answer), 4):
+                self.key(int.from_bytes(answer[at + 1 : at + 3], "big"), answer[at + 3])
+
+
+async def typed(keyboard: Keyboard, text: str) -> None:
+    """Character by character, as a device of at most 1000 reports a second does."""
+    for char in text:
+        keyboard.type(char)
+        await aio.sleep_ms(1)
+
+
+class Plugs:
+    """Keyboards of one test; all out in the end."""
+
+    def __init__(self) -> None:
+        self._made: list[Keyboard] = []
+
+    def keyboard(self, product: str = SCANNER, port: str = "usb-1.1") -> Keyboard:
+        self._made.append(Keyboard(product, port))
+        return self._made[-1]
+
+    def clear(self) -> None:
+        for keyboard in self._made:
+            keyboard.unplug()
 
 
 @pytest.fixture
-def keyboard(need: Callable[..., None]) -> Iterator[evdev.UInput]:
-    """A USB keyboard, as a scanner in keyboard mode looks to the kernel."""
+def plugs(need: Callable[..., None]) -> Iterator[Plugs]:
     need("uinput", "evdev")
-    device = evdev.UInput(
-        {evdev.ecodes.EV_KEY: [*CODES.values(), ENTER]},
-        name="OpenTill test scanner", vendor=0x05E0, product=0x1200, bustype=evdev.ecodes.BUS_USB,
-    )  # fmt: skip
-    yield device
-    device.close()
+    plugs = Plugs()
+    yield plugs
+    plugs.clear()
 
 
-def type_text(keyboard: evdev.UInput) -> None:
-    for code in [CODES[char] for char in TEXT] + [ENTER]:
-        for value in (1, 0):
-            keyboard.write(evdev.ecodes.EV_KEY, code, value)
-            keyboard.syn()
+@pytest.fixture
+def console() -> Iterator[FileIO]:
+    """The active virtual console, to which the kernel's keyboard handler types."""
+    with open("/dev/tty1", "r+b", buffering=0) as tty:
+        os.set_blocking(tty.fileno(), False)
+        termios.tcflush(tty, termios.TCIFLUSH)
+        yield tty
 
 
-def pressed(device: evdev.InputDevice, count: int) -> list[int]:
-    """Codes of the next ``count`` key presses, fewer when no more come."""
-    codes: list[int] = []
-    while len(codes) < count and select.select([device.fd], [], [], WAIT_MS / 1000)[0]:
-        codes += [
-            event.code
-            for event in device.read()
-            if event.type == evdev.ecodes.EV_KEY and event.value == 1
-        ]
-    return codes
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await aio.deadline(LIMIT_MS, story(), "the story")  # type: ignore[arg-type]
+
+    aio.run(main())
 
 
-def test_a_scan_is_read_and_heard_by_nobody_else(keyboard: evdev.UInput) -> None:
-    path = keyboard.device.path
-    mine, other = evdev.InputDevice(path), evdev.InputDevice(path)
-    mine.grab()
-    type_text(keyboard)
-    assert pressed(mine, len(TEXT) + 1) == [CODES[char] for char in TEXT] + [ENTER]
-    assert select.select([other.fd], [], [], 0)[0] == []
-    mine.ungrab()
-    type_text(keyboard)
-    assert pressed(other, len(TEXT) + 1)[-1] == ENTER
-    with pytest.raises(OSError, match="busy"):
-        mine.grab()
+def test_a_scan_is_ours_alone_and_people_still_type(plugs: Plugs, console: FileIO) -> None:
+    gun, human = plugs.keyboard(), plugs.keyboard("046d:c31c", "usb-1.2")
+
+    async def story() -> None:
+        bus = EvdevInput([SCANNER])
+        scanner = LineScanner(KeyLines(bus, MOST))
+        await typed(gun, "6901234567892\n")
+        await typed(human, "people\n")
+        assert (await scanner.read()).text == "6901234567892"
+        until(lambda: select.select([console], [], [], 0)[0], "the console's line")
+        assert console.read() == b"people\n"
+        await scanner.close()
+        await typed(gun, "free\n")
+        until(lambda: select.select([console], [], [], 0)[0], "the console's line")
+        assert console.read() == b"free\n", "let go with the scanner"
+
+    run(story)
+
+
+def test_a_scanner_that_another_program_holds_is_named(plugs: Plugs) -> None:
+    gun = plugs.keyboard()
+
+    async def story() -> None:
+        other = evdev.InputDevice(gun.path)
         other.grab()
-    mine.close()
-    other.close()
+        bus = EvdevInput([SCANNER])
+        (missing,) = bus.missing()
+        assert missing.startswith(f"{SCANNER} (another program holds it: ")
+        other.close()
+        while bus.missing():
+            await aio.sleep_ms(50)
+        await bus.close()
+
+    run(story)
 
 
-def test_the_console_hears_a_scan_only_while_nobody_has_grabbed_it(keyboard: evdev.UInput) -> None:
-    """The kernel's keyboard handler types into the active virtual console."""
-    with open("/dev/tty1", "r+b", buffering=0) as console:
-        device = evdev.InputDevice(keyboard.device.path)
-        os.set_blocking(console.fileno(), False)
-        termios.tcflush(console, termios.TCIFLUSH)
-        type_text(keyboard)
-        assert select.select([console], [], [], WAIT_MS / 1000)[0], "keys reach the console"
-        heard = console.read()
-        device.grab()
-        type_text(keyboard)
-        assert pressed(device, 2 * (len(TEXT) + 1))[-1] == ENTER
-        assert select.select([console], [], [], 0)[0] == [], "a grabbed scan reached the console"
-        assert heard == (TEXT + "\n").encode()
-        device.close()
+def test_unplugged_in_the_middle_of_a_code_and_plugged_in_again(plugs: Plugs) -> None:
+    gun = plugs.keyboard()
+
+    async def story() -> None:
+        bus = EvdevInput([SCANNER])
+        scanner = LineScanner(KeyLines(bus, MOST))
+        for _ in range(3):
+            await typed(gun, "69012")
+            gun.unplug()
+            with pytest.raises(ScannerMissing):
+                await scanner.read()
+            gun.plug()
+            while bus.missing():
+                await aio.sleep_ms(20)
+            await typed(gun, "whole\n")
+            assert (await scanner.read()).text == "whole"
+        await scanner.close()
+
+    run(story)
 
 
-def test_an_unplugged_device_is_an_error_of_its_reader(keyboard: evdev.UInput) -> None:
-    device = evdev.InputDevice(keyboard.device.path)
-    device.grab()
-    keyboard.close()
-    assert select.select([device.fd], [], [], WAIT_MS / 1000)[0]
-    with pytest.raises(OSError, match="No such device"):
-        device.read_one()
-    device.close()
+def test_two_scanners_of_one_make_at_once(plugs: Plugs) -> None:
+    one, two = plugs.keyboard(), plugs.keyboard(SCANNER, "usb-1.2")
+
+    async def story() -> None:
+        scanner = LineScanner(KeyLines(EvdevInput([SCANNER]), MOST))
+        for left, right in zip("Left-123\n", "RIGHT:45\n", strict=True):
+            await typed(one, left)
+            await typed(two, right)
+        got = [await scanner.read(), await scanner.read()]
+        assert sorted(scan.text for scan in got) == ["Left-123", "RIGHT:45"]
+        assert got[0].source != got[1].source
+        await scanner.close()
+
+    run(story)
+
+
+def test_keys_that_the_kernel_dropped_spoil_their_code_and_not_the_next(plugs: Plugs) -> None:
+    """Nobody reads while it types, and the kernel keeps only so many events."""
+    gun = plugs.keyboard()
+
+    async def story() -> None:
+        scanner = LineScanner(KeyLines(EvdevInput([SCANNER]), MOST))
+        gun.type("0123456789" * 100)
+        await aio.sleep_ms(50)
+        await typed(gun, "\n")
+        with pytest.raises(ScanRefused) as refused:
+            await scanner.read()
+        assert refused.value.cause == "keys"
+        await typed(gun, "next\n")
+        assert (await scanner.read()).text == "next"
+        await scanner.close()
+
+    run(story)
+
+
+def test_a_swipe(plugs: Plugs, console: FileIO) -> None:
+    reader = plugs.keyboard("0801:0002")
+
+    async def story() -> None:
+        stripe = LineStripe(KeyLines(EvdevInput(["0801:0002"]), TRACKS))
+        await typed(reader, "%B6222020000000000000^A/B^3012201?;6222020000000000000=3012201?\n")
+        swipe = await stripe.read()
+        assert swipe.pan() == b"6222020000000000000"
+        assert select.select([console], [], [], 0)[0] == [], "a card's data reached the console"
+        swipe.wipe()
+        await stripe.close()
+
+    run(story)
+
+
+def test_a_keypad_unplugged_during_pin_entry_clears_the_digits(plugs: Plugs) -> None:
+    block = plugs.keyboard(NUMBERS)
+
+    async def story() -> None:
+        bus = EvdevInput([NUMBERS])
+        keypad, store, counts = KeyDevice(bus, CODES), PinStore(), aio.Queue()
+        pad = PinPad(keypad, store)
+        entry = aio.spawn("pin", pad.enter(counts.put))
+        await aio.sleep_ms(0)
+        block.press(79, 80, 81)
+        assert [await counts.get() for _ in range(3)] == [1, 2, 3]
+        block.unplug()
+        with pytest.raises(KeypadGone):
+            await entry.join()
+        assert store._pins == []
+        block.plug()
+        while bus.missing():
+            await aio.sleep_ms(20)
+        entry = aio.spawn("pin", pad.enter(counts.put))
+        await aio.sleep_ms(0)
+        block.press(75, 75, 75, 75, 96)
+        assert store.digits(await entry.join()) == b"4444"
+        keypad.stop()
+        await bus.close()
+
+    run(story)
+
+
+def test_the_kernels_own_key_repeat_is_not_heard(plugs: Plugs) -> None:
+    """A digit that is held comes once; the kernel repeats it from 250 ms on."""
+    block = plugs.keyboard(NUMBERS)
+
+    async def story() -> None:
+        bus = EvdevInput([NUMBERS])
+        block.key(79, 1)
+        while 2 not in [value for _, _, value in await bus.read()]:
+            pass  # so the kernel does repeat
+        block.key(79, 0)
+        await bus.read()
+        keypad = KeyDevice(bus, CODES)
+        keypad.start()
+        block.key(79, 1)
+        assert (await keypad.read()) == "1"
+        name, _ = await aio.first(("key", keypad.read()), timeout_ms=1200)
+        assert name == "timeout"
+        block.key(79, 0)
+        block.press(80)
+        assert (await keypad.read()) == "2"
+        keypad.stop()
+        await bus.close()
+
+    run(story)
