@@ -1,4 +1,7 @@
-"""From frame to bytes on the display bus, against luma.oled's display(), in one run."""
+"""From frame to bytes on the display bus, against luma.oled's display(), in one run.
+
+Panels with more than one bit a pixel against the whole frame in the same form.
+"""
 
 import asyncio
 import time
@@ -9,6 +12,8 @@ from PIL import Image
 
 from firmware.buses.display_bus import DisplayBus
 from firmware.drivers.oled import Oled
+from firmware.drivers.panel_bare import BarePanel
+from firmware.drivers.panel_pixels import writer
 from firmware.text.canvas import Canvas
 from firmware.text.faces import Face
 
@@ -28,11 +33,11 @@ class Counter(DisplayBus):
         self.count += len(data) + 2
 
 
-def _frame(amount: str, clock: str, prompt: str) -> bytes:
-    canvas = Canvas(WIDTH, HEIGHT)
+def _frame(amount: str, clock: str, prompt: str, width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    canvas = Canvas(width, height)
     face = Face("latin16")
     face.draw(canvas, 0, 0, clock)
-    face.draw(canvas, 128 - face.width(amount), 24, amount)
+    face.draw(canvas, width - face.width(amount), 24, amount)
     face.draw(canvas, 0, 46, prompt)
     return bytes(canvas.frame)
 
@@ -89,6 +94,21 @@ def _theirs(frames: tuple[bytes, bytes], turns: int) -> tuple[float, float]:
     return bus.count / turns, spent * 1000 / turns
 
 
+#: Panels with more than one bit a pixel.
+PANELS = (("ssd1322", 256, 64), ("st7789", 320, 240))
+
+
+async def _panel(controller: str, size: tuple[int, int], frames: tuple[bytes, bytes]) -> list[int]:
+    """Bytes of the second frame sent whole, and of the change to it from the first."""
+    bus, whole = Counter(), Counter()
+    panel = BarePanel(bus, controller, *size)
+    await panel.show(frames[0])
+    bus.count = 0
+    await panel.show(frames[1])
+    writer(whole, controller, *size, 0, 0xFFFFFF, 0).show(frames[1])
+    return [whole.count, bus.count]
+
+
 def rows() -> list[tuple[str, float, float, str, float, str]]:
     """(name, ours, peer, unit, ratio, aim)."""
     out: list[tuple[str, float, float, str, float, str]] = []
@@ -100,6 +120,12 @@ def rows() -> list[tuple[str, float, float, str, float, str]]:
         out.append(
             (f"display: {name}, CPU", our_ms, their_ms, "ms", our_ms / their_ms, "under 5 ms")
         )
+    for controller, width, height in PANELS:
+        for name, before, after in CHANGES:
+            frames = _frame(*before, width, height), _frame(*after, width, height)
+            whole, change = asyncio.run(_panel(controller, (width, height), frames))
+            label = f"display {controller}: {name}, bus bytes (peer: the whole frame)"
+            out.append((label, change, whole, "bytes", change / whole, "below 1"))
     return out
 
 

@@ -275,13 +275,20 @@ _BUSES: "dict[str, Maker]" = {
 
 
 def _oled(bench: Bench, s: "Settings") -> "Any":
-    arguments = (
+    arguments = [
         bench.bus(s["bus"]), s["driver"], s["width"], s["height"], s.get("column_offset", 0)
-    )  # fmt: skip
+    ]  # fmt: skip
+    pixels = s["driver"] in ("ssd1322", "st7789")
+    if pixels:
+        arguments += [int(s.get("ink", "ffffff"), 16), int(s.get("paper", "000000"), 16)]
     if _CPYTHON:
         from firmware.drivers.oled import Oled
 
         return Oled(*arguments)
+    if pixels:
+        from firmware.drivers.panel_bare import BarePanel
+
+        return BarePanel(*arguments)
     from firmware.drivers.oled_bare import BareOled
 
     return BareOled(*arguments)
@@ -453,7 +460,13 @@ def _pc_serial(bench: Bench, s: "Settings") -> "Any":
 
 
 _DRIVERS: "dict[str, dict[str, Maker]]" = {
-    "display": {"ssd1306": _oled, "sh1106": _oled},
+    "display": {
+        "ssd1306": _oled,
+        "ssd1309": _oled,
+        "sh1106": _oled,
+        "ssd1322": _oled,
+        "st7789": _oled,
+    },
     "keypad": {"key_matrix": _key_matrix, "key_device": _key_device},
     "printer": {"escpos": _escpos, "escpos_net": _escpos_net},
     "clock": {"ds3231": _ds3231, "system": _system_clock},

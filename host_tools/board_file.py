@@ -214,7 +214,23 @@ _ESCPOS = {
 DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "display": {
         "ssd1306": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
+        "ssd1309": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
         "sh1106": ({"bus": "display"}, {**_OLED, "height": Rule(_one_of(64))}),
+        "ssd1322": (
+            {"bus": "display"},
+            {"bus": _bus, "width": Rule(_one_of(256, 128)), "height": Rule(_one_of(64))},
+        ),
+        "st7789": (
+            {"bus": "display"},
+            {
+                "bus": _bus,
+                "width": Rule(_one_of(320, 280, 240)),
+                "height": Rule(_one_of(240)),
+                "column_offset": Rule(_integer(0, 80), required=False),
+                "ink": Rule(_hex(3), required=False),
+                "paper": Rule(_hex(3), required=False),
+            },
+        ),
     },
     "keypad": {
         "key_matrix": (

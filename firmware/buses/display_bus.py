@@ -19,7 +19,7 @@ class DisplayBus:
         """Send display memory bytes (D/C high, or control byte 40)."""
         raise NotImplementedError
 
-    def write(self, parts: "list[tuple[bytes, bytes]]") -> None:
+    def write(self, parts: "list[tuple[bytes, bytes | bytearray]]") -> None:
         """Send pairs of command bytes and memory bytes, one after another.
 
         A bus that pays for each call may send them in one go. BusError.

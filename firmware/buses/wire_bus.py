@@ -42,7 +42,7 @@ class WireDisplay(DisplayBus):
         """Send display memory bytes. BusError."""
         self.busy_us += self._wire.transfer(self._bus, 2, bytes(data))[1]
 
-    def write(self, parts: "list[tuple[bytes, bytes]]") -> None:
+    def write(self, parts: "list[tuple[bytes, bytes | bytearray]]") -> None:
         """All parts in one transfer. BusError."""
         payload = bytearray()
         for commands, data in parts:

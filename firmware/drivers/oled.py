@@ -1,4 +1,5 @@
-"""Display: SSD1306 and SH1106 through luma.oled (Linux, CPython only).
+"""Display: SSD1306, SSD1309, SH1106, SSD1322 through luma.oled and ST7789 through
+luma.lcd (Linux, CPython only).
 
 luma's device class brings the controller up and sets contrast and power over
 the injected bus. Its ``display()``, which sends the whole memory for every
@@ -9,7 +10,7 @@ frame) says ``blocking`` and is then served from a thread of its own.
 
 from firmware import aio
 from firmware.buses.wire import BusError
-from firmware.drivers.oled_pages import PageWriter
+from firmware.drivers.panel_pixels import writer
 from firmware.hal.display import Display, DisplayError
 
 TYPE_CHECKING = False
@@ -20,22 +21,51 @@ if TYPE_CHECKING:
     from firmware.buses.display_bus import DisplayBus
 
 
+def _luma_class(controller: str) -> "Any":
+    if controller == "st7789":
+        from luma.lcd import device as luma_lcd
+
+        return luma_lcd.st7789
+    from luma.oled import device as luma_oled
+
+    known = {
+        "ssd1306": luma_oled.ssd1306,
+        "ssd1309": luma_oled.ssd1309,
+        "sh1106": luma_oled.sh1106,
+        "ssd1322": luma_oled.ssd1322,
+    }
+    if controller not in known:
+        raise ValueError("no controller " + controller)
+    return known[controller]
+
+
+#: What luma leaves otherwise than the page writer wants it: page addressing, 16-bit colour.
+_AFTER = {"ssd1306": (0x20, 0x02), "ssd1309": (0x20, 0x02), "st7789": (0x3A, 0x05)}
+
+
 def _luma_device(
     bus: "DisplayBus", controller: str, width: int, height: int, clear: "Callable[[], object]"
 ) -> "Any":
     """luma's device on ``bus``, with its clearing of the memory replaced by ours."""
     from luma.core.error import Error as LumaError
-    from luma.oled import device as luma_oled
 
-    base: "Any" = {"ssd1306": luma_oled.ssd1306, "sh1106": luma_oled.sh1106}.get(controller)
-    if base is None:
-        raise ValueError("no controller " + controller)
+    base: "Any" = _luma_class(controller)
+    more: "dict[str, Any]" = {}
+    if controller == "st7789":
+        more["backlight"] = _lit
 
     class Panel(base):  # type: ignore[misc]  # luma is not annotated
         def clear(self) -> None:
-            if controller == "ssd1306":
-                self.command(0x20, 0x02)  # luma leaves horizontal addressing on
+            if controller in _AFTER:
+                self.command(*_AFTER[controller])
             clear()
+
+        def contrast(self, level: int) -> None:
+            if controller == "st7789":  # luma has none for it
+                self.command(0x53, 0x24)
+                self.command(0x51, level)
+            else:
+                super().contrast(level)
 
         def display(self, image: "Any") -> None:
             raise AssertionError("frames go through the page writer")
@@ -44,21 +74,33 @@ def _luma_device(
             """Called by luma at exit: the picture stays, the bus is its owner's."""
 
     try:
-        return Panel(bus, width=width, height=height)
+        return Panel(bus, width=width, height=height, **more)
     except LumaError as error:
         raise ValueError(str(error)) from None
 
 
+def _lit(on: bool) -> None:
+    """The panel's light is wired to its supply."""
+
+
 class Oled(Display):
-    """A monochrome OLED. ``column_offset``: memory column behind its left edge."""
+    """A panel. ``column_offset``: memory column behind its left edge; ``ink`` and
+    ``paper``: the two colours of a colour panel."""
 
     def __init__(
-        self, bus: "DisplayBus", controller: str, width: int, height: int, column_offset: int
+        self,
+        bus: "DisplayBus",
+        controller: str,
+        width: int,
+        height: int,
+        column_offset: int = 0,
+        ink: int = 0xFFFFFF,
+        paper: int = 0,
     ) -> None:
         """DisplayError when the panel does not answer; ValueError for a wrong size."""
         self.width = width
         self.height = height
-        self._pages = PageWriter(bus, width, height, column_offset)
+        self._pages = writer(bus, controller, width, height, column_offset, ink, paper)
         self._worker = aio.Worker("display") if bus.blocking else None
         blank = bytes(width * (height // 8))
 

@@ -1,4 +1,4 @@
-"""Display: SSD1306 and SH1106 without luma, for MicroPython boards.
+"""Display: SSD1306, SSD1309 and SH1106 without luma, for MicroPython boards.
 
 The initialisation is that of the controllers' datasheets for the usual
 128-column modules and is compared byte by byte with luma.oled's in tests.
@@ -43,9 +43,9 @@ class BareOled(Display):
             if height != 64:
                 raise ValueError("an SH1106 panel has 64 rows")
             init, contrast = sh1106_init(), 0x7F
-        elif controller == "ssd1306":
+        elif controller in ("ssd1306", "ssd1309"):
             if height not in _SSD1306:
-                raise ValueError("an SSD1306 panel has 32 or 64 rows")
+                raise ValueError("an " + controller.upper() + " panel has 32 or 64 rows")
             init, contrast = ssd1306_init(height), 0xCF
         else:
             raise ValueError("no controller " + controller)
@@ -59,7 +59,7 @@ class BareOled(Display):
     def _start(self) -> None:
         try:
             self._bus.command(*self._init)
-            if self._controller == "ssd1306":
+            if self._controller != "sh1106":
                 self._bus.command(0x20, 0x02)
             self._bus.command(0x81, self._contrast)
             self._pages.forget()

@@ -1,8 +1,9 @@
-"""Page writer for OLED controllers in page addressing mode (SSD1306, SH1106).
+"""Page writer for panels: SSD1306, SSD1309 and SH1106 in page addressing mode.
 
-Portable half of the OLED drivers: what changed since the last frame goes out
-as runs of columns, each after the three command bytes that set page and
-column (SSD1306 rev. 1.1, 10.1; SH1106 V2.3, commands 1, 2 and 4).
+Portable half of the panel drivers: what changed since the last frame goes out
+as runs of columns of one page (eight rows), each after the three command bytes
+that set page and column (SSD1306 rev. 1.1, 10.1; SH1106 V2.3, commands 1, 2
+and 4). ``panel_pixels`` has the controllers that place their runs otherwise.
 """
 
 TYPE_CHECKING = False
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
 #: Equal columns between two changes that are sent along rather than skipped:
 #: a new run costs three command bytes and, on I2C, two address and two control bytes.
 GAP = 6
+#: Bytes after which a transfer is begun anew.
+BATCH = 16384
 
 
 def changed_runs(
-    old: "bytes | bytearray | None", new: "bytes | bytearray", width: int
+    old: "bytes | bytearray | None", new: "bytes | bytearray", width: int, gap: int = GAP
 ) -> "list[tuple[int, int, int]]":
     """(page, first column, end column) of what differs; all pages when ``old`` is None."""
     runs = []
@@ -30,7 +33,7 @@ def changed_runs(
         for x in range(width):
             if old[base + x] == new[base + x]:
                 continue
-            if start >= 0 and x - end > GAP:
+            if start >= 0 and x - end > gap:
                 runs.append((page, start, end))
                 start = x
             elif start < 0:
@@ -42,6 +45,9 @@ def changed_runs(
 
 class PageWriter:
     """Brings a controller's memory to a frame. ``offset``: memory column of the left edge."""
+
+    #: As GAP, for this controller.
+    gap = GAP
 
     def __init__(self, bus: "DisplayBus", width: int, height: int, offset: int) -> None:
         self._bus = bus
@@ -62,15 +68,26 @@ class PageWriter:
             raise ValueError("frame has " + str(len(frame)) + " bytes, not " + str(self._size))
         frame = bytes(frame)
         old, self._shown = self._shown, None
-        sent = 0
-        parts = []
-        for page, start, end in changed_runs(old, frame, self._width):
-            column = start + self._offset
-            base = page * self._width
-            place = bytes((0xB0 | page, column & 0x0F, 0x10 | column >> 4))
-            parts.append((place, frame[base + start : base + end]))
-            sent += end - start
+        sent = waiting = 0
+        parts: "list[tuple[bytes, bytes | bytearray]]" = []
+        for page, start, end in changed_runs(old, frame, self._width, self.gap):
+            for part in self._place(page, start, end, frame):
+                if waiting + len(part[1]) > BATCH:
+                    self._bus.write(parts)
+                    parts, waiting = [], 0
+                parts.append(part)
+                waiting += len(part[1])
+                sent += len(part[1])
         if parts:
             self._bus.write(parts)
         self._shown = frame
         return sent
+
+    def _place(
+        self, page: int, start: int, end: int, frame: bytes
+    ) -> "list[tuple[bytes, bytes | bytearray]]":
+        """Commands and data that bring columns ``start`` to ``end`` of a page to the panel."""
+        column = start + self._offset
+        base = page * self._width
+        place = bytes((0xB0 | page, column & 0x0F, 0x10 | column >> 4))
+        return [(place, frame[base + start : base + end])]

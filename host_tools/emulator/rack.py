@@ -24,6 +24,8 @@ from host_tools.emulator.chips.net import NetChip
 from host_tools.emulator.chips.pins import Lamps, PinBank, Switch
 from host_tools.emulator.chips.serial_line import SerialLine
 from host_tools.emulator.chips.ssd1306 import OledChip
+from host_tools.emulator.chips.ssd1322 import Ssd1322
+from host_tools.emulator.chips.st7789 import St7789
 from host_tools.emulator.chips.trng import Trng
 
 #: What the virtual clock chip shows when nobody says otherwise: 2026-11-21 08:00:00 UTC.
@@ -65,9 +67,7 @@ class Rack(Wire):
         self.transfers = 0
         panel, pad, paper = board["display"], board["keypad"], board["printer"]
         lamps, uart = board["indicators"], board["bus"][board["printer"]["bus"]]
-        self.display = OledChip(
-            panel["width"], panel["height"], panel["driver"], panel.get("column_offset", 0)
-        )
+        self.display = _panel(panel)
         self.pins = PinBank(clock_us)
         self.keys = KeyMatrix(self.pins, clock_us, pad["rows"], pad["columns"], pad["keys"], seed)
         self.printer = EscposPrinter(
@@ -130,6 +130,15 @@ def _filled(board: Mapping[str, Any] | None) -> dict[str, Any]:
         whole.update(board)
         whole["bus"] = buses
     return whole
+
+
+def _panel(panel: Mapping[str, Any]) -> OledChip | Ssd1322 | St7789:
+    size, offset = (panel["width"], panel["height"]), panel.get("column_offset", 0)
+    if panel["driver"] == "ssd1322":
+        return Ssd1322(*size)
+    if panel["driver"] == "st7789":
+        return St7789(*size, offset)
+    return OledChip(*size, panel["driver"], offset)
 
 
 def _charset(chinese: str) -> str:

@@ -5,6 +5,8 @@ from firmware.buses.display_bus import DisplayBus
 from firmware.buses.wire import BusError
 from firmware.drivers.oled_bare import BareOled
 from firmware.drivers.oled_pages import GAP, PageWriter, changed_runs
+from firmware.drivers.panel_bare import BarePanel
+from firmware.drivers.panel_pixels import writer
 from firmware.hal.display import DisplayError
 
 
@@ -103,5 +105,88 @@ def test_the_bare_driver():
                     raise AssertionError("no error")
                 except DisplayError as error:
                     assert str(error) == "no acknowledge"
+
+    aio.run(main())
+
+
+class Windows(DisplayBus):
+    """A controller whose windows are set by commands with data (SSD1322, ST7789)."""
+
+    def __init__(self, columns, rows, write):
+        self.codes = (columns, rows, write)
+        self.windows = []
+        self.sent = 0
+        self.last = 0
+        self.broken = False
+
+    def command(self, *commands):
+        if self.broken:
+            raise BusError("no acknowledge")
+        self.last = commands[-1]
+
+    def data(self, data):
+        self.sent += len(data)
+        if self.last == self.codes[0]:
+            self.windows.append([bytes(data)])
+        elif self.last in self.codes[1:]:
+            self.windows[-1].append(bytes(data))
+
+
+def test_grey_pixels_come_in_groups_of_four():
+    bus = Windows(0x15, 0x75, 0x5C)
+    pages = writer(bus, "ssd1322", 256, 64, 0, 0, 0)
+    frame = bytearray(2048)
+    pages.show(frame)
+    bus.windows = []
+    frame[256 + 5] = 0x81
+    pages.show(frame)
+    pixels = bytearray(16)
+    pixels[0] = pixels[14] = 0x0F  # the second of its group, in the first row and the last
+    assert bus.windows == [[bytes((28 + 1, 28 + 1)), bytes((8, 15)), bytes(pixels)]]
+    try:
+        writer(bus, "ssd1322", 250, 64, 0, 0, 0)
+        raise AssertionError("no error")
+    except ValueError:
+        pass
+
+
+def test_colour_pixels_have_two_bytes():
+    bus = Windows(0x2A, 0x2B, 0x2C)
+    pages = writer(bus, "st7789", 320, 240, 0, 0xFFB000, 0x001830)
+    frame = bytearray(320 * 30)
+    pages.show(frame)
+    bus.windows = []
+    frame[29 * 320 + 300] = 0x02
+    pages.show(frame)
+    ink, paper = b"\xfd\x80", b"\x00\xc6"
+    rows = paper + ink + paper * 6
+    assert bus.windows == [[b"\x01\x2c\x01\x2c", b"\x00\xe8\x00\xef", rows]]
+    bus.broken = True
+    try:
+        pages.show(bytes(320 * 30))
+        raise AssertionError("no error")
+    except BusError:
+        bus.broken = False
+    bus.sent = 0
+    pages.show(bytes(320 * 30))  # whole, after an error
+    assert bus.sent == 30 * (8 + 320 * 16)
+
+
+def test_a_bare_panel():
+    async def main():
+        bus = Windows(0x2A, 0x2B, 0x2C)
+        panel = BarePanel(bus, "st7789", 240, 240, 80)
+        assert bus.windows[0][0] == b"\x00\x50\x01\x3f"
+        await panel.show(bytes(240 * 30))
+        await panel.power(False)
+        assert bus.last == 0x28
+        await panel.contrast(9)
+        assert bus.last == 0x51
+        bus.broken = True
+        try:
+            await panel.restart()
+            raise AssertionError("no error")
+        except DisplayError:
+            pass
 
     aio.run(main())

@@ -58,7 +58,7 @@ def test_the_two_virtual_boards_differ_in_their_panel_only() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
-        ("display.driver", "ili9341", ["display.driver", "'ili9341'", "sh1106, ssd1306"]),
+        ("display.driver", "ili9341", ["display.driver", "'ili9341'", "ssd1309, ssd1322, st7789"]),
         ("display.driver", None, ["display.driver", "is missing", "sh1106, ssd1306"]),
         ("display.driver", ["ssd1306"], ["display.driver", "allowed"]),
         ("display.width", 100, ["display.width", "is 100", "one of 128"]),
@@ -80,6 +80,7 @@ def test_the_two_virtual_boards_differ_in_their_panel_only() -> None:
         ("keypad.keys", [["1", "ok"]], ["keypad.keys", "of: 0 1 2"]),
         ("keypad.keys", [["1", "1"]], ["keypad.keys", "'1' is there twice", "missing: 0 2 3"]),
         ("indicators.buzzer", 14, ["tamper.pin", "indicators.buzzer"]),
+        ("display.ink", "white", ["display.ink", "no such setting"]),
         ("printer.profile", "90-gbk", ["printer.profile", "58-gb18030, 58-gbk", "80-utf8"]),
         ("printer.host", "x", ["printer.host", "no such setting"]),
         ("printer.driver", "escpos_net", ["printer.host", "is missing", "allowed (net): net0"]),
@@ -164,6 +165,32 @@ def test_a_printer_profile_fills_what_the_board_leaves_open(name: str) -> None:
     made = board_file.compiled(board, "0.0.0", 1_700_000_000)["printer"]
     assert made == {**board_file.printer_profiles()[name], **board["printer"]}
     assert board_loader.Capabilities({"printer": made}).columns == (32 if name[0] == "5" else 48)
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        {"driver": "ssd1309", "width": 128, "height": 64},
+        {"driver": "ssd1322", "width": 256, "height": 64},
+        {"driver": "st7789", "width": 320, "height": 240, "ink": "ffb000", "paper": "001830"},
+        {"driver": "st7789", "width": 240, "height": 240, "column_offset": 80},
+    ],
+    ids=lambda panel: f"{panel['driver']}-{panel['width']}",
+)
+def test_a_board_may_have_another_panel(panel: dict[str, Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        board = copy.deepcopy(GOOD)
+        board["display"] = {**panel, "bus": "panel"}
+        assert board_file.check(board) == []
+        data = board_file.compiled(board, "0.0.0", 1_700_000_000)
+        rack = rig.rack(data)
+        devices = await board_loader.build(data, rack, str(tmp_path))
+        assert devices.failures == []
+        frame = bytes([0x0F]) * (panel["width"] * panel["height"] // 8)
+        await devices.display.show(frame)
+        assert rack.display.frame() == frame
+
+    run(main())
 
 
 NUMBER_BLOCK = {

@@ -9,6 +9,7 @@ from firmware.buses.display_bus import DisplayBus
 from firmware.buses.wire_bus import WireDisplay
 from firmware.drivers.oled import Oled
 from firmware.drivers.oled_bare import BareOled
+from firmware.drivers.panel_bare import BarePanel
 from tests.support import rig
 from tests.support.virtual_time import run
 
@@ -43,13 +44,26 @@ def test_initialisation_bytes(driver: type[Oled], controller: str, init: bytes) 
     assert sum(len(part) for kind, part in bus.sent if kind == "data") == 1024
 
 
-@pytest.mark.parametrize("controller", ["ssd1306", "sh1106"])
+@pytest.mark.parametrize("controller", ["ssd1306", "ssd1309", "sh1106"])
 def test_the_bare_driver_brings_the_panel_up_as_luma_does(controller: str) -> None:
     ours, luma = _Recorder(), _Recorder()
     BareOled(ours, controller, 128, 64, 2)
     Oled(luma, controller, 128, 64, 2)
     assert sorted(ours.commands()) == sorted(luma.commands())
     assert ours.sent[0] == luma.sent[0]
+
+
+@pytest.mark.parametrize(
+    ("controller", "width", "window"), [("ssd1322", 256, b"\x15"), ("st7789", 240, b"\x2a")]
+)
+def test_the_bare_panels_come_up_as_lumas_do(controller: str, width: int, window: bytes) -> None:
+    """Command by command with its arguments, until the picture begins; then on."""
+    ours, luma = _Recorder(), _Recorder()
+    BarePanel(ours, controller, width, 64)
+    Oled(luma, controller, width, 64)
+    picture = ours.sent.index(("command", window))
+    assert ours.sent[:picture] == luma.sent[:picture]
+    assert ours.sent[-1] == luma.sent[-1]
 
 
 @pytest.mark.parametrize(("offset", "column"), [(0, b"\x00\x10"), (2, b"\x02\x10")])

@@ -1,4 +1,5 @@
-"""Chip: OLED controllers SSD1306 (Solomon Systech rev. 1.1) and SH1106 (Sino Wealth V2.3).
+"""Chip: OLED controllers SSD1306 (Solomon Systech rev. 1.1), SSD1309 (rev. 1.1: the same
+without a charge pump) and SH1106 (Sino Wealth V2.3).
 
 Decodes command and data bytes into display memory and from there into what
 an eye sees: on/off, inversion, entire display on, start line, display offset,
@@ -7,6 +8,7 @@ as the usual modules are shows the picture upright with segment remap A1 and
 COM scan C8.
 """
 
+from host_tools.emulator.chips.display_parts import many
 from host_tools.emulator.chips.errors import ChipError
 
 #: Bytes that follow a command byte; what is not here has none.
@@ -35,7 +37,7 @@ class OledChip:
         visible_from: int = 0,
         bus_hz: int = 400_000,
     ) -> None:
-        if controller not in ("ssd1306", "sh1106"):
+        if controller not in ("ssd1306", "ssd1309", "sh1106"):
             raise ValueError(f"no controller {controller!r}")
         self.controller = controller
         self.columns = 132 if controller == "sh1106" else 128
@@ -74,7 +76,7 @@ class OledChip:
         if self.mute:
             raise ChipError(f"{self.controller}: no acknowledge")
         if op == 3:
-            return b"", self._many(payload)
+            return b"", many(self, payload)
         if op == 1:
             self.command_bytes += len(payload)
             for byte in payload:
@@ -86,20 +88,6 @@ class OledChip:
         else:
             raise ChipError(f"{self.controller}: no operation {op}")
         return b"", (len(payload) + 2) * 9 * 1_000_000 // self._bus_hz
-
-    def _many(self, payload: bytes) -> int:
-        """Pairs of commands and data; how long the bus is busy with them, in us."""
-        busy = 0
-        at = 0
-        while at < len(payload):
-            middle = at + 1 + payload[at]
-            end = middle + 2 + int.from_bytes(payload[middle : middle + 2], "big")
-            if end > len(payload):
-                raise ChipError(f"{self.controller}: a part is cut short at byte {at}")
-            busy += self.transfer(1, payload[at + 1 : middle])[1]
-            busy += self.transfer(2, payload[middle + 2 : end])[1]
-            at = end
-        return busy
 
     def _command(self, byte: int) -> None:
         if self._pending:
@@ -148,7 +136,7 @@ class OledChip:
             # Timing, COM wiring, scrolling, pump voltage, no-operation: no effect on the picture.
             return command in (
                 0xD5, 0xD9, 0xDA, 0xDB, 0xE3, 0x26, 0x27, 0x29, 0x2A, 0x2E, 0xA3, 0xAD,
-                0x30, 0x31, 0x32, 0x33,
+                0x30, 0x31, 0x32, 0x33, 0x8D,
             )  # fmt: skip
         return True
 
@@ -177,7 +165,7 @@ class OledChip:
             # The SSD1306's pointer wraps to column 0; the SH1106's stops at the end.
             if self.column < self.columns - 1:
                 self.column += 1
-            elif self.controller == "ssd1306":
+            elif self.controller != "sh1106":
                 self.column = 0
             else:
                 self.column = self.columns
@@ -211,7 +199,7 @@ class OledChip:
         """What the panel shows, in page order (bit 0 on top), width * height / 8 bytes."""
         straight = self.remap and self.scan_reversed and not (self.start_line or self.offset)
         plain = straight and self.on and not self.entire_on and self.multiplex >= self.height - 1
-        if plain and (self.charge_pump or self.controller == "sh1106"):
+        if plain and (self.charge_pump or self.controller != "ssd1306"):
             # The usual mounting: memory is the picture, which a page asks for often.
             starts = [page * self.columns + self.visible_from for page in range(self.height // 8)]
             picture = b"".join(self.memory[at : at + self.width] for at in starts)

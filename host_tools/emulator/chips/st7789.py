@@ -1,0 +1,166 @@
+"""Chip: colour LCD controller ST7789V (Sitronix v1.6), 240 x 320 dots.
+
+Commands take their arguments as data. Pixels of 16 or 18 bits are kept as
+24-bit colours. The panel is of the IPS kind: its colours are true with
+inversion on (21h).
+"""
+
+from host_tools.emulator.chips.display_parts import many
+from host_tools.emulator.chips.errors import ChipError
+
+#: Arguments that have a meaning here; others (porches, voltages, gamma) are taken and ignored.
+_ARGUMENTS = {0x2A: 4, 0x2B: 4, 0x36: 1, 0x3A: 1, 0x51: 1, 0x53: 1}
+_IGNORED = (0x00, 0xB2, 0xB7, 0xBB, 0xC0, 0xC2, 0xC3, 0xC4, 0xC6, 0xD0, 0xE0, 0xE1)
+_PLAIN = (0x01, 0x10, 0x11, 0x20, 0x21, 0x28, 0x29, 0x2C, 0x3C)
+
+
+class St7789:
+    """Wire kind "display"; ``width`` by ``height`` as the picture is seen (landscape)."""
+
+    controller = "st7789"
+
+    def __init__(
+        self, width: int = 320, height: int = 240, visible_from: int = 0, bus_hz: int = 32_000_000
+    ) -> None:
+        if not 8 <= width <= 320 - visible_from or not 8 <= height <= 320:
+            raise ValueError(f"an st7789 drives no {width} x {height} panel")
+        self.width = width
+        self.height = height
+        self.visible_from = visible_from
+        self._bus_hz = bus_hz
+        self._stride = 320
+        self.memory = [0x55AA55 if i & 1 else 0xAA55AA for i in range(320 * 320)]
+        self.command_bytes = 0
+        self.data_bytes = 0
+        self.unknown: list[int] = []
+        self.mute = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.on = False
+        self.asleep = True
+        self.inverted = False
+        self.contrast = 0
+        self.brightness_control = False
+        self.access = 0
+        self.bits = 18
+        self.window = [0, 239, 0, 319]
+        self._command = 0
+        self._arguments: list[int] = []
+        self._at = [0, 0]
+        self._pixel = b""
+
+    def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
+        """One transfer of the wire; busy time is that of SPI."""
+        if self.mute:
+            raise ChipError("st7789: no acknowledge")
+        if op == 3:
+            return b"", many(self, payload)
+        if op == 1:
+            self.command_bytes += len(payload)
+            for byte in payload:
+                self._begin(byte)
+        elif op == 2:
+            self.data_bytes += len(payload)
+            self._data(payload)
+        else:
+            raise ChipError(f"st7789: no operation {op}")
+        return b"", len(payload) * 8 * 1_000_000 // self._bus_hz
+
+    def _begin(self, command: int) -> None:
+        self._command = command
+        self._arguments = []
+        if command == 0x01:
+            self._reset()
+        elif command in (0x10, 0x11):
+            self.asleep = command == 0x10
+        elif command in (0x20, 0x21):
+            self.inverted = command == 0x21
+        elif command in (0x28, 0x29):
+            self.on = command == 0x29
+        elif command == 0x2C:
+            self._at = [self.window[0], self.window[2]]
+            self._pixel = b""
+        elif command not in (*_ARGUMENTS, *_IGNORED, *_PLAIN):
+            self.unknown.append(command)
+            del self.unknown[:-100]
+
+    def _data(self, data: bytes) -> None:
+        if self._command in (0x2C, 0x3C):
+            self._pixels(data)
+            return
+        wanted = _ARGUMENTS.get(self._command)
+        if wanted is None:
+            return
+        for byte in data:
+            self._arguments.append(byte)
+            if len(self._arguments) == wanted:
+                self._execute(self._command, self._arguments)
+                self._arguments = []
+
+    def _execute(self, command: int, arguments: list[int]) -> None:
+        if command in (0x2A, 0x2B):
+            first, last = arguments[0] << 8 | arguments[1], arguments[2] << 8 | arguments[3]
+            place = slice(0, 2) if command == 0x2A else slice(2, 4)
+            self.window[place] = [min(first, 319), min(last, 319)]
+        elif command == 0x36:
+            self.access = arguments[0]
+        elif command == 0x3A:
+            self.bits = {5: 16, 6: 18}.get(arguments[0] & 7, self.bits)
+        elif command == 0x53:
+            self.brightness_control = bool(arguments[0] & 0x20)
+        elif self.brightness_control:
+            self.contrast = arguments[0]
+
+    def _pixels(self, data: bytes) -> None:
+        size = 2 if self.bits == 16 else 3
+        data = self._pixel + data
+        whole = len(data) // size * size
+        self._pixel = data[whole:]
+        column, row = self._at
+        first, last, top, bottom = self.window
+        for at in range(0, whole, size):
+            if size == 2:
+                value = data[at] << 8 | data[at + 1]
+                red, green, blue = value >> 11, value >> 5 & 63, value & 31
+                colour = (red << 3 | red >> 2) << 16 | (green << 2 | green >> 4) << 8
+                colour |= blue << 3 | blue >> 2
+            else:
+                colour = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            self.memory[row * 320 + column] = colour
+            column += 1
+            if column > last:
+                column = first
+                row = row + 1 if row < bottom else top
+        self._at = [column, row]
+
+    def colour(self, x: int, y: int) -> int:
+        """What the eye sees at (x, y), as a 24-bit colour."""
+        if not self.on or self.asleep:
+            return 0
+        # Landscape as the usual modules are mounted: rows and columns exchanged.
+        upright = self.access & 0xE0 == 0x60
+        column = self.visible_from + (x if upright else self.width - 1 - x)
+        value = self.memory[y * 320 + column]
+        if self.access & 0x08:  # blue, green, red
+            value = (value & 0xFF) << 16 | value & 0xFF00 | value >> 16
+        return value if self.inverted else value ^ 0xFFFFFF
+
+    def frame(self) -> bytes:
+        """What the panel shows in one bit a pixel (bright or not), in page order."""
+        return bytes(
+            sum(self._bright(x, page * 8 + bit) << bit for bit in range(8))
+            for page in range(self.height // 8)
+            for x in range(self.width)
+        )
+
+    def _bright(self, x: int, y: int) -> bool:
+        value = self.colour(x, y)
+        return (value >> 16) * 3 + (value >> 8 & 0xFF) * 6 + (value & 0xFF) > 1280
+
+    def rows(self) -> list[str]:
+        """What the panel shows as text, "#" for light."""
+        return [
+            "".join("#" if self._bright(x, y) else "." for x in range(self.width))
+            for y in range(self.height)
+        ]
