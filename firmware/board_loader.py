@@ -7,6 +7,7 @@ None: nothing falls back to another driver.
 
 import sys
 
+from firmware.board_buses import BUSES
 from firmware.errors import TillError
 
 TYPE_CHECKING = False
@@ -112,7 +113,7 @@ class Bench:
             if settings is None:
                 raise BoardError("the board has no bus " + name)
             try:
-                self._buses[name] = _make(_BUSES, "bus " + name, self, settings)
+                self._buses[name] = _make(BUSES, "bus " + name, self, settings)
             except TillError as error:
                 self._failed[name] = error
                 raise
@@ -141,134 +142,6 @@ def _make(table: "dict[str, Maker]", what: str, bench: Bench, settings: "Setting
         ) from None
     except (ImportError, ValueError, TypeError, OSError) as error:
         raise BoardError(what + " (" + driver + "): " + str(error)) from None
-
-
-# Buses
-
-
-def _wire_display(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_bus import WireDisplay
-
-    return WireDisplay(bench.wire(), s["wire"])
-
-
-def _wire_i2c(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_bus import WireI2c
-
-    return WireI2c(bench.wire(), s["wire"])
-
-
-def _wire_pins(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_bus import WirePins
-
-    return WirePins(bench.wire(), s["wire"])
-
-
-def _wire_serial(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_bus import WireSerial
-
-    return WireSerial(bench.wire(), s["wire"], s["baud"])
-
-
-def _wire_card(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_card import WireCardSlot
-
-    return WireCardSlot(bench.wire(), s["wire"])
-
-
-def _wire_net(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_net import WireNet
-
-    return WireNet(bench.wire(), s["wire"])
-
-
-def _wire_input(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.wire_input import WireInput
-
-    return WireInput(bench.wire(), s["wire"])
-
-
-def _wire_trng(bench: Bench, s: "Settings") -> "Any":
-    return bench.wire(), s["wire"]
-
-
-def _linux_i2c(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.i2c_linux import LinuxI2c
-
-    return LinuxI2c(s["port"])
-
-
-def _linux_serial(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.serial_linux import LinuxSerial
-
-    return LinuxSerial(s["path"], s["baud"], bool(s.get("flow", False)))
-
-
-def _usb_printer(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.usb_printer_linux import UsbPrinter
-
-    return UsbPrinter(s["path"])
-
-
-def _rpi_pins(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.pins_rpi import RpiPins
-
-    return RpiPins()
-
-
-def _luma_i2c(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.luma_bus import luma_i2c
-
-    return luma_i2c(s["port"], s["address"])
-
-
-def _luma_spi(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.luma_bus import luma_spi
-
-    return luma_spi(s["port"], s["device"], s["dc_pin"], s["reset_pin"])
-
-
-def _evdev(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.evdev_linux import EvdevInput
-
-    return EvdevInput(s["devices"])
-
-
-def _pcsc(bench: Bench, s: "Settings") -> "Any":
-    from firmware.buses.pcsc_linux import PcscSlot
-
-    return PcscSlot(s.get("reader", ""))
-
-
-def _tcp(bench: Bench, s: "Settings") -> "Any":
-    if _CPYTHON:
-        from firmware.buses.tcp_linux import TcpLinux
-
-        return TcpLinux()
-    from firmware.buses.tcp_mpy import TcpMpy
-
-    return TcpMpy()
-
-
-_BUSES: "dict[str, Maker]" = {
-    "wire_display": _wire_display,
-    "wire_i2c": _wire_i2c,
-    "wire_pins": _wire_pins,
-    "wire_serial": _wire_serial,
-    "wire_card": _wire_card,
-    "wire_net": _wire_net,
-    "wire_trng": _wire_trng,
-    "wire_input": _wire_input,
-    "linux_i2c": _linux_i2c,
-    "linux_serial": _linux_serial,
-    "usb_printer": _usb_printer,
-    "rpi_pins": _rpi_pins,
-    "luma_i2c": _luma_i2c,
-    "luma_spi": _luma_spi,
-    "evdev": _evdev,
-    "pcsc": _pcsc,
-    "tcp": _tcp,
-}
 
 
 # Devices

@@ -5,306 +5,32 @@ and what is allowed. Pins belong to one owner each; a conflict names both.
 """
 
 import pprint
-import re
 import tomllib
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from host_tools.board_rules import (
+    BOARD_RULES,
+    BOARDS,
+    BUSES,
+    DEVICES,
+    FORMAT,
+    PIN,
+    TRUST_RULES,
+    Board,
+    Rule,
+    key_codes,
+    key_map,
+    with_profile,
+)
 from host_tools.errors import UserError
 from host_tools.key_codes import CODES
-
-BOARDS = Path(__file__).resolve().parents[1] / "boards"
-#: Format of the compiled module.
-FORMAT = 1
-
-KEYS = (
-    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "00", ".",
-    "cancel", "clear", "enter", "menu", "up", "down", "feed", "func",
-)  # fmt: skip
-LANGUAGES = ("en", "zh")
-
-Board = dict[str, Any]
-_INPUT = re.compile(r"/dev/input/[!-~]{1,180}|[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 
 
 class BoardFileError(UserError):
     """A board file is wrong; the text names file, key and allowed values."""
 
 
-class Rule(NamedTuple):
-    """What one setting may be. ``check`` returns what is allowed when a value is not."""
-
-    check: Callable[[Any], str | None]
-    required: bool = True
-
-
-def _integer(low: int, high: int) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        return None if good else f"a whole number from {low} to {high}"
-
-    return check
-
-
-def _one_of(*values: Any) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        good = any(type(value) is type(v) and value == v for v in values)
-        return None if good else "one of " + ", ".join(map(repr, values))
-
-    return check
-
-
-def _text(shortest: int, longest: int) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        good = isinstance(value, str) and shortest <= len(value) <= longest and value.isprintable()
-        return None if good else f"text of {shortest} to {longest} characters"
-
-    return check
-
-
-def _boolean(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def _hex(count: int) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        good = isinstance(value, str) and len(value) == 2 * count
-        good = good and all(c in "0123456789abcdefABCDEF" for c in value)
-        return None if good else f"{2 * count} hexadecimal digits"
-
-    return check
-
-
-def _pin_list(value: Any) -> str | None:
-    good = isinstance(value, list) and 1 <= len(value) <= 16
-    good = good and all(_integer(0, 255)(pin) is None for pin in value)
-    return None if good else "a list of 1 to 16 pin numbers from 0 to 255"
-
-
-def _key_map(value: Any) -> str | None:
-    good = isinstance(value, list) and all(isinstance(line, list) for line in value)
-    if good:
-        names = [name for line in value for name in line]
-        good = all(isinstance(name, str) and (name == "" or name in KEYS) for name in names)
-    return None if good else 'rows of key names, "" for none, of: ' + " ".join(KEYS)
-
-
-def _key_codes(value: Any) -> str | None:
-    good = isinstance(value, dict) and 1 <= len(value) <= 64
-    good = good and all(code in CODES and key in KEYS for code, key in value.items())
-    return (
-        None
-        if good
-        else "a table from key codes to key names; codes: "
-        + " ".join(sorted(CODES))
-        + "; names: "
-        + " ".join(KEYS)
-    )
-
-
-def _input_devices(value: Any) -> str | None:
-    good = (
-        isinstance(value, list) and 1 <= len(value) <= 8 and len(set(map(str, value))) == len(value)
-    )
-    good = good and all(isinstance(name, str) and _INPUT.fullmatch(name) for name in value)
-    return None if good else "a list of paths in /dev/input or of vendor:product, as in 1a86:e026"
-
-
-@cache
-def printer_profiles() -> dict[str, Board]:
-    """Settings of printers by name (``boards/printers.toml``)."""
-    return tomllib.loads((BOARDS / "printers.toml").read_text(encoding="utf-8"))
-
-
-def _printer_profile(value: Any) -> str | None:
-    good = isinstance(value, str) and value in printer_profiles()
-    return None if good else "one of " + ", ".join(sorted(printer_profiles()))
-
-
-def _with_profile(printer: Any) -> Any:
-    """The printer's table with the settings of its profile where it has none of its own."""
-    name = printer.get("profile") if isinstance(printer, dict) else None
-    if not isinstance(name, str) or name not in printer_profiles():
-        return printer
-    return {**printer_profiles()[name], **printer}
-
-
-def _languages(value: Any) -> str | None:
-    good = isinstance(value, list) and value and len(set(map(str, value))) == len(value)
-    good = good and all(name in LANGUAGES for name in value)
-    return None if good else "a list of languages of: " + " ".join(LANGUAGES)
-
-
-_pin = Rule(_integer(0, 255))
-_optional_pin = Rule(_integer(0, 255), required=False)
-_level = Rule(_integer(0, 1), required=False)
-_baud = Rule(_one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600))
-_bus = Rule(_text(1, 30))
-_wire = Rule(_text(1, 30))
-_address = Rule(_integer(0x08, 0x77), required=False)
-_flag = Rule(_boolean, required=False)
-
-BOARD_RULES: dict[str, Rule] = {
-    "name": Rule(_text(1, 40)),
-    "title": Rule(_text(1, 60)),
-    "class": Rule(_text(1, 40)),
-    "serial": Rule(_text(1, 20)),
-    "emulated": Rule(_boolean, required=False),
-    "micropython": Rule(_text(1, 10), required=False),
-    "languages": Rule(_languages),
-}
-TRUST_RULES = {"provisioning_key": Rule(_hex(32)), "test": Rule(_boolean)}
-
-#: Bus driver: (what kind of bus it gives, its settings).
-BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
-    "wire_display": ("display", {"wire": _wire}),
-    "wire_pins": ("pins", {"wire": _wire, "pins": Rule(_integer(1, 256))}),
-    "wire_i2c": ("i2c", {"wire": _wire}),
-    "wire_serial": ("serial", {"wire": _wire, "baud": _baud}),
-    "wire_card": ("card", {"wire": _wire}),
-    "wire_net": ("net", {"wire": _wire}),
-    "wire_trng": ("trng", {"wire": _wire}),
-    "wire_input": ("input", {"wire": _wire}),
-    "luma_i2c": ("display", {"port": Rule(_integer(0, 31)), "address": Rule(_integer(8, 0x77))}),
-    "luma_spi": (
-        "display",
-        {
-            "port": Rule(_integer(0, 7)),
-            "device": Rule(_integer(0, 3)),
-            "dc_pin": _pin,
-            "reset_pin": _pin,
-        },
-    ),
-    "linux_i2c": ("i2c", {"port": Rule(_integer(0, 31))}),
-    "usb_printer": ("serial", {"path": Rule(_text(1, 200))}),
-    "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
-    "rpi_pins": ("pins", {}),
-    "evdev": ("input", {"devices": Rule(_input_devices)}),
-    "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
-    "tcp": ("net", {}),
-}
-
-_OLED = {
-    "bus": _bus,
-    "width": Rule(_one_of(128)),
-    "height": Rule(_one_of(64, 32)),
-    "column_offset": Rule(_integer(0, 4), required=False),
-}
-_SUFFIX = Rule(_one_of("enter", "tab", "none"), required=False)
-_LAYOUT = Rule(_one_of("us", "uk", "de", "fr"), required=False)
-_SCANNER = {
-    "bus": _bus, "suffix": _SUFFIX, "prefix": Rule(_text(0, 8), required=False), "aim": _flag
-}  # fmt: skip
-_STRIPE = {"bus": _bus, "suffix": _SUFFIX, "lrc": _flag}
-_ESCPOS = {
-    "bus": _bus,
-    "profile": Rule(_printer_profile, required=False),
-    "dots": Rule(_one_of(384, 576)),
-    "columns": Rule(_one_of(32, 48)),
-    "buffer": Rule(_integer(2048, 65536), required=False),
-    "chinese": Rule(_one_of("gb18030", "gbk", "utf8", "raster"), required=False),
-    "latin": _flag,
-    "qr": Rule(_one_of("native", "raster"), required=False),
-    "cutter": _flag,
-    "answers": _flag,
-}
-#: Device: driver: (bus kinds by setting, settings).
-DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
-    "display": {
-        "ssd1306": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
-        "ssd1309": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
-        "sh1106": ({"bus": "display"}, {**_OLED, "height": Rule(_one_of(64))}),
-        "ssd1322": (
-            {"bus": "display"},
-            {"bus": _bus, "width": Rule(_one_of(256, 128)), "height": Rule(_one_of(64))},
-        ),
-        "st7789": (
-            {"bus": "display"},
-            {
-                "bus": _bus,
-                "width": Rule(_one_of(320, 280, 240)),
-                "height": Rule(_one_of(240)),
-                "column_offset": Rule(_integer(0, 80), required=False),
-                "ink": Rule(_hex(3), required=False),
-                "paper": Rule(_hex(3), required=False),
-            },
-        ),
-    },
-    "keypad": {
-        "key_matrix": (
-            {"bus": "pins"},
-            {
-                "bus": _bus,
-                "rows": Rule(_pin_list),
-                "columns": Rule(_pin_list),
-                "keys": Rule(_key_map),
-            },
-        ),
-        "key_device": ({"bus": "input"}, {"bus": _bus, "codes": Rule(_key_codes)}),
-    },
-    "printer": {
-        "escpos": ({"bus": "serial"}, _ESCPOS),
-        "escpos_net": (
-            {"bus": "net"},
-            {
-                **_ESCPOS,
-                "host": Rule(_text(1, 253)),
-                "port": Rule(_integer(1, 65535), required=False),
-            },
-        ),
-    },
-    "clock": {"ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}), "system": ({}, {})},
-    "power": {
-        "max17048": (
-            {"bus": "i2c", "mains_bus": "pins"},
-            {
-                "bus": _bus,
-                "address": _address,
-                "mains_bus": Rule(_text(1, 30), required=False),
-                "mains_pin": _optional_pin,
-                "mains_level": _level,
-            },
-        )
-    },
-    "tamper": {
-        "tamper_pin": ({"bus": "pins"}, {"bus": _bus, "pin": _pin, "open_level": _level}),
-    },
-    "indicators": {
-        "lamps": (
-            {"bus": "pins"},
-            {
-                "bus": _bus,
-                "ready": _optional_pin,
-                "busy": _optional_pin,
-                "ok": _optional_pin,
-                "error": _optional_pin,
-                "buzzer": _optional_pin,
-            },
-        )
-    },
-    "card_reader": {"chip_reader": ({"bus": "card"}, {"bus": _bus})},
-    "scanner": {
-        "serial_scanner": ({"bus": "serial"}, _SCANNER),
-        "key_scanner": ({"bus": "input"}, {**_SCANNER, "layout": _LAYOUT}),
-    },
-    "stripe": {
-        "serial_stripe": ({"bus": "serial"}, _STRIPE),
-        "key_stripe": ({"bus": "input"}, {**_STRIPE, "layout": _LAYOUT}),
-    },
-    "pin_entry": {"pin_pad": ({}, {})},
-    "network": {
-        "tls_link": (
-            {"bus": "net"},
-            {"bus": _bus, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
-        )
-    },
-    "entropy": {"trng": ({"bus": "trng"}, {"bus": _bus}), "linux": ({}, {})},
-    "files": {"folder": ({}, {})},
-    "vault": {"soft_vault": ({}, {})},
-    "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
-}
 #: Ports on pins 14 and 15 of a Raspberry Pi's header.
 _HEADER_UARTS = ("/dev/serial0", "/dev/ttyAMA0", "/dev/ttyS0")
 #: Without these no terminal boots to more than an error.
@@ -381,7 +107,7 @@ class _Check:
 
     def _device(self, kind: str, value: Any, drivers: Any, buses: Board) -> set[str]:
         if kind == "printer":
-            value = _with_profile(value)
+            value = with_profile(value)
         driver = self.driver(kind, value, drivers)
         if driver is None:
             return (
@@ -417,7 +143,7 @@ class _Check:
         return used
 
     def _claim(self, bus: str, pin: Any, owner: str, buses: Board) -> None:
-        if _pin.check(pin) is not None:
+        if PIN.check(pin) is not None:
             return  # said by the schema
         table = buses.get(bus)
         count = table.get("pins") if isinstance(table, dict) else None
@@ -469,9 +195,9 @@ class _Check:
             self.say(f"{kind}.mains_pin", "mains_bus and mains_pin go together")
 
     def _sizes(self, kind: str, value: Board) -> None:
-        if kind == "keypad" and _key_codes(value.get("codes")) is None:
+        if kind == "keypad" and key_codes(value.get("codes")) is None:
             self._lacking("keypad.codes", list(value["codes"].values()))
-        elif kind == "keypad" and _key_map(value.get("keys")) is None:
+        elif kind == "keypad" and key_map(value.get("keys")) is None:
             keys, rows, columns = value["keys"], value.get("rows"), value.get("columns")
             if isinstance(rows, list) and isinstance(columns, list):
                 fits = len(keys) == len(rows) and all(len(k) == len(columns) for k in keys)
@@ -545,7 +271,7 @@ def compiled(board: Board, version: str, built: int, serial: str | None = None) 
     data["built"] = built
     data["format"] = FORMAT
     if "printer" in data:
-        data["printer"] = _with_profile(data["printer"])
+        data["printer"] = with_profile(data["printer"])
     pad = data["keypad"]
     if "codes" in pad:
         data["keypad"] = {**pad, "codes": {CODES[code]: key for code, key in pad["codes"].items()}}

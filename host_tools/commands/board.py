@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from host_tools import board_file
+from host_tools import board_file, board_rules
 from host_tools.command_line import command_app
 
 app = command_app("Check and build board files.")
@@ -27,7 +27,7 @@ def check(board: _BoardArgument = "") -> None:
       till board check
       till board check raspberry-pi
     """
-    names = [board] if board else sorted(p.parent.name for p in board_file.BOARDS.glob("*/*.toml"))
+    names = [board] if board else sorted(p.parent.name for p in board_rules.BOARDS.glob("*/*.toml"))
     problems: list[str] = []
     for name in names:
         path = board_file.find(name)
@@ -36,7 +36,7 @@ def check(board: _BoardArgument = "") -> None:
         except board_file.BoardFileError as error:
             problems.append(str(error))
         else:
-            devices = [kind for kind in board_file.DEVICES if kind in data]
+            devices = [kind for kind in board_rules.DEVICES if kind in data]
             typer.echo(f"{path}: good ({', '.join(devices)})")
     if problems:
         raise board_file.BoardFileError("\n".join(problems))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware import board_loader
-from host_tools import board_file
+from firmware import board_buses, board_loader
+from host_tools import board_file, board_rules
 from tests.support import rig
 from tests.support.virtual_time import run
 
@@ -32,7 +32,7 @@ def _changed(path: str, value: Any) -> dict[str, Any]:
     return board
 
 
-@pytest.mark.parametrize("path", sorted(board_file.BOARDS.glob("*/board.toml")), ids=str)
+@pytest.mark.parametrize("path", sorted(board_rules.BOARDS.glob("*/board.toml")), ids=str)
 def test_every_board_of_the_house_is_valid(path: Path) -> None:
     board = board_file.read(path)
     assert board["board"]["name"] == path.parent.name
@@ -41,7 +41,7 @@ def test_every_board_of_the_house_is_valid(path: Path) -> None:
 def test_the_virtual_board_takes_the_published_test_key() -> None:
     import json
 
-    keys = json.loads((board_file.BOARDS / "test_keys.json").read_text())
+    keys = json.loads((board_rules.BOARDS / "test_keys.json").read_text())
     assert GOOD["trust"] == {"provisioning_key": keys["provisioning_public"], "test": True}
 
 
@@ -154,7 +154,7 @@ def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
     assert "keypad.rows[0]: pin 28 is not on bus 'header'; allowed: 0 to 27" in text
 
 
-@pytest.mark.parametrize("name", sorted(board_file.printer_profiles()))
+@pytest.mark.parametrize("name", sorted(board_rules.printer_profiles()))
 def test_a_printer_profile_fills_what_the_board_leaves_open(name: str) -> None:
     board = copy.deepcopy(GOOD)
     board["printer"] = {
@@ -163,7 +163,7 @@ def test_a_printer_profile_fills_what_the_board_leaves_open(name: str) -> None:
     board["bus"].pop("uart1")
     assert board_file.check(board) == []
     made = board_file.compiled(board, "0.0.0", 1_700_000_000)["printer"]
-    assert made == {**board_file.printer_profiles()[name], **board["printer"]}
+    assert made == {**board_rules.printer_profiles()[name], **board["printer"]}
     assert board_loader.Capabilities({"printer": made}).columns == (32 if name[0] == "5" else 48)
 
 
@@ -295,7 +295,7 @@ def _till(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        cwd=board_file.BOARDS.parent,
+        cwd=board_rules.BOARDS.parent,
     )
 
 
@@ -309,7 +309,8 @@ def test_the_command_checks_and_builds(tmp_path: Path) -> None:
     assert board["display"] == GOOD["display"]
     assert board["built"] > 1_700_000_000
     bad = tmp_path / "bad.toml"
-    bad.write_text((board_file.BOARDS / "virtual/board.toml").read_text().replace("ssd1306", "vga"))
+    good = board_rules.BOARDS / "virtual/board.toml"
+    bad.write_text(good.read_text().replace("ssd1306", "vga"))
     for words in (("check", str(bad)), ("build", str(bad), "--out", str(out))):
         done = _till(*words)
         assert done.returncode == 1
@@ -334,11 +335,11 @@ def test_a_damaged_module_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_every_driver_of_the_schema_has_a_maker_and_the_other_way_round() -> None:
-    assert set(board_file.BUSES) == set(board_loader._BUSES)
-    assert {kind: set(drivers) for kind, drivers in board_file.DEVICES.items()} == {
+    assert set(board_rules.BUSES) == set(board_buses.BUSES)
+    assert {kind: set(drivers) for kind, drivers in board_rules.DEVICES.items()} == {
         kind: set(drivers) for kind, drivers in board_loader._DRIVERS.items()
     }
-    assert set(board_loader.KINDS) == set(board_file.DEVICES)
+    assert set(board_loader.KINDS) == set(board_rules.DEVICES)
 
 
 @pytest.mark.parametrize("name", ["virtual", "virtual-sh1106"])
