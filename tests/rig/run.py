@@ -2,6 +2,7 @@
 
     python -m tests.rig.run                      all tests
     python -m tests.rig.run -k printer -x        arguments go to pytest in the guest
+    python -m tests.rig.run tests/rig/guest/test_i2c.py
     python -m tests.rig.run --shell              a shell in the guest instead
 
 Leaves console.txt, junit.xml and result.json in build/rig. Ends with 0 only
@@ -36,6 +37,7 @@ LIMIT_S, SILENCE_S = 600, 150
 PROBE_S = 20
 MEMORY_MIB = 1024
 KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check"
+GUEST_TESTS = "tests/rig/guest"
 UP = "rig: the guest is up"
 RESET = "softdog: Initiating system reboot"
 WATCHDOG = "the guest's own watchdog"
@@ -189,8 +191,9 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
         first = shared / "initramfs"
         first.write_bytes(guest.first)
         accelerator = "kvm" if kvm_works(guest, first, shared) else "tcg"
+        chosen = [one for one in arguments if one.startswith(GUEST_TESTS)]
         pytest_arguments = [
-            "tests/rig/guest", "-v", "--color=no", "-p", "no:cacheprovider",
+            *([] if chosen else [GUEST_TESTS]), "-v", "--color=no", "-p", "no:cacheprovider",
             "--junitxml=/out/junit.xml",
             *arguments,
         ]  # fmt: skip
