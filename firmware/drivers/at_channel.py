@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 ANSWER_MS = 2000
 #: One question of a resynchronisation.
 SYNC_MS = 700
+SYNC_TRIES = 3
+#: How long no late answer may come before a doubtful line is used, and for how
+#: long that is waited for.
+SILENCE_MS = 500
+SILENCE_MOST_MS = 5000
 #: Silence before and after ``+++``: a second, and some for slow clocks.
 GUARD_MS = 1100
 #: Most bytes of a call that wait for a reader.
@@ -69,15 +74,36 @@ class AtChannel(DataLine):
         """Bring the line into step. BearerMute, AtError while a call is open."""
         if self.in_data:
             raise AtError("the modem's line carries a call")
-        for _ in range(len(at_engine.SYNCS)):
+        for _ in range(SYNC_TRIES):
             try:
                 self.engine.expire()
                 await self._send(self.engine.resync())
-                if await self._until("synced", SYNC_MS):
+                heard = await self._until("synced", SYNC_MS)
+                if heard and (not self.engine.uncertain or await self._proved()):
                     return
             finally:
                 self.engine.expire()
         raise BearerMute("the modem does not answer")
+
+    async def _proved(self) -> bool:
+        """After an answer that may be an old one: no late answers, and the next
+        questions answered at once. Old answers come in a burst or come slowly."""
+        await self._silence()
+        for _ in range(2):
+            await self._send(self.engine.resync())
+            if not await self._until("synced", SYNC_MS):
+                return False
+        await self._silence()
+        self.engine.trust()
+        return True
+
+    async def _silence(self) -> None:
+        """Until no late answer came for SILENCE_MS; unsolicited codes do not count."""
+        started = aio.ticks_ms()
+        while aio.elapsed_ms(started) < SILENCE_MOST_MS:
+            before = self.engine.late
+            if not await self._until("none", SILENCE_MS) and self.engine.late == before:
+                return
 
     async def wait_boot(self, timeout_ms: int) -> None:
         """After a reset: until it answers; its port may be away meanwhile. BearerMute."""

@@ -8,8 +8,10 @@ waits calls ``expire`` when time is up.
 Two rules keep answers apart. A command that expired leaves the line out of
 step; nothing more is sent before ``resync`` has asked a question that no
 driver asks otherwise and has seen that very answer, so that a late answer is
-never taken for the next command's. And a line that is neither the asked-for
-information nor a known unsolicited code is dropped and counted.
+never taken for the next command's. Where the same question is still open from
+before, ``uncertain`` says that the answer may be the earlier one's. And a line
+that is neither the asked-for information nor a known unsolicited code is
+dropped and counted.
 
 Lines end at LF; a CR inside parts them as well, so one lost byte of a pair does
 no harm. What never ends is dropped at MAX_LINE bytes: noise takes no memory.
@@ -40,9 +42,18 @@ _FINAL = (b"OK", b"ERROR", b"ABORTED")
 _COUNTED = (b"+CME ERROR:", b"+CMS ERROR:")
 #: Final only for a command that makes a call (V.250, 6.3.1); else unsolicited.
 _CALL = (b"NO CARRIER", b"BUSY", b"NO ANSWER", b"NO DIALTONE", b"NO DIAL TONE")
-#: Questions for ``resync``: one each try, so that a late answer to an earlier
-#: one is told apart (27.007: 9.1, 5.5, 10.1.9).
-SYNCS = ((b"AT+CMEE?", b"+CMEE:"), (b"AT+CSCS?", b"+CSCS:"), (b"AT+CGATT?", b"+CGATT:"))
+#: Questions for ``resync``, another each try, so that a late answer to an earlier
+#: one is told apart (27.007: 9.1, 5.5, 10.1.9; 27.005: 3.2.3, 3.2.1, 3.4.1).
+SYNCS = (
+    (b"AT+CMEE?", b"+CMEE:"),
+    (b"AT+CSCS?", b"+CSCS:"),
+    (b"AT+CGATT?", b"+CGATT:"),
+    (b"AT+CMGF?", b"+CMGF:"),
+    (b"AT+CSMS?", b"+CSMS:"),
+    (b"AT+CNMI?", b"+CNMI:"),
+)
+
+_SYNC_PREFIXES = tuple([prefix for _, prefix in SYNCS])
 
 _HANGUP = b"\r\nNO CARRIER\r\n"
 _ESCAPED = b"\r\nOK\r\n"
@@ -129,13 +140,17 @@ class AtEngine:
         self.overlong = 0
         #: Final results that came after their command had expired.
         self.late = 0
+        #: Whether the last "synced" may have been the answer to an earlier question.
+        self.uncertain = False
+        # How often each of SYNCS was asked and not answered, and which is asked now.
+        self._asked = [0] * len(SYNCS)
+        self._sync = 0
         self._buffer = b""
         self._skipping = False
         self._command: "Command | None" = None
         self._answer = Answer()
         self._size = 0
         self._prompted = False
-        self._tries = 0
         self._seen = False
         self._held = b""
         self._flag = True
@@ -187,14 +202,24 @@ class AtEngine:
     def resync(self) -> bytes:
         """The bytes of the next question that brings the line into step. The
         answer is the event "synced"; call ``expire`` when it does not come, and
-        try again at most ``len(SYNCS)`` times in all. The leading CR ends
-        whatever half a line the modem may have got."""
+        try again. The leading CR ends whatever half a line the modem may have got."""
         if self.state not in (LOST, IDLE):
             raise AtError("the modem's line is busy")
         self.state = SYNCING
         self._seen = False
-        self._tries += 1
-        return b"\r" + SYNCS[(self._tries - 1) % len(SYNCS)][0] + b"\r"
+        # One that is not open makes the answer certain; else the next in turn.
+        self._sync = (self._sync + 1) % len(SYNCS)
+        for at in range(len(SYNCS)):
+            if not self._asked[at]:
+                self._sync = at
+                break
+        self._asked[self._sync] += 1
+        return b"\r" + SYNCS[self._sync][0] + b"\r"
+
+    def trust(self) -> None:
+        """An uncertain line has proved itself: questions of before are lost."""
+        self.uncertain = False
+        self._asked = [0] * len(SYNCS)
 
     def escape(self) -> bytes:
         """Leave data mode: ``+++``, to be sent between two pauses of a second
@@ -206,13 +231,13 @@ class AtEngine:
         return b"+++"
 
     def restart(self) -> None:
-        """The modem was reset or its port opened anew: nothing is open."""
-        self.state = IDLE
+        """The modem was reset or its port opened anew: nothing is open, but questions
+        of before may still be answered, so the line is out of step."""
+        self.state = LOST
         self._buffer = b""
         self._held = b""
         self._skipping = False
         self._command = None
-        self._tries = 0
 
     # ---- in -----------------------------------------------------------------------
 
@@ -307,6 +332,10 @@ class AtEngine:
         head = line[: line.find(b":") + 1] or line
         if head in self._urcs:
             self._events.append(("urc", line))
+        elif command is not None and head in _SYNC_PREFIXES:
+            # Nobody asked this but ``resync``, long ago: what comes now is not ours.
+            self.late += 1
+            self.expire()
         elif command is not None and command.prefix == b"":
             self._inform(line)
         else:
@@ -345,16 +374,20 @@ class AtEngine:
     def _out_of_step(self, line: bytes) -> bool:
         """Without an open command: late results, and the answer to ``resync``."""
         final = line in _FINAL or line[:11] in _COUNTED
+        for at in range(len(SYNCS)):
+            if line.startswith(SYNCS[at][1]) and self._asked[at]:
+                self._asked[at] -= 1
+                if self.state == SYNCING and at == self._sync:
+                    self._seen = True
+                    self.uncertain = self._asked[at] > 0
+                return True
         if self.state == SYNCING:
-            question, prefix = SYNCS[(self._tries - 1) % len(SYNCS)]
-            if line == question:
-                return True
-            if line.startswith(prefix):
-                self._seen = True
-                return True
+            if line == SYNCS[self._sync][0]:
+                return True  # echo
             if final and self._seen:
                 self.state = IDLE
-                self._tries = 0
+                if not self.uncertain:
+                    self.trust()  # in order: what was asked before was answered or lost
                 self._events.append(("synced", b""))
                 return True
         if final:

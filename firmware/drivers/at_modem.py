@@ -97,7 +97,7 @@ class AtModem(Bearer):
 
     async def status(self) -> BearerStatus:
         if self._lock.locked():
-            return self._last
+            return self._told()  # while it is started or reset nobody is asked
         async with self._lock:
             return await self._status()
 
@@ -149,6 +149,8 @@ class AtModem(Bearer):
         if self._up and self._call.in_data:
             return
         self._up = False
+        # It may have restarted by itself: nothing of before is taken for granted.
+        self._ready = False
         await self._carrier.down()
         await self._prepare()
         await self._unlock()
@@ -246,7 +248,7 @@ class AtModem(Bearer):
             raise SimPinNeeded("the modem does not say how many tries are left: enter it by hand")
         if tries < ALL_TRIES:
             raise SimPinNeeded("a wrong PIN was tried before, " + str(tries) + " tries left")
-        await self._enter(self._pin)
+        await self._enter(self._pin, tries)
 
     async def tries_left(self) -> "int | None":
         """PIN entries that the SIM still takes; None when the modem does not say."""
@@ -256,17 +258,18 @@ class AtModem(Bearer):
         answer = await self._line.ask(Command(text, prefix))
         return scripts.tries_left(self.family, answer.lines)
 
-    async def _enter(self, pin: str) -> None:
-        if pin == self._refused:
+    async def _enter(self, pin: str, tries: "int | None") -> None:
+        # With all tries left it was another SIM that refused, or the answer was lost.
+        if pin == self._refused and tries != ALL_TRIES:
             raise SimPinNeeded("this PIN was refused before")
+        self._refused = pin
         answer = await self._line.ask(scripts.enter_pin(pin), 5000)
-        if not answer.ok:
-            self._refused = pin
-            if await self._sim() == "sim_puk":
-                raise SimPukNeeded("the SIM is locked")
+        state = await self._sim()
+        if state == "sim_puk":
+            raise SimPukNeeded("the SIM is locked")
+        if not answer.ok or state != "ready":
             raise SimPinNeeded("the SIM refused its PIN")
-        if await self._sim() != "ready":
-            raise SimPinNeeded("the SIM still asks for a PIN")
+        self._refused = ""
 
     async def enter_pin(self, pin: str) -> None:
         """A PIN that somebody typed just now. Tried once, and not at all when one
@@ -282,7 +285,7 @@ class AtModem(Bearer):
             tries = await self.tries_left()
             if tries is not None and tries < 2:
                 raise SimPinNeeded("one try is left: the operator's shop must help")
-            await self._enter(pin)
+            await self._enter(pin, tries)
             self._pin = pin
             self._cause = "stopped"
         elif state != "ready":
@@ -360,6 +363,10 @@ class AtModem(Bearer):
                 self._cause = "mute"
             except AtError:
                 self._cause = self._cause or "mute"
+        return self._told()
+
+    def _told(self) -> BearerStatus:
+        """What was told last, with what is known of the call."""
         status = self._last
         status.cause = self._cause
         if not self._up:

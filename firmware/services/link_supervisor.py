@@ -269,8 +269,8 @@ class LinkSupervisor(NetworkLink):
 
     async def _pause(self, way: Way, ms: int) -> None:
         """Until the next look, or until somebody's connection failed on this link."""
-        way.wake.clear()
         await aio.first(("wake", way.wake.wait()), timeout_ms=ms)
+        way.wake.clear()
 
     async def _ask(self, way: Way) -> str:
         """REACHED, CAPTIVE, or why not."""

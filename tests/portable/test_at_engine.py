@@ -98,6 +98,16 @@ def test_a_late_answer_to_an_earlier_resync_does_not_count():
     assert engine.feed(b'AT+CSCS?\r\r\n+CSCS: "IRA"\r\n\r\nOK\r\n') == [("synced", b"")]
 
 
+def test_an_old_question_answered_amid_a_command_is_no_answer():
+    engine = AtEngine()
+    engine.send(Command(b"AT+CGMM", b""))
+    assert engine.feed(b'\r\n+CSCS: "IRA"\r\n\r\nOK\r\n') == []
+    assert engine.state == at_engine.LOST and engine.late == 2
+    engine.resync()
+    engine.feed(b"\r\n+CMEE: 1\r\n\r\nOK\r\n")
+    assert engine.state == at_engine.IDLE and not engine.uncertain
+
+
 def test_a_prompt_takes_one_body():
     engine = AtEngine()
     engine.send(Command(b"AT+CMGS=20", b"+CMGS:", prompt=True))
@@ -167,6 +177,9 @@ def test_a_reset_modem_begins_anew():
     engine.feed(b'\r\n+COPS: 0,0,"Half')
     engine.restart()
     assert engine.feed(b"\r\nRDY\r\n") == [("urc", b"RDY")]
+    raises(AtError, engine.send, Command(b"AT"))
+    engine.resync()
+    assert engine.feed(b"\r\n+CMEE: 0\r\n\r\nOK\r\n") == [("synced", b"")]
     engine.send(Command(b"AT"))
     assert final(engine.feed(b"\r\nOK\r\n")).ok
 

@@ -1,6 +1,12 @@
 """The AT modem's driver against the virtual modem: SIMs, networks, faults, messages, a real pty."""
 
 import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -8,6 +14,8 @@ from hypothesis import strategies as st
 
 from firmware import aio
 from firmware.buses.serial_linux import LinuxSerial
+from firmware.buses.serial_port import SerialPort
+from firmware.buses.wire import BusError
 from firmware.drivers import modem_scripts as scripts
 from firmware.drivers import sms_pdu
 from firmware.drivers.at_channel import AtChannel
@@ -125,6 +133,29 @@ def test_without_a_count_of_tries_a_pin_is_only_entered_by_hand() -> None:
             await rig.modem.start(40_000)
         await rig.modem.enter_pin("1234")
         await rig.modem.start(40_000)
+
+    run(main())
+
+
+def test_a_lost_answer_to_the_pin_is_no_refusal_while_all_tries_are_left() -> None:
+    async def main() -> None:
+        rig = ModemRig(pin="1234")
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        rig.chip.faults.late_us = {"+CPIN": 9_000_000}
+        with pytest.raises(BearerError):
+            await rig.modem.start(12_000)
+        rig.chip.faults.late_us = {}
+        await aio.sleep_ms(20_000)
+        rig.chip.sim = "pin"  # as if the entry itself had been lost
+        await rig.modem.start(40_000)
+        # Without a count nobody knows; then one entry is all there is.
+        unsaid = ModemRig("generic")
+        unsaid.chip.sim, unsaid.chip.sim_pin = "pin", "1234"
+        unsaid.chip.faults.refuse["+CPINR"] = 4
+        for text in ("refused its PIN", "refused before"):
+            with pytest.raises(SimPinNeeded, match=text):
+                await unsaid.modem.enter_pin("9999")
+        assert unsaid.chip.tries == 2
 
     run(main())
 
@@ -295,6 +326,38 @@ def test_a_late_answer_is_drained() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_no_answer_crosses_however_late(seed: int) -> None:
+    """Answers so late that questions pile up, a modem that is told to boot in between."""
+
+    async def main() -> None:
+        fate = random.Random(seed)
+        rig = ModemRig(ports=1, seed=seed)
+        line = AtChannel(rig.modem._line._port, scripts.URCS)
+        asked = {
+            b"AT+CSQ": b"+CSQ: 26,99", b"AT+QPINC=\"SC\"": b'+QPINC: "SC",3,10',
+            b"AT+COPS?": b"+COPS: 0", b"AT+CGMM": b"EC25", b"AT+CGMI": b"Quectel",
+            b"AT+CGMR": b"EC25EFAR06A06M4G", b"AT+CGSN": b"861234050000017",
+        }  # fmt: skip
+        answered = 0
+        for _ in range(60):
+            name = fate.choice(("+CSQ", "+CGMM", "+CGSN", "+CMEE", "+CSCS", "+COPS"))
+            rig.chip.faults.late_us = {name: fate.choice((0, 900_000, 3_000_000, 12_000_000))}
+            text, expected = fate.choice(sorted(asked.items()))
+            try:
+                answer = await line.ask(Command(text, b""))
+            except (AtError, BearerMute):
+                if fate.randrange(3) == 0:
+                    line.restart()
+                continue
+            if answer.ok:  # before ATE0 and after it alike
+                answered += 1
+                assert len(answer.lines) == 1 and answer.lines[0].startswith(expected)
+        assert answered > 10
+
+    run(main())
+
+
 def test_a_pin_is_in_no_error_text() -> None:
     async def main() -> None:
         rig = ModemRig(pin="1234")
@@ -316,6 +379,87 @@ def test_dead_after_the_radio_was_switched() -> None:
             await rig.modem.reset("radio", 45_000)
         await rig.modem.reset("power", 60_000)
         assert await rig.carrier.alive(2000)
+
+    run(main())
+
+
+def test_a_modem_that_restarts_by_itself_is_set_up_anew() -> None:
+    async def main() -> None:
+        for ports in (1, 2):
+            rig = ModemRig(ports=ports)
+            await rig.modem.start(40_000)
+            rig.chip.act("brown-out")
+            await aio.sleep_ms(20_000)
+            assert not await rig.carrier.alive(2000)
+            await rig.modem.reset("bearer", 40_000)
+            assert await rig.carrier.alive(2000)
+            assert rig.chip.log.count("ATE0") >= 2
+            assert (await rig.modem.status()).state == bearer.UP
+
+    run(main())
+
+
+def test_a_status_during_a_start_asks_nobody() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        await rig.modem.start(40_000)
+        resetting = aio.spawn("reset", rig.modem.reset("radio", 40_000))
+        await aio.sleep_ms(100)
+        started = aio.ticks_ms()
+        assert (await rig.modem.status()).state == bearer.DOWN
+        assert aio.elapsed_ms(started) == 0
+        await resetting.join()
+        assert (await rig.modem.status()).state == bearer.UP
+
+    run(main())
+
+
+class JunkPort(SerialPort):
+    """Answers each write with whatever chance brings."""
+
+    WORDS = (
+        b"\r\nOK\r\n", b"\r\nERROR\r\n", b"\r\n+CME ERROR: 14\r\n", b"\r\n+CPIN: READY\r\n",
+        b"\r\n+CMEE: 1\r\n\r\nOK\r\n", b'\r\n+CSCS: "IRA"\r\n\r\nOK\r\n', b"\r\nCONNECT\r\n",
+        b"\r\n+CPIN: SIM PIN\r\n", b"\r\n+CEREG: 0,1\r\n\r\nOK\r\n", b"\r\n+CREG: ", b"\xff" * 40,
+        b"\r\n+CGATT: 1\r\n\r\nOK\r\n", b"\r\nNO CARRIER\r\n", b"\x00", b"x" * 2000, b"> ", b"\n",
+    )  # fmt: skip
+
+    def __init__(self, seed: int) -> None:
+        self._fate = random.Random(seed)
+        self._back = b""
+
+    async def write(self, data: bytes) -> int:
+        for _ in range(self._fate.randrange(4)):
+            self._back += self._fate.choice(self.WORDS)
+        if self._fate.randrange(60) == 0:
+            raise BusError("the port broke")
+        return self._fate.randrange(len(data) + 1)
+
+    async def read(self, most: int, timeout_ms: int | None = None) -> bytes:
+        while not self._back:
+            await aio.sleep_ms(20)
+        data, self._back = self._back[:most], self._back[most:]
+        return data
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nonsense_is_an_error_with_a_cause_in_time(seed: int) -> None:
+    async def main() -> None:
+        modem = AtModem(JunkPort(seed), EchoCarrier(), "cmnet", "1234")
+        for level in ("", *modem.levels):
+            started = aio.ticks_ms()
+            try:
+                if level:
+                    await modem.reset(level, 20_000)
+                else:
+                    await modem.start(20_000)
+            except BearerError as error:
+                assert error.cause in bearer.CAUSES and error.cause
+            assert aio.elapsed_ms(started) <= 21_000
+            assert (await modem.status()).cause in bearer.CAUSES
+            await modem.stop()
+        with contextlib.suppress(BearerError):
+            assert len(await modem.messages()) <= 16
 
     run(main())
 
@@ -403,6 +547,75 @@ def test_no_unit_breaks_the_message_reader(digits: bytes) -> None:
     assert len(message.text) <= 160 and 1 <= message.part <= message.parts
 
 
+#: The default alphabet as TS 23.038, 6.2.1 tables it, column by column.
+GSM = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)  # fmt: skip
+EXTRA = {"^": 20, "{": 40, "}": 41, "\\": 47, "[": 60, "~": 61, "]": 62, "|": 64, "€": 101}
+
+
+def _packed(values: list[int], skip: int) -> bytes:
+    """7-bit values as one number, ``skip`` bits up: TS 23.038, 6.1.2.1 in other words."""
+    bits = sum(value << (7 * at) for at, value in enumerate(values)) << skip
+    return bits.to_bytes((7 * len(values) + skip + 7) // 8, "little")
+
+
+def _unit(sender: str, coding: int, size: int, body: bytes, header: bool = False) -> bytes:
+    """An SMS-DELIVER in hexadecimal digits."""
+    digits = sender.lstrip("+")
+    if digits.isdigit():
+        even = digits + "F" * (len(digits) % 2)
+        swapped = "".join(even[at + 1] + even[at] for at in range(0, len(even), 2))
+        number = bytes((len(digits), 0x91 if "+" in sender else 0x81)) + bytes.fromhex(swapped)
+    else:
+        packed = _packed([GSM.index(char) for char in sender], 0)
+        number = bytes(((len(sender) * 7 + 3) // 4, 0xD0)) + packed
+    first = 0x44 if header else 0x04
+    unit = bytes((0, first)) + number + bytes((0, coding)) + bytes(7) + bytes((size,)) + body
+    return unit.hex().upper().encode()
+
+
+senders = st.one_of(
+    st.from_regex(r"\+?[0-9]{3,15}", fullmatch=True),
+    st.text(st.sampled_from("ABCabc -"), min_size=1, max_size=11).filter(str.strip),
+)
+gsm_texts = st.text(st.sampled_from(GSM.replace("\x1b", "") + "".join(EXTRA)), max_size=70)
+
+
+@given(senders, gsm_texts, st.one_of(st.none(), st.integers(1, 9)))
+def test_seven_bit_messages_of_another_encoder(sender: str, text: str, part: int | None) -> None:
+    values: list[int] = []
+    for char in text:
+        values += [27, EXTRA[char]] if char in EXTRA else [GSM.index(char)]
+    if part is None:
+        unit = _unit(sender, 0, len(values), _packed(values, 0))
+        expected = (1, 1)
+    else:
+        # Six octets of header are 48 bits: the text begins at the seventh septet's end.
+        packed = _packed(values, 1)
+        header = bytes((5, 0, 3, 0x5A, 9, part))
+        unit = _unit(sender, 0, 7 + len(values), header + packed, header=True)
+        expected = (part, 9)
+    message = sms_pdu.parse(unit)
+    assert (message.sender, message.text) == (sender, text)
+    assert (message.part, message.parts) == expected
+
+
+@given(senders, st.text(max_size=30), st.sampled_from((0x08, 0x18, 0xE0)))
+def test_wide_messages_of_another_encoder(sender: str, text: str, coding: int) -> None:
+    body = text.encode("utf-16-be")
+    message = sms_pdu.parse(_unit(sender, coding, len(body), body))
+    assert (message.sender, message.text) == (sender, text)
+
+
+def test_what_is_no_text_has_none() -> None:
+    for coding in (0x04, 0xF4, 0xF5):
+        assert sms_pdu.parse(_unit("123", coding, 3, b"abc")).text == ""
+    lone = sms_pdu.parse(_unit("123", 8, 4, bytes.fromhex("D83D0041")))
+    assert lone.text == "?A"
+
+
 # ---- a real pseudo-terminal ---------------------------------------------------------------
 
 
@@ -424,3 +637,24 @@ def test_the_linux_serial_port_talks_to_it_on_a_pseudo_terminal() -> None:
                     await port.close()
 
     asyncio.run(main())
+
+
+def test_the_command_serves_until_it_is_interrupted() -> None:
+    command = [sys.executable, "-m", "host_tools.emulator.modem_pty", "--family", "a7670"]
+    with subprocess.Popen([*command, "--ports", "1"], stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        handle = os.open(served.stdout.readline().strip(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            os.write(handle, b"ATE0\rAT+CGMM\r")
+            heard = b""
+            while not heard.endswith(b"A7670E-FASE\r\n\r\nOK\r\n"):
+                heard += os.read(handle, 200)
+        finally:
+            os.close(handle)
+            served.send_signal(signal.SIGINT)
+        assert served.wait(60) == 0
+    failed = subprocess.run(
+        [*command, "--device", "/dev/no-such-port"], capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert failed.returncode == 1 and "/dev/no-such-port" in failed.stdout

@@ -98,8 +98,10 @@ class AtModemChip(ModemWires):
         self._verbose_errors = int(rest[1:2] or "0")
         return [], "OK"
 
-    def _cscs(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
-        return ['+CSCS: "IRA"'] if rest == "?" else [], "OK"
+    def _setting(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
+        """Settings that change nothing here."""
+        values = {"+CSCS": '"IRA"', "+CMGF": "0", "+CSMS": "0,1,1,1", "+CNMI": "2,1,0,0,0"}
+        return [f"{name}: {values[name]}"] if rest == "?" else [], "OK"
 
     def _cgatt(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
         return [f"+CGATT: {int(self._registered())}"] if rest == "?" else [], "OK"
@@ -257,15 +259,16 @@ _Handler = Callable[[AtModemChip, ModemPort, str, str], tuple[list[str], str]]
 _VENDOR = {"+QPINC", "+QCCID", "+QCSQ", "+QGDCNT", "+QPOWD", "+SPIC", "+CICCID", "+CRESET",
            "+CPOF", "+CPINR", "+CESQ"}  # fmt: skip
 _HANDLERS: dict[str, _Handler] = {
-    **dict.fromkeys(("", "E", "V", "Q", "S", "Z", "&F", "&D", "&C", "+CMGF", "+CPMS", "+CNMI",
-                     "+CSMS", "+IFC", "+IPR"), AtModemChip._plain),
+    **dict.fromkeys(("", "E", "V", "Q", "S", "Z", "&F", "&D", "&C", "+CPMS", "+IFC", "+IPR"),
+                    AtModemChip._plain),
+    **dict.fromkeys(("+CSCS", "+CMGF", "+CSMS", "+CNMI"), AtModemChip._setting),
     **dict.fromkeys(("I", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CIMI", "+QCCID", "+CICCID"),
                     AtModemChip._identity),
     **dict.fromkeys(("+QPINC", "+SPIC", "+CPINR"), AtModemChip._tries),
     **dict.fromkeys(("+CREG", "+CGREG", "+CEREG"), AtModemChip._registration),
     **dict.fromkeys(("+CSQ", "+CESQ", "+QCSQ"), AtModemChip._signal),
     **dict.fromkeys(("+QPOWD", "+CPOF"), AtModemChip._power_off),
-    "+CMEE": AtModemChip._cmee, "+CSCS": AtModemChip._cscs, "+CGATT": AtModemChip._cgatt,
+    "+CMEE": AtModemChip._cmee, "+CGATT": AtModemChip._cgatt,
     "+CPIN": AtModemChip._cpin, "+COPS": AtModemChip._cops, "+CFUN": AtModemChip._cfun,
     "+CRESET": AtModemChip._reset, "+CGDCONT": AtModemChip._cgdcont,
     "+CGPADDR": AtModemChip._cgpaddr, "+QGDCNT": AtModemChip._counters,
