@@ -75,6 +75,12 @@ def _usb_printer(bench: "Bench", s: "Settings") -> "Any":
     return UsbPrinter(s["path"])
 
 
+def _sysfs_pwm(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.pwm_linux import SysfsPwm
+
+    return SysfsPwm(s["chip"])
+
+
 def _rpi_pins(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.pins_rpi import RpiPins
 
@@ -127,6 +133,7 @@ BUSES: "dict[str, Maker]" = {
     "linux_i2c": _linux_i2c,
     "linux_serial": _linux_serial,
     "usb_printer": _usb_printer,
+    "sysfs_pwm": _sysfs_pwm,
     "rpi_pins": _rpi_pins,
     "luma_i2c": _luma_i2c,
     "luma_spi": _luma_spi,

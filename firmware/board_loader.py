@@ -27,6 +27,7 @@ _CPYTHON = sys.implementation.name == "cpython"
 KINDS = (
     "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
     "indicators", "printer", "card_reader", "scanner", "stripe", "network", "pc_pipe",
+    "watchdog",
 )  # fmt: skip
 
 
@@ -80,6 +81,7 @@ class Devices:
         self.entropy: "Any" = None
         self.vault: "Any" = None
         self.pc_pipe: "Any" = None
+        self.watchdog: "Any" = None
         self.capabilities = Capabilities(board)
         #: (kind, driver, error) of each device that could not start.
         self.failures: "list[tuple[str, str, TillError]]" = []
@@ -215,6 +217,24 @@ def _ds3231(bench: Bench, s: "Settings") -> "Any":
     return Ds3231(bench.bus(s["bus"]), s.get("address", 0x68))
 
 
+def _linux_rtc(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.rtc_linux import LinuxRtc
+
+    return LinuxRtc(s.get("path", "/dev/rtc0"))
+
+
+def _linux_power(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.power_linux import LinuxPower
+
+    return LinuxPower(s.get("battery", ""))
+
+
+def _linux_watchdog(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.watchdog_linux import LinuxWatchdog
+
+    return LinuxWatchdog(s.get("path", "/dev/watchdog"), s.get("timeout_s", 60))
+
+
 def _system_clock(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.system_clock import SystemClock
 
@@ -242,7 +262,8 @@ def _lamps(bench: Bench, s: "Settings") -> "Any":
     for name in ("ready", "busy", "ok", "error"):
         if name in s:
             lamps[name] = s[name]
-    return LampsAndBuzzer(bench.bus(s["bus"]), lamps, s.get("buzzer"))
+    waves = bench.bus(s["buzzer_bus"]) if "buzzer_bus" in s else None
+    return LampsAndBuzzer(bench.bus(s["bus"]), lamps, s.get("buzzer"), waves)
 
 
 def _chip_reader(bench: Bench, s: "Settings") -> "Any":
@@ -342,8 +363,8 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     },
     "keypad": {"key_matrix": _key_matrix, "key_device": _key_device},
     "printer": {"escpos": _escpos, "escpos_net": _escpos_net},
-    "clock": {"ds3231": _ds3231, "system": _system_clock},
-    "power": {"max17048": _max17048},
+    "clock": {"ds3231": _ds3231, "linux_rtc": _linux_rtc, "system": _system_clock},
+    "power": {"max17048": _max17048, "linux_power": _linux_power},
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
     "card_reader": {"chip_reader": _chip_reader},
@@ -355,6 +376,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "files": {"folder": _folder},
     "vault": {"soft_vault": _soft_vault},
     "pc_pipe": {"pc_serial": _pc_serial},
+    "watchdog": {"linux_watchdog": _linux_watchdog},
 }
 
 

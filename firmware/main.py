@@ -69,7 +69,12 @@ async def serve(
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
     background = []
+    died = True
     try:
+        if devices.watchdog is not None:
+            from firmware.services import heartbeat
+
+            background += await heartbeat.begin(devices)
         terminal = await boot.boot(devices, view, board)
         terminal.on_trace, terminal.full_trace = on_trace, full_trace
         from firmware.app import faults, idle  # after the splash, which is up by now
@@ -80,6 +85,9 @@ async def serve(
         await idle.run(terminal)
     except TillError:
         raise
+    except aio.CancelledError:
+        died = False
+        raise
     except Exception as error:
         from firmware.app import faults
 
@@ -88,6 +96,8 @@ async def serve(
     finally:
         for task in background:
             task.cancel()
+        if devices.watchdog is not None and not died:  # else it resets the board, as it should
+            await devices.watchdog.stop()
 
 
 def _arguments(words: "list[str]") -> "dict[str, str]":

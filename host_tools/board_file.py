@@ -183,7 +183,8 @@ class _Check:
         if isinstance(bus, str):
             for setting in ("pin", "ready", "busy", "ok", "error", "buzzer"):
                 if setting in value:
-                    self._claim(bus, value[setting], f"{kind}.{setting}", buses)
+                    on = value.get("buzzer_bus", bus) if setting == "buzzer" else bus
+                    self._claim(on, value[setting], f"{kind}.{setting}", buses)
             for setting in ("rows", "columns"):
                 lines = value.get(setting)
                 for i, pin in enumerate(lines if isinstance(lines, list) else []):

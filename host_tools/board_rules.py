@@ -135,6 +135,7 @@ _bus = Rule(_text(1, 30))
 _wire = Rule(_text(1, 30))
 _address = Rule(_integer(0x08, 0x77), required=False)
 _flag = Rule(_boolean, required=False)
+_path = Rule(_text(1, 200), required=False)
 
 BOARD_RULES: dict[str, Rule] = {
     "name": Rule(_text(1, 40)),
@@ -171,6 +172,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "usb_printer": ("serial", {"path": Rule(_text(1, 200))}),
     "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
     "rpi_pins": ("pins", {}),
+    "sysfs_pwm": ("pwm", {"chip": Rule(_integer(0, 31))}),
     "evdev": ("input", {"devices": Rule(_input_devices)}),
     "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
     "tcp": ("net", {}),
@@ -245,7 +247,11 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
             },
         ),
     },
-    "clock": {"ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}), "system": ({}, {})},
+    "clock": {
+        "ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}),
+        "linux_rtc": ({}, {"path": _path}),
+        "system": ({}, {}),
+    },
     "power": {
         "max17048": (
             {"bus": "i2c", "mains_bus": "pins"},
@@ -256,14 +262,15 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "mains_pin": _optional_pin,
                 "mains_level": _level,
             },
-        )
+        ),
+        "linux_power": ({}, {"battery": Rule(_text(1, 60), required=False)}),
     },
     "tamper": {
         "tamper_pin": ({"bus": "pins"}, {"bus": _bus, "pin": PIN, "open_level": _level}),
     },
     "indicators": {
         "lamps": (
-            {"bus": "pins"},
+            {"bus": "pins", "buzzer_bus": "pwm"},
             {
                 "bus": _bus,
                 "ready": _optional_pin,
@@ -271,6 +278,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "ok": _optional_pin,
                 "error": _optional_pin,
                 "buzzer": _optional_pin,
+                "buzzer_bus": Rule(_text(1, 30), required=False),
             },
         )
     },
@@ -294,4 +302,10 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "files": {"folder": ({}, {})},
     "vault": {"soft_vault": ({}, {})},
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
+    "watchdog": {
+        "linux_watchdog": (
+            {},
+            {"path": _path, "timeout_s": Rule(_integer(5, 3600), required=False)},
+        )
+    },
 }

@@ -14,11 +14,28 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def _installed() -> "list[str]":
+    """Which of the two packages are installed; each puts its files over the other's."""
+    from importlib import metadata
+
+    found = []
+    for name in ("RPi.GPIO", "rpi-lgpio"):
+        try:
+            metadata.version(name)
+            found.append(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
+
+
 class RpiPins(Pins):
     """The pins of the 40-pin header."""
 
     def __init__(self) -> None:
-        """BusError when the library is missing or this is no Pi."""
+        """BusError when the library is missing or doubled, or this is no Pi."""
+        both = _installed()
+        if len(both) > 1:
+            raise BusError("pins: " + " and ".join(both) + " are both installed; uninstall one")
         try:
             from RPi import GPIO
         except (ImportError, RuntimeError) as error:

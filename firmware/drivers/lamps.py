@@ -21,13 +21,21 @@ PATTERNS = {
 
 
 class LampsAndBuzzer(Indicators):
-    """``lamps``: name of hal.indicators to pin; ``buzzer``: its pin or None."""
+    """``lamps``: name of hal.indicators to pin; ``buzzer``: its pin or None, on the
+    bus ``waves`` where that is another one."""
 
-    def __init__(self, pins: "Pins", lamps: "dict[str, int]", buzzer: "int | None") -> None:
+    def __init__(
+        self,
+        pins: "Pins",
+        lamps: "dict[str, int]",
+        buzzer: "int | None",
+        waves: "Pins | None" = None,
+    ) -> None:
         for name in lamps:
             if name not in LAMPS:
                 raise ValueError("no lamp is named " + name)
         self._pins = pins
+        self._waves = waves or pins
         self._lamps = lamps
         self._buzzer = buzzer
         self._playing: "aio.Task | None" = None
@@ -36,8 +44,8 @@ class LampsAndBuzzer(Indicators):
                 pins.mode(pin, OUT)
                 pins.write(pin, 0)
             if buzzer is not None:
-                pins.mode(buzzer, OUT)
-                pins.pwm(buzzer, 0, 0)
+                self._waves.mode(buzzer, OUT)
+                self._waves.pwm(buzzer, 0, 0)
         except BusError as error:
             raise IndicatorError(str(error)) from None
 
@@ -70,12 +78,12 @@ class LampsAndBuzzer(Indicators):
     async def _play(self, pin: int, name: str) -> None:
         try:
             for frequency, duration in PATTERNS[name]:
-                self._pins.pwm(pin, frequency, 50 if frequency else 0)
+                self._waves.pwm(pin, frequency, 50 if frequency else 0)
                 await aio.sleep_ms(duration)
         except BusError as error:
             raise IndicatorError(str(error)) from None
         finally:
             try:
-                self._pins.pwm(pin, 0, 0)
+                self._waves.pwm(pin, 0, 0)
             except BusError:  # said above, or by the next lamp or sound
                 pass

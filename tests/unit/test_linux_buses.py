@@ -202,3 +202,17 @@ def test_lumas_own_i2c_interface_drives_the_panel() -> None:
             await oled.show(bytes(1024))
 
     aio.run(main())
+
+
+def test_two_packages_for_the_same_pins_are_refused(
+    gpio: FakeGpio, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed side by side one has overwritten the other's files, whichever came last."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("RPi.GPIO", "rpi-lgpio"):
+        RpiPins()
+        folder = tmp_path / (name.replace("-", "_") + "-0.9.dist-info")
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n")
+    with pytest.raises(BusError, match=r"RPi\.GPIO and rpi-lgpio are both installed"):
+        RpiPins()
