@@ -292,16 +292,21 @@ class AtEngine:
         return command is not None and command.prompt and not self._prompted
 
     def _early_prompt(self, rest: bytes) -> bytes:
-        """A prompt ends with a blank and no LF: look for it in an unfinished line."""
-        at = rest.rfind(b"\r") + 1
-        if not rest[at:].lstrip(b"\x00").startswith(b"> "):
-            return rest
-        for part in rest[:at].split(b"\r"):
-            self._part(part)
-        if not self._awaits_prompt():
-            return rest[at:]
-        self._part(rest[at:])
-        return b""
+        """A prompt ends with a blank and no LF: look for it in an unfinished line,
+        at its beginning or behind a CR. What is left of the line then."""
+        at = 0
+        while at >= 0:
+            begun = rest[at:].lstrip(b"\x00")
+            if begun.startswith(b"> "):
+                for part in rest[:at].split(b"\r"):
+                    self._part(part)
+                if not self._awaits_prompt():
+                    return rest[at:]
+                self._prompted = True
+                self._events.append(("prompt", b""))
+                return begun[2:]
+            at = rest.find(b"\r", at) + 1 or -1
+        return rest
 
     def _part(self, line: bytes) -> None:
         """One line, perhaps with blanks and NUL around."""

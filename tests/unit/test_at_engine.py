@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firmware.drivers import at_engine
@@ -57,6 +57,13 @@ def _engine(make: object, escaping: bool = False) -> AtEngine:
     return engine
 
 
+def _prompting() -> Command:
+    return Command(b"AT+CMGS=9", b"+CMGS:", prompt=True)
+
+
+@example(_prompting, b"\r\n> \r", [4], False)
+@example(_prompting, b"\r\nOK\r> x\r\n", [5], False)
+@example(None, b"\r\nNO CARRIER\r\n\r\nOK\r\n", [14], True)
 @given(commands, streams, cuts, st.booleans())
 def test_any_split_gives_the_same_events(
     make: object, stream: bytes, where: list[int], escaping: bool
