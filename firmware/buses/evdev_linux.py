@@ -184,7 +184,8 @@ class EvdevInput(InputEvents):
     def _take(self, device: "Any", path: str, index: int) -> bool:
         """Grab the device's keys and listen. False when the node has no keys."""
         if self._evdev.ecodes.EV_KEY not in device.capabilities():
-            self._why[index] = "it has no keys"
+            if not self._present(index):  # another node of the device may have them
+                self._why[index] = "it has no keys"
             device.close()
             return False
         try:

@@ -185,6 +185,7 @@ def test_every_key_node_of_a_device_is_taken_and_leaves_with_it(kernel: Kernel) 
                 await bus.read()
             except InputGone as gone:
                 assert gone.source == 0
+                assert "no keys" not in str(gone)
                 break
         await aio.sleep_ms(100)
         name, _ = await aio.first(("read", bus.read()), timeout_ms=700)
