@@ -69,7 +69,7 @@ def test_every_frame_is_shown_exactly(make: Make) -> None:
         display, rack = make()
         dice = random.Random(5)
         frame = bytearray(_size(display))
-        for _ in range(30 if _size(display) <= 2048 else 3):
+        for _ in range(30 if _size(display) <= 1024 else 4):
             for _ in range(dice.randint(0, 60)):
                 frame[dice.randrange(len(frame))] = dice.randrange(256)
             await display.show(frame)

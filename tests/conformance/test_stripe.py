@@ -144,7 +144,7 @@ def test_the_check_character_is_verified(make: Make) -> None:
         gun.scan("%E?0" + _with_lrc(tracks[1]))
         assert (await reader.read()).track2 == TRACK2.encode()
         # every check character, those that look like sentinels too
-        for i in range(100):
+        for i in range(32):
             track = f";{PAN}=3012201{i:05}?"
             gun.scan(_with_lrc(f"%{TRACK1}?", track))
             assert (await reader.read()).pan() == PAN.encode()

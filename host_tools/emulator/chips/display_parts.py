@@ -1,5 +1,6 @@
-"""Operation 3 of wire kind "display": commands and data, part after part."""
+"""What display chips share: operation 3 of their wire, and pictures of lit dots."""
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from host_tools.emulator.chips.errors import ChipError
@@ -27,3 +28,17 @@ def many(chip: Controller, payload: bytes) -> int:
         busy += chip.transfer(2, payload[middle + 2 : end])[1]
         at = end
     return busy
+
+
+def pages(rows: Sequence[Iterable[bool]]) -> bytes:
+    """Rows of lit dots as a frame in page order: a byte holds eight rows, bit 0 on top."""
+    frame = bytearray()
+    for top in range(0, len(rows), 8):
+        for a, b, c, d, e, f, g, h in zip(*rows[top : top + 8], strict=True):
+            frame.append(a | b << 1 | c << 2 | d << 3 | e << 4 | f << 5 | g << 6 | h << 7)
+    return bytes(frame)
+
+
+def as_text(rows: Iterable[Iterable[bool]]) -> list[str]:
+    """Rows of lit dots as text, "#" for light."""
+    return ["".join("#" if dot else "." for dot in row) for row in rows]

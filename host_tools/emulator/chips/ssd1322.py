@@ -5,7 +5,7 @@ columns; mounted as the usual modules are it shows the picture upright with
 remap 14h, dual COM mode 11h.
 """
 
-from host_tools.emulator.chips.display_parts import many
+from host_tools.emulator.chips.display_parts import as_text, many, pages
 from host_tools.emulator.chips.errors import ChipError
 
 COLUMNS, ROWS = 480, 128
@@ -142,17 +142,13 @@ class Ssd1322:
         value = self.memory[line * COLUMNS + self.visible_from + column]
         return 15 - value if self.mode == 0xA7 else value
 
+    def _lit(self, y: int) -> list[bool]:
+        return [self.brightness(x, y) > 7 for x in range(self.width)]
+
     def frame(self) -> bytes:
         """What the panel shows in one bit a pixel, in page order."""
-        return bytes(
-            sum((self.brightness(x, page * 8 + bit) > 7) << bit for bit in range(8))
-            for page in range(self.height // 8)
-            for x in range(self.width)
-        )
+        return pages([self._lit(y) for y in range(self.height)])
 
     def rows(self) -> list[str]:
         """What the panel shows as text, "#" for light."""
-        return [
-            "".join("#" if self.brightness(x, y) > 7 else "." for x in range(self.width))
-            for y in range(self.height)
-        ]
+        return as_text(self._lit(y) for y in range(self.height))

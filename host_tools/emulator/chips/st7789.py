@@ -5,7 +5,7 @@ Commands take their arguments as data. Pixels of 16 or 18 bits are kept as
 inversion on (21h).
 """
 
-from host_tools.emulator.chips.display_parts import many
+from host_tools.emulator.chips.display_parts import as_text, many, pages
 from host_tools.emulator.chips.errors import ChipError
 
 #: Arguments that have a meaning here; others (porches, voltages, gamma) are taken and ignored.
@@ -28,7 +28,6 @@ class St7789:
         self.height = height
         self.visible_from = visible_from
         self._bus_hz = bus_hz
-        self._stride = 320
         self.memory = [0x55AA55 if i & 1 else 0xAA55AA for i in range(320 * 320)]
         self.command_bytes = 0
         self.data_bytes = 0
@@ -138,29 +137,38 @@ class St7789:
         """What the eye sees at (x, y), as a 24-bit colour."""
         if not self.on or self.asleep:
             return 0
-        # Landscape as the usual modules are mounted: rows and columns exchanged.
-        upright = self.access & 0xE0 == 0x60
-        column = self.visible_from + (x if upright else self.width - 1 - x)
-        value = self.memory[y * 320 + column]
+        return self._seen(self._row(y)[x])
+
+    def _row(self, y: int) -> list[int]:
+        """A row as it is stored, from the left. Landscape as the usual modules are
+        mounted: rows and columns exchanged."""
+        start = y * 320 + self.visible_from
+        row = self.memory[start : start + self.width]
+        return row if self.access & 0xE0 == 0x60 else row[::-1]
+
+    def _seen(self, value: int) -> int:
         if self.access & 0x08:  # blue, green, red
             value = (value & 0xFF) << 16 | value & 0xFF00 | value >> 16
         return value if self.inverted else value ^ 0xFFFFFF
 
+    def _bright(self, value: int) -> bool:
+        value = self._seen(value)
+        return (value >> 16) * 3 + (value >> 8 & 0xFF) * 6 + (value & 0xFF) > 1280
+
+    def _lit(self, y: int, known: dict[int, bool]) -> list[bool]:
+        if not self.on or self.asleep:
+            return [False] * self.width
+        row = self._row(y)
+        for value in set(row) - known.keys():
+            known[value] = self._bright(value)
+        return [known[value] for value in row]
+
     def frame(self) -> bytes:
         """What the panel shows in one bit a pixel (bright or not), in page order."""
-        return bytes(
-            sum(self._bright(x, page * 8 + bit) << bit for bit in range(8))
-            for page in range(self.height // 8)
-            for x in range(self.width)
-        )
-
-    def _bright(self, x: int, y: int) -> bool:
-        value = self.colour(x, y)
-        return (value >> 16) * 3 + (value >> 8 & 0xFF) * 6 + (value & 0xFF) > 1280
+        known: dict[int, bool] = {}
+        return pages([self._lit(y, known) for y in range(self.height)])
 
     def rows(self) -> list[str]:
         """What the panel shows as text, "#" for light."""
-        return [
-            "".join("#" if self._bright(x, y) else "." for x in range(self.width))
-            for y in range(self.height)
-        ]
+        known: dict[int, bool] = {}
+        return as_text(self._lit(y, known) for y in range(self.height))
