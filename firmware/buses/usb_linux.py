@@ -19,17 +19,16 @@ class UsbPort(Restart):
 
     def __init__(self, device: str, devices: str = DEVICES) -> None:
         self._path = devices + "/" + device + "/authorized"
+        # Kept: a write that the kernel holds up must not hold up the loop as well.
+        self._worker = aio.Worker("usb")
 
     async def cycle(self) -> None:
-        worker = aio.Worker("usb")
         try:
-            await worker.call(self._write, "0")
+            await self._worker.call(self._write, "0")
             await aio.sleep_ms(REST_MS)
-            await worker.call(self._write, "1")
+            await self._worker.call(self._write, "1")
         except OSError as error:
             raise BusError("usb device " + self._path + ": " + str(error)) from None
-        finally:
-            worker.close()
 
     def _write(self, text: str) -> None:
         with open(self._path, "w") as file:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from firmware import aio
+from firmware.buses import usb_linux
 from firmware.buses.pin_restart import PinRestart
 from firmware.buses.usb_linux import UsbPort
 from firmware.buses.wire import BusError
@@ -40,7 +41,10 @@ def test_a_power_key_is_pressed_and_never_left_down() -> None:
     run(main())
 
 
-def test_a_usb_device_is_taken_from_the_bus_and_given_back(tmp_path: Path) -> None:
+def test_a_usb_device_is_taken_from_the_bus_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usb_linux, "REST_MS", 1)
     (tmp_path / "1-1.2").mkdir()
     switch = tmp_path / "1-1.2" / "authorized"
     switch.write_text("1")
