@@ -6,10 +6,37 @@ from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 #: A blocking read in the thread ends after so many seconds, so that closing is not held up.
 READ_S = 0.02
+
+
+def _port_class() -> "type[Any]":
+    """pyserial's port, content with a USB device that knows no DTR and RTS.
+
+    Such a device refuses the request (EPIPE); pyserial would not open it.
+    """
+    import errno
+
+    import serial
+
+    class Port(serial.Serial):
+        def _update_dtr_state(self) -> None:
+            self._unless_refused(super()._update_dtr_state)  # type: ignore[misc]
+
+        def _update_rts_state(self) -> None:
+            self._unless_refused(super()._update_rts_state)  # type: ignore[misc]
+
+        def _unless_refused(self, update: "Callable[[], None]") -> None:
+            try:
+                update()
+            except OSError as error:
+                if error.errno != errno.EPIPE:
+                    raise
+
+    return Port
 
 
 class LinuxSerial(SerialPort):
@@ -33,6 +60,7 @@ class LinuxSerial(SerialPort):
         self._error: "type[Exception]" = serial.SerialException
         self._opening = threading.Lock()
         self._port: "Any" = None
+        self._class = _port_class()
         self._closed = False
         try:
             self._live()
@@ -58,13 +86,11 @@ class LinuxSerial(SerialPort):
 
     def _live(self) -> "Any":
         """The open port; opened if it was lost."""
-        import serial
-
         with self._opening:
             if self._closed:
                 raise OSError("closed meanwhile")
             if self._port is None:
-                self._port = serial.Serial(
+                self._port = self._class(
                     self._path,
                     self.baud,
                     timeout=READ_S,
@@ -123,7 +149,7 @@ class LinuxSerial(SerialPort):
         Cancelling it loses nothing.
         """
         began = aio.ticks_ms()
-        first: "Any" = None
+        first = self._port
         while not self._got:
             if timeout_ms is not None and aio.elapsed_ms(began) >= timeout_ms:
                 return b""

@@ -122,6 +122,7 @@ def test_a_plug_pulled_in_mid_transfer_is_named_and_mended(gadget: Gadget) -> No
         flood = aio.spawn("flood", terminal.write(bytes(1 << 20)))
         assert await pc.read(4096)
         waiting = [aio.spawn("waiting", ended(pipe)) for pipe in (pc, terminal)]
+        await aio.sleep_ms(0)  # both have begun
         gadget.unplug()
         assert "ttyACM0" in await waiting[0].join()
         assert "ttyGS0" in await waiting[1].join()
@@ -145,6 +146,7 @@ def test_ten_replugs(gadget: Gadget) -> None:
         await goes_through(pc, terminal, 512)
         for _ in range(10):
             waiting = [aio.spawn("waiting", ended(pipe)) for pipe in (pc, terminal)]
+            await aio.sleep_ms(0)  # both have begun
             gadget.unplug()
             for end in waiting:
                 await end.join()
