@@ -98,6 +98,26 @@ def test_a_late_answer_to_an_earlier_resync_does_not_count():
     assert engine.feed(b'AT+CSCS?\r\r\n+CSCS: "IRA"\r\n\r\nOK\r\n') == [("synced", b"")]
 
 
+def test_an_answer_that_may_be_an_old_one_is_called_uncertain():
+    engine = AtEngine()
+    engine.send(Command(b"AT"))
+    engine.expire()
+    asked = []
+    for _ in range(len(at_engine.SYNCS) + 1):
+        asked.append(engine.resync().strip())
+        engine.expire()
+    assert len(set(asked)) == len(at_engine.SYNCS)
+    question = engine.resync().strip()
+    prefix = dict(at_engine.SYNCS)[question]
+    assert engine.feed(b"\r\n" + prefix + b" 1\r\n\r\nOK\r\n") == [("synced", b"")]
+    assert engine.uncertain
+    engine.trust()
+    assert not engine.uncertain
+    engine.resync()
+    engine.feed(b"\r\n+CMEE: 1\r\n\r\nOK\r\n")
+    assert engine.state == at_engine.IDLE and not engine.uncertain
+
+
 def test_an_old_question_answered_amid_a_command_is_no_answer():
     engine = AtEngine()
     engine.send(Command(b"AT+CGMM", b""))

@@ -326,7 +326,8 @@ def test_a_late_answer_is_drained() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("seed", range(12))
+#: 13, 60, 62, 73 and 83 need the proof of a doubtful line.
+@pytest.mark.parametrize("seed", [*range(14), 60, 62, 73, 83])
 def test_no_answer_crosses_however_late(seed: int) -> None:
     """Answers so late that questions pile up, a modem that is told to boot in between."""
 
