@@ -6,6 +6,7 @@ which record he has heard of it in this life.
 """
 
 from firmware.app import dialogs, printing
+from firmware.hal.files import FilesError
 from firmware.payment.journal import records
 from firmware.ui import screens
 
@@ -67,8 +68,12 @@ async def tell_reversals(t: "Terminal", timeout_ms: int, digits: bool = False) -
             await t.lamps("error")
             await t.sound("error")
             await _show(t, receipt)
+            try:
+                await printing.reversal_slip(t, owed.stan, receipt, False)
+            except FilesError:
+                t.told = owed.sequence  # it is on paper: not again in this life
+                raise
             t.told = owed.sequence
-            await printing.reversal_slip(t, owed.stan, receipt, False)
             await _show(t, receipt)  # a printer in trouble had its own screens
             pressed = await dialogs.acknowledge(t, timeout_ms, digits)
         t.told = owed.sequence
