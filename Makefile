@@ -43,12 +43,12 @@ demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.pn
 	@$(BIN)/till demo --out demo-out
 
 test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
-	@$(PYTEST) $(SEEDED) -m "not soak" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) $(SEEDED) -m "not soak and not rig" --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
 	@$(PYTEST) $(SEEDED) -m soak $(ARGS)
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$run of 10"; \
-	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak" $(ARGS) || exit 1; done
+	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak and not rig" $(ARGS) || exit 1; done
 
 rig: $(VENV)/.test ## drivers against a real Linux kernel in QEMU (docs/rig.md; ARGS= for pytest there)
 	@$(BIN)/python -m tests.rig.run $(ARGS)
