@@ -18,6 +18,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from host_tools import http_json
 from host_tools.acquirer.bank import Bank
 from host_tools.acquirer.rules import RuleError
+from host_tools.http_guard import Guard
 
 Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 _MAX_BODY = 16 * 1024
@@ -54,14 +56,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def control_app(bank: Bank) -> Starlette:
-    """The app. A page of another site cannot use it: it answers only requests
-    whose Host is loopback, and takes rules as application/json only, which a
-    foreign page may not send without being asked."""
+    """The app. A page of another site cannot use it: ``Guard`` refuses it, and rules
+    are taken as application/json only, which it may not send without being asked."""
 
     def endpoint(answer: Callable[[Request], Awaitable[Any]]) -> Endpoint:
         async def checked(request: Request) -> JSONResponse:
-            if request.url.hostname not in ("127.0.0.1", "localhost", "::1"):
-                raise HTTPException(403, "only for this computer")
             return JSONResponse(await answer(request))
 
         return checked
@@ -108,5 +107,6 @@ def control_app(bank: Bank) -> Starlette:
             Route("/rules", endpoint(rules), methods=["GET", "POST"]),
             Route("/reset", endpoint(reset), methods=["POST"]),
         ],
+        middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: http_json.refused},
     )

@@ -61,7 +61,7 @@ class InProcessAcquirer:
         """The bank's end of a new connection."""
         return TlsServerSession(self.bank, self.context, self._call_later, address, on_output)
 
-    def rule(self, kind: str, **when_and_what: Any) -> None:
+    def rule(self, kind: str, /, **when_and_what: Any) -> None:
         """Make the next matching request meet a rule (docs/acquirer.md)."""
         self.rules.add(kind, **when_and_what)
 

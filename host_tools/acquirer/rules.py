@@ -84,6 +84,11 @@ MTIS = ("0200", "0400", "0620", "0800", "0820")
 _FORMS = {"terminal_id": "up to 8 characters", "stan": "6 digits", "pan": "8 to 19 digits"}
 
 
+#: Answer codes that approve, whole or in part or with a defect: no rule may book a
+#: decline under one of them, for the terminal would charge the card.
+APPROVALS = ("00", "08", "10", "11", "16", "A2", "A4", "A5", "A6")
+
+
 class RuleError(ValueError):
     """A rule that does not exist or has a wrong argument."""
 
@@ -98,9 +103,11 @@ def plan_for(rule: Mapping[str, Any]) -> Plan:
         return plan
     value = rule.get(argument)
     if argument == "code":
-        if not (isinstance(value, str) and len(value) == 2 and value.isalnum()):
-            raise RuleError(f"rule {kind!r} needs 'code', two letters or digits")
-        changed: dict[str, Any] = {kind: value.upper()}
+        if not isinstance(value, str) or not re.fullmatch("[0-9A-Z]{2}", value):
+            raise RuleError(f"rule {kind!r} needs 'code', two of 0 to 9 and A to Z")
+        if value in APPROVALS:
+            raise RuleError(f"rule {kind!r}: code {value} approves; take another")
+        changed: dict[str, Any] = {kind: value}
         return replace(plan, **changed)
     if argument == "script":
         if value not in SCRIPTS:

@@ -7,9 +7,8 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable
 
-import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from host_tools.acquirer.bank import Bank
@@ -17,6 +16,7 @@ from host_tools.acquirer.control import control_app
 from host_tools.acquirer.inprocess import loop_call_later
 from host_tools.acquirer.session import TlsServerSession
 from host_tools.errors import UserError
+from host_tools.quiet_uvicorn import QuietServer
 
 #: Connections at once; further ones are closed unread.
 MAX_PEERS = 64
@@ -29,15 +29,21 @@ log = logging.getLogger("opentill.acquirer")
 
 class AcquirerServer:
     """Serves ``bank`` to terminals. ``port`` 0 takes a free one; read it back
-    from ``port`` after ``start``."""
+    from ``port`` after ``start``. ``on_sent`` as in TlsServerSession."""
 
     def __init__(
-        self, bank: Bank, context: ssl.SSLContext, host: str = "127.0.0.1", port: int = 8583
+        self,
+        bank: Bank,
+        context: ssl.SSLContext,
+        host: str = "127.0.0.1",
+        port: int = 8583,
+        on_sent: Callable[[bytes], None] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._bank = bank
         self._context = context
+        self._on_sent = on_sent
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
 
@@ -93,7 +99,9 @@ class AcquirerServer:
                 # Sends what was written, then ends the read below.
                 writer.close()
 
-        session = TlsServerSession(self._bank, self._context, loop_call_later, address, push)
+        session = TlsServerSession(
+            self._bank, self._context, loop_call_later, address, push, self._on_sent
+        )
         try:
             while not session.closed:
                 session.feed(await reader.read(4096))
@@ -107,14 +115,6 @@ class AcquirerServer:
         finally:
             session.abort()
             log.info("%s closed: %s", address, session.reason)
-
-
-class _QuietUvicorn(uvicorn.Server):
-    """uvicorn in a loop that is not its own: signals belong to the command."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -137,8 +137,7 @@ async def control_server(bank: Bank, host: str, port: int) -> AsyncIterator[int]
         raise UserError(
             f"cannot listen on {host}:{port} for control: {error.strerror}; give --control-port"
         ) from error
-    config = uvicorn.Config(control_app(bank), log_level="warning", access_log=False, ws="none")
-    server = _QuietUvicorn(config)
+    server = QuietServer(control_app(bank))
     task = asyncio.create_task(server.serve([listener]))
     try:
         yield listener.getsockname()[1]

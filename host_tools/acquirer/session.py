@@ -38,7 +38,9 @@ class TlsServerSession:
 
     ``feed`` what arrived, send what ``take`` gives, until ``closed`` (after a
     last ``take``). ``on_output`` is called when ``take`` has something new or
-    the session has closed by itself. Nothing that a peer sends makes it raise.
+    the session has closed by itself. ``on_sent`` hears each whole answer, with its
+    length prefix, when it (or its first byte) goes out. Nothing that a peer sends
+    makes it raise.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class TlsServerSession:
         call_later: CallLater,
         address: str = "",
         on_output: Callable[[], None] | None = None,
+        on_sent: Callable[[bytes], None] | None = None,
     ) -> None:
         self.closed = False
         #: Why the session closed, for the log.
@@ -56,6 +59,7 @@ class TlsServerSession:
         self._call_later = call_later
         self._address = address
         self._on_output = on_output
+        self._on_sent = on_sent
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -132,7 +136,7 @@ class TlsServerSession:
             self._end("too many answers wait")
             return
         if action.gap_ms is not None:
-            self._later(action.delay_ms, lambda: self._send_slowly(action.data, action.gap_ms or 0))
+            self._later(action.delay_ms, lambda: self._begin_slowly(action))
         elif action.delay_ms:
             self._later(action.delay_ms, lambda: self._do(action))
         else:
@@ -151,6 +155,10 @@ class TlsServerSession:
         timer = self._call_later(milliseconds, fire)
         self._timers.append(timer)
 
+    def _begin_slowly(self, action: Action) -> None:
+        self._tell_sent(action)
+        self._send_slowly(action.data, action.gap_ms or 0)
+
     def _send_slowly(self, data: bytes, gap_ms: int) -> None:
         """One TLS record a byte."""
         self._write(data[:1])
@@ -161,7 +169,12 @@ class TlsServerSession:
         if action.close:
             self._end("closed by rule or for an unreadable frame")
         else:
+            self._tell_sent(action)
             self._write(action.data)
+
+    def _tell_sent(self, action: Action) -> None:
+        if self._on_sent is not None:
+            self._on_sent(action.data)
 
     def _write(self, data: bytes) -> None:
         try:

@@ -26,7 +26,6 @@ FIRST_PORT = 8370
 PORTS_TRIED = 20
 #: Exit codes as a shell's: command not found, not to be run, ended by a signal.
 NOT_FOUND, NOT_RUNNABLE, BY_SIGNAL = 127, 126, 128
-MAX_FRAME = 65_536
 
 
 Port = Annotated[
@@ -166,11 +165,10 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _serve(plan: Plan) -> int:
-    import uvicorn
-
     from host_tools.emulator import scripted
     from host_tools.emulator.machine import Machine, running
     from host_tools.emulator.page import Page
+    from host_tools.quiet_uvicorn import QuietServer
 
     machine = Machine(
         plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep, trace=plan.trace
@@ -182,12 +180,7 @@ async def _serve(plan: Plan) -> int:
         scripted.before_power(machine, plan.state, plan.language)
         page = Page(machine)
         await machine.start()
-        config = uvicorn.Config(
-            page.app, log_level="warning", lifespan="off", ws_max_size=MAX_FRAME
-        )
-        server = uvicorn.Server(config)
-        # Signals are _until_signal's, from the first moment on.
-        server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
+        server = QuietServer(page.app, websockets=True)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(page.watch())
         try:

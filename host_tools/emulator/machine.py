@@ -42,6 +42,8 @@ SCAN_LIMIT_S = 5.0
 SCAN_OPS = (5,)
 #: The tree of a terminal without power.
 OFF: dict[str, Any] = {"screen": "off", "nodes": []}
+#: Begins the terminal's own lines on stderr; others are an interpreter's.
+WHAT = "till: "
 #: Entries of the kernel's trace that are kept.
 KERNEL_KEPT = 4000
 #: A Unix socket's address holds 108 bytes.
@@ -97,7 +99,7 @@ class Machine:
         self.rack.rtc.set(seconds, past_ns // 1000)
         self.inserted = ""
         self.printed_stderr: list[str] = []
-        #: Why the terminal is off though nobody cut its power: exit code, last words.
+        #: Why the terminal is off though nobody cut its power: exit code, its last own line.
         self.ended: tuple[int, str] | None = None
         #: What the kernel told of itself, the newest last.
         self.kernel: collections.deque[dict[str, Any]] = collections.deque(maxlen=KERNEL_KEPT)
@@ -105,7 +107,9 @@ class Machine:
         self.utc_offset = 0
         self.listeners: list[Callable[[tap.Entry], None]] = []
         self._rack_server = RackServer(self.rack)
-        self._bank_server = AcquirerServer(self.acquirer.bank, self.acquirer.context, port=0)
+        self._bank_server = AcquirerServer(
+            self.acquirer.bank, self.acquirer.context, port=0, on_sent=self._tap_answer
+        )
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._cutting = False
@@ -242,7 +246,10 @@ class Machine:
         assert process.stderr is not None
         said = ""
         async for line in process.stderr:
-            text = said = line.decode(errors="replace").rstrip()
+            text = line.decode(errors="replace").rstrip()
+            # Where it happened may follow what happened.
+            if text.startswith(WHAT) or not said.startswith(WHAT):
+                said = text
             self.printed_stderr.append(text)
             self.note("stderr", text)
         code = await process.wait()
@@ -432,11 +439,10 @@ class Machine:
 
     def _tap_bank(self, frame: bytes, peer: Any) -> Any:
         self._tell(tap.message_entry(len(frame).to_bytes(2, "big") + frame, "to bank"))
-        actions = self._tapped_handle(frame, peer)
-        for action in actions:
-            if action.data:
-                self._tell(tap.message_entry(action.data, "from bank"))
-        return actions
+        return self._tapped_handle(frame, peer)
+
+    def _tap_answer(self, data: bytes) -> None:
+        self._tell(tap.message_entry(data, "from bank"))
 
 
 def _end_with_parent() -> None:

@@ -18,12 +18,10 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from host_tools import http_json
@@ -33,54 +31,13 @@ from host_tools.emulator.machine import Machine
 from host_tools.emulator.roll import Roll
 from host_tools.emulator.tap import Entry
 from host_tools.errors import UserError
+from host_tools.http_guard import Guard
 
 STATIC = Path(__file__).with_name("static")
 TICK_S = 0.03
 TRACE_KEPT = 600
 LEDGER_ROWS = 40
 QUEUE = 2000
-LOOPBACK = ["127.0.0.1", "localhost"]
-#: Nothing from elsewhere, and no frame around the page (a click on it is a key press).
-HEADERS = {
-    b"content-security-policy": b"default-src 'self'; img-src 'self' data:; "
-    b"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"cache-control": b"no-store",
-}
-
-
-class Guard:
-    """Refuses what another origin sends, and says in every answer what may be done with it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        # A script joins the address, which ends with a slash, as it likes.
-        scope = {**scope, "path": "/" + scope["path"].lstrip("/")}
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin")
-        if origin is not None and origin != b"http://" + headers.get(b"host", b""):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-                return
-            refusal = JSONResponse({"error": "another origin"}, 403)
-            await refusal(scope, receive, send)
-            return
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                message["headers"] = [*message["headers"], *HEADERS.items()]
-            await send(message)
-
-        await self._app(scope, receive, sent)
 
 
 class Viewer:
@@ -129,10 +86,7 @@ class Page:
                 WebSocketRoute("/live", self._live),
                 Mount("/", StaticFiles(directory=STATIC)),
             ],
-            middleware=[
-                Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
-                Middleware(Guard),
-            ],
+            middleware=[Middleware(Guard)],
             exception_handlers={HTTPException: http_json.refused},
         )
 

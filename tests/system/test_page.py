@@ -18,6 +18,7 @@ import pytest
 from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine, running
 from host_tools.emulator.page import Page
+from host_tools.quiet_uvicorn import QuietServer
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -94,7 +95,6 @@ class Hands:
 @contextlib.asynccontextmanager
 async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands]:
     """An emulator, its page, and a browser that shows it."""
-    import uvicorn
     from playwright.async_api import async_playwright
 
     machine = Machine(folder, language=language, trace="masked")
@@ -102,9 +102,7 @@ async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands
         scripted.before_power(machine, "ready", language)
         page = Page(machine)
         await machine.start()
-        config = uvicorn.Config(page.app, port=0, log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
+        server = QuietServer(page.app, websockets=True)
         serving, watching = (
             asyncio.create_task(server.serve()),
             asyncio.create_task(page.watch()),

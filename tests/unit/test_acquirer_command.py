@@ -119,6 +119,9 @@ def test_control_refuses_bad_rules(http: Browser, body: bytes) -> None:
         {"kind": "drop", "terminal_id": None},
         {"kind": "decline"},
         {"kind": "decline", "code": 51},
+        {"kind": "decline", "code": "٣٤"},
+        {"kind": "refuse", "code": "16"},
+        {"kind": "late", "ms": 5, "self": 1},
         {"kind": "decline", "code": "5\ud800"},
         {"kind": "late", "ms": -1},
         {"kind": "script", "script": ["pin_unblock"]},
@@ -199,7 +202,15 @@ def test_control_refuses_a_body_that_is_too_long_or_never_ends(
 
 
 def test_control_is_for_this_computer_only(http: Browser) -> None:
-    assert http.get("/ledger", headers={"host": "evil.example"}).status_code == 403
+    for host in ("evil.example", "127.0.0.1:x", "127.0.0.1:1@evil.example", "[::1", ""):
+        answer = http.get("/ledger", headers={"host": host})
+        assert answer.status_code == 403 and answer.json()["error"]
+    for host in ("localhost:5", "127.0.0.1", "[::1]:65535"):
+        assert http.get("/ledger", headers={"host": host}).status_code == 200
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:8370"):
+        answer = http.post("/rules", json={"kind": "drop"}, headers={"origin": origin})
+        assert answer.status_code == 403
+    assert http.get("/rules").json() == []
     plain = http.post("/rules", content=b'{"kind": "drop"}', headers={"content-type": "text/plain"})
     assert plain.status_code == 415
     assert http.post("/reset", headers={"host": "evil.example"}).status_code == 403

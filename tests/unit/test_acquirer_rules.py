@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pyemv import ac, tlv
 
+from firmware.payment.host import unionpay
 from host_tools.acquirer.inprocess import InProcessAcquirer
 from host_tools.acquirer.rules import (
+    APPROVALS,
     BEHAVIOUR_ENDINGS,
     DECLINE_ENDINGS,
     HONEST,
@@ -72,6 +74,12 @@ def test_amount_table() -> None:
         {},
         {"kind": "decline"},
         {"kind": "decline", "code": "5"},
+        {"kind": "decline", "code": "٣٤"},
+        {"kind": "decline", "code": "é1"},
+        {"kind": "refuse", "code": "ßß"},
+        {"kind": "refuse", "code": "a0"},
+        {"kind": "refuse", "code": "5\n"},
+        *({"kind": kind, "code": code} for kind in ("decline", "refuse") for code in APPROVALS),
         {"kind": "late", "ms": "5"},
         {"kind": "late", "ms": -1},
         {"kind": "late", "ms": True},
@@ -91,6 +99,10 @@ def test_bad_rules(rule: dict[str, Any]) -> None:
 def test_bad_control_rules(arguments: dict[str, Any]) -> None:
     with pytest.raises(RuleError):
         Rules().add("drop", **arguments)
+
+
+def test_no_rule_declines_with_a_code_that_the_terminal_takes_for_an_approval() -> None:
+    assert set(unionpay.APPROVED + unionpay.APPROVED_WITH_DEFECT) <= set(APPROVALS)
 
 
 def test_rules_that_wait_are_bounded() -> None:

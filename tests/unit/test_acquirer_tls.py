@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_tools.acquirer.bank import PeerInfo
-from host_tools.acquirer.inprocess import InProcessAcquirer
+from host_tools.acquirer.inprocess import InProcessAcquirer, loop_call_later
 from host_tools.acquirer.pki import SERVER_NAME, Authority, Identity, der, key_pem
 from host_tools.acquirer.server import AcquirerServer
 from host_tools.acquirer.session import HANDSHAKE_MS, IDLE_MS, TlsServerSession
@@ -92,9 +92,16 @@ class Line:
         return data
 
 
-def connected(acquirer: InProcessAcquirer, serial: str = "T1") -> Line:
+def connected(
+    acquirer: InProcessAcquirer,
+    serial: str = "T1",
+    on_sent: Callable[[bytes], None] | None = None,
+) -> Line:
     identity = acquirer.authority.issue_client(serial)
-    line = Line(acquirer.connect(), client_context(acquirer.authority, identity))
+    session = TlsServerSession(
+        acquirer.bank, acquirer.context, loop_call_later, "in-process", on_sent=on_sent
+    )
+    line = Line(session, client_context(acquirer.authority, identity))
     line.handshake()
     return line
 
@@ -185,6 +192,25 @@ def test_late_answer_on_the_virtual_clock(shared: InProcessAcquirer) -> None:
         assert line.read() == b""
         await asyncio.sleep(0.2)
         assert parse(line.read()[2:]).get(39) == "00"
+
+    virtual_time.run(main())
+
+
+def test_an_answer_is_told_when_it_goes_out(shared: InProcessAcquirer) -> None:
+    async def main() -> None:
+        client = Client(shared, "T-told")
+        client.sign_in()
+        told: list[bytes] = []
+        line = connected(shared, "T-told", told.append)
+        for rule, count in (("late", 1), ("split", 1), ("duplicate", 2), ("drop", 0), ("close", 0)):
+            shared.rule(rule, **({"ms": 5000} if rule in ("late", "split") else {}))
+            line.send(signed(client, client.sale_message()))
+            if rule == "late":
+                await asyncio.sleep(4.9)
+                assert told == []
+            await asyncio.sleep(0.2)
+            assert [parse(data[2:]).mti for data in told] == ["0210"] * count
+            told.clear()
 
     virtual_time.run(main())
 

@@ -14,7 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from host_tools.emulator.actions import MAX_REQUEST, RULES
 from host_tools.emulator.machine import Machine
-from host_tools.emulator.page import HEADERS, Page
+from host_tools.emulator.page import Page
+from host_tools.http_guard import HEADERS
+from host_tools.quiet_uvicorn import QuietServer
 
 HERE = "http://127.0.0.1:8370"
 
@@ -60,13 +62,23 @@ def test_no_file_outside_the_folder_is_served(client: TestClient, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8370", "127.0.0.1.evil.example", ""]
-)
+    "host",
+    [
+        "evil.example", "evil.example:8370", "127.0.0.1.evil.example", "", "127.0.0.1:",
+        "127.0.0.1:80:90", "127.0.0.1:x@evil.example", "localhost/", " localhost", "127.1",
+    ],
+)  # fmt: skip
 def test_a_name_that_is_not_loopback_is_refused(client: TestClient, host: str) -> None:
     for path in ("/", "/state"):
-        assert client.get(path, headers={"Host": host}).status_code == 400
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 403 and "127.0.0.1" in answer.json()["error"]
     answer = client.post("/do", json={"do": "remove"}, headers={"Host": host})
-    assert answer.status_code == 400
+    assert answer.status_code == 403
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect("ws://127.0.0.1:8370/live", headers={"Host": host}),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -117,7 +129,11 @@ def post(client: TestClient, body: bytes) -> Any:
         b'{"do": "switch", "name": "warp", "value": true}', b'{"do": "rule"}',
         b'{"do": "rule", "name": "\xc2\xb2"}', b'{"do": "rule", "kind": "decline"}',
         b'{"do": "rule", "kind": "decline", "code": "51", "times": 0}',
-        b'{"do": "rule", "kind": "late", "ms": -1}', b'{"do": "rule", "kind": [], "code": ""}',
+        b'{"do": "rule", "kind": "late", "ms": -1}',
+        b'{"do": "rule", "kind": "late", "ms": 5, "self": 1}',
+        b'{"do": "rule", "kind": "late", "ms": 5, "x": 1}',
+        b'{"do": "rule", "kind": "decline", "code": "00"}',
+        b'{"do": "rule", "kind": [], "code": ""}',
         b'{"do": "wait"}', b'{"do": "wait", "screen": []}', b'{"do": "wait", "screen": [1]}',
         b'{"do": "wait", "screen": "idle", "seconds": 100000}',
         b'{"do": "wait", "screen": "idle", "seconds": 0}', b'{"do": "tear"}', b"[" * 4000,
@@ -262,6 +278,51 @@ def test_the_live_socket_greets_with_everything_and_no_clear_number(
             message = socket.receive_json()
             refused += message["type"] == "trace" and message["entry"]["title"] == "refused"
     machine.remove()
+
+
+def test_a_frame_that_is_not_utf_8_is_no_error_of_the_server(
+    page: Page, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a real socket: no client library sends such a frame."""
+
+    async def main() -> bytes:
+        server = QuietServer(page.app, websockets=True)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\x82\0\0\0\0\xff\xfe")
+        heard = await reader.read()
+        writer.close()
+        server.should_exit = True
+        await serving
+        return heard
+
+    assert asyncio.run(main()).endswith(b"\x88\x02" + (1007).to_bytes(2, "big"))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_line_that_says_why_a_terminal_ended_is_kept(tmp_path: Path) -> None:
+    tell = "till: sale: defect 1A2B: KeyError\\n  File x.py, line 3, in y"
+
+    async def main() -> tuple[int, str] | None:
+        machine = Machine(tmp_path, interpreter=("sh", "-c", f"printf '{tell}\\n' >&2; exit 70"))
+        try:
+            await machine.start()
+            while machine.ended is None:
+                await asyncio.sleep(0.01)
+            return machine.ended
+        finally:
+            await machine.stop()
+
+    assert asyncio.run(main()) == (70, "till: sale: defect 1A2B: KeyError")
 
 
 def test_a_key_is_lifted_when_its_browser_leaves(client: TestClient, machine: Machine) -> None:
