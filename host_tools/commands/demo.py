@@ -6,6 +6,7 @@ Exits 1 if the sale was not approved or the bank's ledger disagrees.
 """
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,7 +118,7 @@ async def _sale(folder: Path, out: Path, language: str, card: str) -> str:
 
     known = load().cards
     if card not in known:
-        raise UserError(f"no card {card!r}; the deck has {', '.join(known)}")
+        raise UserError(f"no card {card!r}; the deck has:\n{_columns(list(known))}")
     for old in out.glob("screen-*.png"):
         old.unlink()
     (out / "receipt.png").unlink(missing_ok=True)
@@ -140,6 +141,14 @@ async def _sale(folder: Path, out: Path, language: str, card: str) -> str:
         print("\n" + paper.text())
         _framed(paper.image()).save(out / "receipt.png")
         return _complaint(machine, str(paper.text()))
+
+
+def _columns(names: list[str]) -> str:
+    """Names below each other in as many columns as the terminal is wide."""
+    cell = max(map(len, names)) + 2
+    across = max(1, (shutil.get_terminal_size().columns - 2) // cell)
+    rows = [names[at : at + across] for at in range(0, len(names), across)]
+    return "\n".join("  " + "".join(name.ljust(cell) for name in row).rstrip() for row in rows)
 
 
 def _says(tree: dict[str, Any], key: str) -> bool:

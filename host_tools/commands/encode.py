@@ -50,10 +50,18 @@ def iso8583(
     from host_tools.decoders import iso8583 as decoder
     from host_tools.decoders.common import BadInput, check_size
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in table:
+                raise BadInput(f"key {key!a} occurs twice")
+            table[key] = value
+        return table
+
     def convert(data: str) -> dict[str, Any]:
         check_size(data)
         try:
-            document = parser.loads(data)
+            document = parser.loads(data, object_pairs_hook=once)
         except parser.JSONDecodeError as error:
             raise BadInput(f"not JSON: {error.msg}", error.pos) from None
         except RecursionError:

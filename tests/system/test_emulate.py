@@ -344,4 +344,7 @@ def test_the_demo_fails_when_the_sale_is_not_approved(tmp_path: Path, card: str)
 def test_the_demo_names_a_card_that_there_is_not(tmp_path: Path) -> None:
     ended = till("demo", "--out", str(tmp_path), "--card", "gold")
     assert ended.returncode == 1
-    assert "no card 'gold'" in ended.stderr
+    first, *names = ended.stderr.splitlines()
+    assert first.endswith("no card 'gold'; the deck has:")
+    assert len(names) > 5 and all(len(line) <= 80 for line in names)
+    assert "approve" in names[0].split() and "no-pse" in names[-1].split()

@@ -118,6 +118,19 @@ def test_field_23_packed_to_the_left_is_read_and_written_back() -> None:
     assert iso8583.decode(standard[:-4] + "0000", body=True)["fields"]["23"] == "000"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"mti": "0800", "fields": {"11": "000001", "11": "000002"}}', "'11'"),
+        ('{"mti": "0800", "mti": "0820", "fields": {}}', "'mti'"),
+    ],
+)
+def test_a_key_that_occurs_twice_is_named_and_not_chosen_from(text: str, name: str) -> None:
+    result = call("8583", text, app=encode_command.app)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: key {name} occurs twice\n"
+
+
 def test_masked_messages_are_not_encoded() -> None:
     document = iso8583.decode(frame(sale()))
     with pytest.raises(BadInput, match="field 2: is masked"):
