@@ -99,7 +99,7 @@ class CardRun:
         if isinstance(step, steps.ConfirmApplication):
             return self._kernel.resume(await self._confirm(step))
         if isinstance(step, steps.EnterPin):
-            return self._kernel.resume(await self._enter_pin(step))
+            return await self._enter_pin(step)
         if isinstance(step, steps.VerifyPin):
             return await self._verify(step)
         raise TillError("the kernel asked for " + step.__class__.__name__)
@@ -113,7 +113,8 @@ class CardRun:
             self._t, "app.confirm", {"label": step.candidate.name}, CHOICE_TIMEOUT_MS
         )
 
-    async def _enter_pin(self, step: "steps.EnterPin") -> "tuple[str, PinHandle | None]":
+    async def _enter_pin(self, step: "steps.EnterPin") -> "Any":
+        """The PIN for the kernel; a card that leaves meanwhile ends the entry."""
         counts = aio.Queue(32)
         counts.put(0)
 
@@ -133,23 +134,31 @@ class CardRun:
 
         drawing = aio.spawn("pin screen", draw())
         self.drop_pin()
+        entry = self._t.devices.pin_entry.enter(
+            counts.put, 4, 12, step.bypass_allowed, PIN_TIMEOUT_MS
+        )
         try:
-            handle = await self._t.devices.pin_entry.enter(
-                counts.put, 4, 12, step.bypass_allowed, PIN_TIMEOUT_MS
+            name, handle = await aio.first(
+                ("pin", entry), ("out", self._t.devices.card_reader.wait_removed())
             )
         except (PinCancelled, PinTimeout):
-            return "cancelled", None
+            return self._kernel.resume(("cancelled", None))
         except PinEntryError:
-            return "failed", None
+            return self._kernel.resume(("failed", None))
+        except CardError:
+            return self._kernel.abort("reader")
         finally:
             drawing.cancel()
             await drawing.done.wait()
             self._t.note_end(drawing)
+        if name == "out":
+            self.removed = True
+            return self._kernel.abort("card_removed")
         await self._t.view.show(screens.progress("sale.stage.card"))
         if handle is None:
-            return "bypassed", None
+            return self._kernel.resume(("bypassed", None))
         self.pin = handle
-        return "entered", handle
+        return self._kernel.resume(("entered", handle))
 
     async def _verify(self, step: "steps.VerifyPin") -> "Any":
         try:

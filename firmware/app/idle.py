@@ -101,32 +101,38 @@ async def guarded(t: Terminal, step: "object") -> None:
 async def _once(t: Terminal) -> None:
     watched = await _watched(t)
     reader = t.devices.card_reader
-    empty = False
+    free, left = False, False
     t.reader_fault = ""
     if reader is not None and not t.blocked:
         try:
-            empty = not await reader.present()
+            free = t.slot_free or not await reader.present()
+            left = not free
         except CardError as error:  # said on the idle screen until the reader answers again
             t.note_failure("card_reader", error)
             t.reader_fault = error.text_key
+    t.slot_free = free
     if t.session is not None:
         t.session.changed.clear()
-    await show(t)
+    await show(t, left)
+    heard = t.told
     pressed = await owed.tell_reversals(t, owed.TOLD_MS, digits=True)
-    if dialogs.begins_amount(pressed):
-        await _key(t, pressed)
-        return
-    if pressed:
+    if t.told != heard:
+        t.slot_free = False
+        if dialogs.begins_amount(pressed):
+            await _key(t, pressed)
         return
     sources = [("key", t.devices.keypad.read())]
-    if empty:
+    if free:
         sources.append(("card", reader.wait_present()))
+    elif left:
+        await t.sound("remove")
+        sources.append(("out", reader.wait_removed()))
     if watched:
         sources.append(("tamper", t.devices.tamper.wait_open()))
     if t.session is not None:
         sources.append(("changed", t.session.changed.wait()))
     name, value = await aio.first(*sources, timeout_ms=REFRESH_MS)
-    if name == "timeout" or name == "changed":
+    if name in ("timeout", "changed", "out"):
         return
     if name == "tamper":
         await _tampered(t)
@@ -135,13 +141,15 @@ async def _once(t: Terminal) -> None:
     if name == "card":
         from firmware.app import sale
 
-        await sale.run(t, "")
+        t.slot_free = False
+        await sale.run(t, "", True)
         return
     await _key(t, str(value))
 
 
 async def _key(t: Terminal, value: str) -> None:
     """What a key at the idle screen begins."""
+    free, t.slot_free = t.slot_free, False
     await t.sound("key")
     if value == "menu" or value == "func":
         from firmware.app import menu
@@ -154,11 +162,12 @@ async def _key(t: Terminal, value: str) -> None:
     elif value == "enter" or dialogs.begins_amount(value):
         from firmware.app import sale
 
-        await sale.run(t, value if value != "enter" else "")
+        await sale.run(t, value if value != "enter" else "", free)
 
 
-async def show(t: Terminal) -> None:
-    """Draw the idle screen from the devices' present state."""
+async def show(t: Terminal, card_left: bool = False) -> None:
+    """Draw the idle screen from the devices' present state. ``card_left``: a card
+    from before is in the slot and is asked out."""
     clock = "--:--"
     try:
         now = await t.local_time()
@@ -185,9 +194,11 @@ async def show(t: Terminal) -> None:
     state = t.journal.state
     amount_text = ""
     if not notices and state.debt is not None:
-        amount_text = t.amount_text(state.debt.request[records.K_AMOUNT])
+        amount_text = t.owed_text(state.debt.request)
         at_it = t.session is not None and t.session.reversing
         notices.append("idle.reversing" if at_it else "idle.reversal_owed")
+    if card_left:
+        notices.append("idle.card_left")
     shop = t.provision.merchant.name if t.provision is not None else ""
     if t.provision is not None and t.view.language == "zh":
         shop = t.provision.merchant.name_zh or shop

@@ -60,6 +60,10 @@ _BY_KIND = {
 }
 
 
+#: Ends at which neither card nor bank refused: the payment never came about.
+_BROKEN_OFF = ("terminated", "fallback", "try_again")
+
+
 class Unresolved(TillError):
     """A reversal is due and not acknowledged: nobody knows whether the customer
     was charged. Carries what the screen says now and once it is reversed."""
@@ -84,15 +88,21 @@ class NotReady(TillError):
         self.text_key = text_key
 
 
-async def run(t: "Terminal", first_key: str) -> None:
-    """One sale from the first digit to the idle screen."""
+async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
+    """One sale from the first digit or the card to the idle screen.
+
+    ``slot_free``: a card in the slot now was put in for this sale; any other is
+    asked out first.
+    """
     if t.blocked:
         raise NotReady(t.blocked[0])
-    amount = await _amount(t, first_key)
     session = t.session
     assert session is not None
-    await t.lamps("busy")
     try:
+        if not slot_free and await _old_card_out(t):
+            first_key = ""  # the amount is begun anew
+        amount = await _amount(t, first_key)
+        await t.lamps("busy")
         if session.lock.locked():  # the background task is at the acquirer
             await t.view.show(screens.progress("sale.stage.reversing"))
         async with session.lock:
@@ -267,6 +277,28 @@ async def _new_sale(
         },
     )
     return online.Sale(stan, session.batch, amount, currency.number, currency.exponent, moment)
+
+
+async def _old_card_out(t: "Terminal") -> bool:
+    """Ask for a card from before this sale; whether there was one. Cancelled by the
+    key, Timeout after a minute."""
+    reader = t.devices.card_reader
+    if not await reader.present():
+        return False
+    await t.view.show(screens.remove_card())
+    started = aio.ticks_ms()
+    while aio.elapsed_ms(started) < CARD_TIMEOUT_MS:
+        await t.sound("remove")
+        name, value = await aio.first(
+            ("key", t.devices.keypad.read()),
+            ("out", reader.wait_removed()),
+            timeout_ms=REMOVE_BEEP_MS,
+        )
+        if name == "out":
+            return True
+        if value == "cancel":
+            raise Cancelled("a card from before")
+    raise Timeout("the card stays")
 
 
 async def _card_in(t: "Terminal", amount_text: str) -> None:
@@ -471,7 +503,8 @@ async def _ended_offline(t: "Terminal", sale: online.Sale, outcome: "steps.Outco
     # A TC without host approval is never shown as approved (rules of money, 9).
     kind = "declined" if outcome.kind == "approved" else outcome.kind
     key = _BY_REASON.get(outcome.reason, _BY_KIND[kind])
-    await _finish(t, "declined", key, t.amount_text(sale.amount), "")
+    shown = "cancelled" if kind in _BROKEN_OFF else "declined"
+    await _finish(t, shown, key, t.amount_text(sale.amount), "")
 
 
 async def _finish(t: "Terminal", kind: str, key: str, amount_text: str, code: str) -> None:

@@ -44,6 +44,9 @@ class Terminal:
         self.full_trace = False
         #: Text key of what the card reader complains of; "" while it answers.
         self.reader_fault = ""
+        #: Whether the idle screen has seen the slot empty since it came up: a card in it
+        #: then begins a sale, and one from before is asked out first.
+        self.slot_free = False
         #: Sequence of the newest journal record of which the merchant was told: what
         #: was reversed behind his back since is told at the idle screen.
         self.told = 0

@@ -58,15 +58,11 @@ def test_a_question_of_the_card_ends(card: str, how: str) -> None:
         await t.until("pin", "choose", "question")
         if how == "tear":
             t.remove()
-            await t.press(*("1234" if t.screen["screen"] == "pin" else ""), "enter")
-            if t.screen["screen"] == "pin":
-                await t.press(*"1234", "enter")
+            if t.screen["screen"] != "pin":
+                await t.press("enter")
         elif how == "cancel":
             await t.press("cancel")
-        if how == "tear" and card == "approve":  # an online PIN needs no card any more
-            await t.until("result", "message", "remove_card", "idle")
-        else:
-            await t.until("remove_card", "result", "message", "idle")
+        await t.until("remove_card", "result", "message", "idle")
         if t.screen["screen"] in ("result", "message"):
             await t.press("enter")
         if t.screen["screen"] == "remove_card":
@@ -75,6 +71,24 @@ def test_a_question_of_the_card_ends(card: str, how: str) -> None:
         assert t.acquirer.approved_total() == 0
         assert not [name for name, _ in t.journal() if name == "REQUEST"]
         await _nothing_happened(t)
+
+    tell(story)
+
+
+def test_a_card_pulled_during_pin_entry_ends_it_within_a_second() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await t.press("5", "00", "enter")
+        await t.until("present_card")
+        t.insert("approve")
+        await t.until("pin")
+        await t.press("1", "2")
+        t.remove()
+        await t.until("result", limit_s=1)
+        assert {"result.cancelled", "sale.torn", "charged.no"} <= t.keys_shown()
+        await t.press("3", "4", "enter")
+        await t.until("idle")
+        assert "REQUEST" not in [name for name, _ in t.journal()]
 
     tell(story)
 
@@ -162,9 +176,13 @@ def test_a_card_in_the_slot_first_asks_for_the_amount() -> None:
         t.insert("approve")
         await t.until("amount")
         await t.press("cancel")
-        await t.until("idle")
+        await t.until("remove_card")
         await asyncio.sleep(20)
-        assert t.screen["screen"] == "idle", "a card that stays starts nothing again"
+        assert t.screen["screen"] == "remove_card", "a card that stays starts nothing again"
+        t.remove()
+        await t.until("idle")
+        t.insert("approve")
+        await t.until("amount")
         await t.pay("700", "approve", "result")
         assert "result.approved" in t.keys_shown()
         await t.until("question")
@@ -175,6 +193,59 @@ def test_a_card_in_the_slot_first_asks_for_the_amount() -> None:
         t.remove()
         await t.until("idle")
         assert t.paper.count("7.00") == 1, "no cardholder copy"
+
+    tell(story)
+
+
+def test_a_card_from_before_the_power_came_is_asked_out_first() -> None:
+    async def story(t: Handheld) -> None:
+        t.insert("approve")
+        await t.power_on()
+        await t.when(lambda _: "idle.card_left" in t.keys_shown(), "the notice")
+        assert "idle.prompt" not in t.keys_shown()
+        await t.press("4")
+        await t.until("remove_card")
+        await t.press("2", "enter")
+        t.remove()
+        await t.until("amount")
+        assert "0.00" in t.text
+        await t.pay("4200", "no-cvm", "result")
+        assert "result.approved" in t.keys_shown()
+        assert [amount for _, amount, _ in t.books()] == [4200]
+
+    tell(story)
+
+
+def test_a_card_put_in_while_the_menu_stands_is_asked_out_first() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await t.press("menu")
+        await t.until("menu")
+        t.insert("approve")
+        await t.press("cancel")
+        await t.when(lambda _: "idle.card_left" in t.keys_shown(), "the notice")
+        t.remove()
+        await t.when(lambda _: "idle.prompt" in t.keys_shown(), "ready", 1)
+        t.insert("approve")
+        await t.until("amount", limit_s=1)
+        await t.press("cancel")
+
+    tell(story)
+
+
+def test_a_card_put_in_just_as_the_idle_screen_is_renewed_begins_a_sale() -> None:
+    """Whichever moment of the renewal it meets."""
+
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        for wait in range(18):
+            await asyncio.sleep(4.5 + wait / 20)
+            t.insert("approve")
+            await t.until("amount", limit_s=1)
+            await t.press("cancel")
+            await t.until("remove_card")
+            t.remove()
+            await t.until("idle")
 
     tell(story)
 

@@ -81,6 +81,24 @@ def test_a_digit_ends_the_result_and_begins_the_next_sale() -> None:
     tell(story)
 
 
+def test_a_card_still_in_the_slot_is_asked_out_once_the_reversal_was_told() -> None:
+    async def story(t: Handheld) -> None:
+        await _owes(t)
+        t.insert("no-cvm")
+        await t.power_on("result")
+        assert "result.reversed" in t.keys_shown()
+        await t.press("enter")
+        await t.until("idle")
+        await t.when(lambda _: "idle.card_left" in t.keys_shown(), "the notice", 1)
+        assert "idle.prompt" not in t.keys_shown()
+        await t.press("4")
+        await t.until("remove_card")
+        t.remove()
+        await t.until("amount")
+
+    tell(story)
+
+
 def test_the_result_gives_way_by_itself() -> None:
     async def story(t: Handheld) -> None:
         await _owes(t)
