@@ -1,6 +1,7 @@
 """Conformance of hal.pc_pipe: what every pipe to a PC must do."""
 
 import asyncio
+import errno
 import os
 import pty
 import random
@@ -168,6 +169,39 @@ def test_a_linux_port_that_went_away_is_named_and_found_again(tmp_path: Path) ->
         finally:
             await pipe.close()
             unplug(ends)
+
+    aio.run(main())
+
+
+def test_a_usb_device_without_modem_lines_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a device refuses the request for DTR and RTS (EPIPE); other errors are told."""
+    from serial import serialposix
+
+    refusal = errno.EPIPE
+    kernel = serialposix.fcntl.ioctl
+
+    def ioctl(number: int, request: int, *more: object) -> object:
+        if request in (serialposix.TIOCMBIS, serialposix.TIOCMBIC):
+            raise OSError(refusal, os.strerror(refusal))
+        return kernel(number, request, *more)
+
+    monkeypatch.setattr(serialposix.fcntl, "ioctl", ioctl)
+
+    async def main() -> None:
+        nonlocal refusal
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        try:
+            port = LinuxSerial(os.ttyname(slave), 115200)
+            assert await port.write(b"AT") == 2
+            assert os.read(master, 2) == b"AT"
+            await port.close()
+            refusal = errno.EIO
+            with pytest.raises(BusError, match="Input/output error"):
+                LinuxSerial(os.ttyname(slave), 115200)
+        finally:
+            os.close(master)
+            os.close(slave)
 
     aio.run(main())
 

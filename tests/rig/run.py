@@ -19,6 +19,7 @@ import queue
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,20 +90,33 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
 
     threading.Thread(target=read, daemon=True).start()
     began = time.monotonic()
+    try:
+        _follow(boot, lines, limit_s, silence_s, show)
+    finally:  # also when somebody stops us: no guest is left behind
+        process.kill()
+        process.wait()
+    boot.took_s = time.monotonic() - began
+    return boot
+
+
+def _follow(
+    boot: Boot, lines: queue.Queue[str | None], limit_s: float, silence_s: float, show: bool
+) -> None:
+    began = time.monotonic()
     while True:
         left = began + limit_s - time.monotonic()
         if left <= 0:
             boot.trouble = f"the guest did not end within {limit_s:.0f} s"
-            break
+            return
         try:
             line = lines.get(timeout=min(left, silence_s))
         except queue.Empty:
             if left > silence_s:
                 boot.trouble = f"the guest hangs: nothing said for {silence_s:.0f} s"
-                break
+                return
             continue
         if line is None:
-            break
+            return
         boot.lines.append(line)
         if show:
             print(line, flush=True)
@@ -111,10 +125,6 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
         panic = PANIC.search(line)
         if panic and not boot.trouble:
             boot.trouble = panic.group()
-    process.kill()
-    process.wait()
-    boot.took_s = time.monotonic() - began
-    return boot
 
 
 def kvm_works(guest: build.Guest, first: Path, shared: Path) -> bool:
@@ -236,6 +246,7 @@ def main() -> int:
     parser.add_argument("--shell", action="store_true", help="a shell in the guest, no tests")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
     known, rest = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         return run(rest, known.limit, known.shell)
     except build.CannotBuild as error:

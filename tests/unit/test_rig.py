@@ -49,6 +49,18 @@ def test_a_guest_that_says_nothing_or_never_ends_is_killed(tmp_path: Path) -> No
     assert run.judge(chatting, tmp_path).startswith("the guest did not end within")
 
 
+def test_no_guest_is_left_behind_when_the_run_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    code = UP + "import threading; threading.Event().wait(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        monkeypatch.setattr("builtins.print", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run.watch(process, 60, 60, show=True)
+        assert process.returncode is not None
+
+
 def test_outcomes_are_read_with_the_reasons_of_what_was_skipped(tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
     assert run.tests_of(junit) == {"passed": [], "failed": [], "skipped": []}
