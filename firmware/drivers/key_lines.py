@@ -9,7 +9,7 @@ so that two of them may type at once.
 from firmware import aio
 from firmware.buses.input_events import InputGone
 from firmware.drivers import key_layout
-from firmware.drivers.lines import SILENCE_MS, LineBuffer, Lines
+from firmware.drivers.lines import HELD_UP_MS, SILENCE_MS, LineBuffer, Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ class KeyLines(Lines):
         if not self._typing():
             await self._receive()
             return True
+        limit = max(SILENCE_MS - self._waited, 0)
         since = aio.ticks_ms()
         try:
-            name, _ = await aio.first(
-                ("event", self._receive()), timeout_ms=max(SILENCE_MS - self._waited, 0)
-            )
+            name, _ = await aio.first(("event", self._receive()), timeout_ms=limit)
+            held_up = aio.elapsed_ms(since) > limit + HELD_UP_MS
         finally:
             self._waited += aio.elapsed_ms(since)
         if name == "timeout":
             self._waited = 0
-        return name == "event"
+        return held_up or name == "event"
 
     async def _receive(self) -> None:
         try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SUFFIXES = {"enter": b"\r\n", "tab": b"\t", "none": b""}
 #: A line that stands still for so long was cut off, or is complete without a suffix.
 SILENCE_MS = 250
+#: A wait that took so much longer than asked was held up, and says nothing about silence.
+HELD_UP_MS = 20
 #: A device that went away is looked for again after so many milliseconds.
 BACK_MS = 500
 #: Bytes taken from a port at a time.
@@ -140,6 +142,7 @@ class SerialLines(Lines):
         since = aio.ticks_ms()
         try:
             data = await self._port.read(PART, limit)
+            held_up = limit is not None and aio.elapsed_ms(since) > limit + HELD_UP_MS
         finally:
             self._waited += aio.elapsed_ms(since)
         # Nothing may be awaited between the read and the copy: a cancelled read loses nothing.
@@ -147,7 +150,7 @@ class SerialLines(Lines):
         self._at, self._end = 0, len(data)
         self._waited = 0
         self._lost = False
-        return bool(data)
+        return held_up or bool(data)
 
     def flush(self) -> None:
         """Forget and wipe what came."""

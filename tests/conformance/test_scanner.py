@@ -7,6 +7,8 @@ from typing import Protocol
 import pytest
 
 from firmware import aio
+from firmware.buses.input_events import InputEvents
+from firmware.buses.serial_port import SerialPort
 from firmware.buses.wire import Wire
 from firmware.buses.wire_bus import WireSerial
 from firmware.buses.wire_input import WireInput
@@ -17,7 +19,7 @@ from firmware.hal.scanner import LONGEST, Scanner, ScannerMissing, ScanRefused
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.chips.serial_line import SerialLine
-from tests.support.virtual_time import run
+from tests.support.virtual_time import VirtualLoop, run
 
 
 class Seat(Wire):
@@ -214,6 +216,66 @@ def test_a_code_that_stops_in_the_middle_is_cut(make: Make) -> None:
             await scanner.read()
         assert caught.value.cause == "cut"
         await _nothing(scanner, 1000)
+
+    run(main())
+
+
+class Held:
+    """A device whose next bytes are there, and whose reader needs a few turns to see them,
+    as a thread's or a descriptor's does."""
+
+    def __init__(self, *parts: object) -> None:
+        self.parts = list(parts)
+        self.there = aio.Event()
+        self.there.set()
+
+    async def wait(self) -> object:
+        await self.there.wait()
+        for _ in range(5):
+            await aio.sleep_ms(0)
+        part = self.parts.pop(0)
+        self.there.clear()
+        return part
+
+
+class HeldPort(SerialPort):
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    async def read(self, most: int, timeout_ms: int | None = None) -> bytes:
+        name, part = await aio.first(("data", self.held.wait()), timeout_ms=timeout_ms)
+        return part if name == "data" else b""
+
+
+class HeldKeys(InputEvents):
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    async def read(self) -> list[tuple[int, int, int]]:
+        part = await self.held.wait()
+        assert isinstance(part, list)
+        return part
+
+
+@pytest.mark.parametrize("kind", ["serial", "keys"])
+def test_a_loop_that_was_held_up_does_not_cut_a_code(kind: str) -> None:
+    """Something else took the processor while the rest of the code came in."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        one, two, end = ((0, 2, 1), (0, 2, 0)), ((0, 3, 1), (0, 3, 0)), ((0, 28, 1),)
+        if kind == "serial":
+            held = Held(b"1", b"2\r")
+            scanner = LineScanner(SerialLines(HeldPort(held), MOST))
+        else:
+            held = Held(list(one), [*two, *end])
+            scanner = LineScanner(KeyLines(HeldKeys(held), MOST))
+        reading = aio.spawn("scan", scanner.read())
+        await aio.sleep_ms(100)
+        loop.call_later(0.1, held.there.set)
+        loop.advance(1.0)
+        assert (await reading.join()).text == "12"
 
     run(main())
 
