@@ -37,9 +37,14 @@ LIMIT_S, SILENCE_S = 600, 150
 #: A guest under KVM that has not greeted by then never will.
 PROBE_S = 20
 MEMORY_MIB = 1024
-KERNEL = "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check"
+KERNEL = (
+    "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check sysrq_always_enabled"
+)
+#: To QEMU's console: a break on the serial line, and the kernel's request to show blocked tasks.
+ASK_BLOCKED = b"\x01bw"
 GUEST_TESTS = "tests/rig/guest"
 UP = "rig: the guest is up"
+HANGS = "the guest hangs"
 RESET = "softdog: Initiating system reboot"
 WATCHDOG = "the guest's own watchdog"
 PANIC = re.compile(r"Kernel panic - not syncing: .*")
@@ -72,7 +77,8 @@ def command(
         "-virtfs", f"local,path={build.ROOT},mount_tag=till,security_model=none,readonly=on,"
                    "multidevs=remap",
         "-virtfs", f"local,path={shared},mount_tag=out,security_model=none,multidevs=remap",
-        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+        "-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console",
+        "-mon", "chardev=console",
     ]  # fmt: skip
 
 
@@ -92,6 +98,10 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
     began = time.monotonic()
     try:
         _follow(boot, lines, limit_s, silence_s, show)
+        if boot.trouble.startswith(HANGS) and process.stdin is not None:
+            process.stdin.write(ASK_BLOCKED)
+            process.stdin.flush()
+            _follow(boot, lines, min(20, silence_s), min(5, silence_s), show)
     finally:  # also when somebody stops us: no guest is left behind
         process.kill()
         process.wait()
@@ -106,13 +116,13 @@ def _follow(
     while True:
         left = began + limit_s - time.monotonic()
         if left <= 0:
-            boot.trouble = f"the guest did not end within {limit_s:.0f} s"
+            boot.trouble = boot.trouble or f"the guest did not end within {limit_s:.0f} s"
             return
         try:
             line = lines.get(timeout=min(left, silence_s))
         except queue.Empty:
             if left > silence_s:
-                boot.trouble = f"the guest hangs: nothing said for {silence_s:.0f} s"
+                boot.trouble = boot.trouble or f"{HANGS}: nothing said for {silence_s:.0f} s"
                 return
             continue
         if line is None:
@@ -215,7 +225,7 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
         if shell:
             return subprocess.call(start)
         with subprocess.Popen(
-            start, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
             boot = watch(process, limit_s, SILENCE_S, show=True)
         wrong = judge(boot, shared)

@@ -49,6 +49,16 @@ def test_a_guest_that_says_nothing_or_never_ends_is_killed(tmp_path: Path) -> No
     assert run.judge(chatting, tmp_path).startswith("the guest did not end within")
 
 
+def test_a_guest_that_hangs_is_asked_for_its_blocked_tasks() -> None:
+    code = UP + "import sys; print('asked', sys.stdin.buffer.read(3), flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        done = run.watch(process, 60, 0.5, show=False)
+    assert done.trouble.startswith(run.HANGS)
+    assert done.lines == [run.UP, f"asked {run.ASK_BLOCKED!r}"]
+
+
 def test_no_guest_is_left_behind_when_the_run_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
