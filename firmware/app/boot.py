@@ -6,6 +6,7 @@ Nothing here gives up silently: what fails is named on the screen and put into
 
 from firmware.app.terminal import SUPERVISOR, Terminal
 from firmware.errors import TillError
+from firmware.hal.files import StorageFull
 from firmware.payment.journal import records
 from firmware.services import provisioning, self_test
 from firmware.services.host_session import HostSession
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from firmware.services.provision import Provision
     from firmware.ui.view import View
 
 #: Without these devices no payment is possible; a tamper switch is the board's choice.
@@ -79,34 +81,43 @@ async def _tamper(t: Terminal) -> None:
 
 def _storage_works(t: Terminal) -> bool:
     for result in t.results:
-        if result.kind in ("files", "vault", "entropy") and result.state in ("fail", "absent"):
+        broken = result.state in ("fail", "absent") and result.text_key != StorageFull.text_key
+        if broken and result.kind in ("files", "vault", "entropy"):
             return False
     return True
 
 
 async def _recover(t: Terminal) -> None:
+    """Whether the books can be read. On a full disk they can: what is owed is named,
+    and sent as far as its records still fit."""
     """Fold the journal; owe what it owes; name what is damaged."""
     if not _storage_works(t):
         return
     try:
         report = await t.journal.open()
         codes = [notice.code for notice in report.notices]
+def _block(t: Terminal, kind: str, error: TillError) -> None:
+    """No payments for this reason, and a line on the self-test page."""
+    if error.text_key not in t.blocked:
+        t.blocked.append(error.text_key)
+    t.results.append(self_test.Result(kind, "fail", error.text_key, str(error)))
+
+
         body: "dict[int, Any]" = {records.K_VERSION: str(t.board["version"])}
         if codes:
             body[records.K_NOTICES] = codes[:16]
         if report.trading == "ok":
             # What was found must outlive the next cut: it is found only once.
             await t.journal.append(records.BOOT, body, sync=bool(codes))
+        language = t.journal.state.settings.get("language")
+        if language:
+            t.view.set_language(str(language))
         elif report.trading == "confirm":
             t.blocked.append("error.journal_confirm")
         else:
             t.blocked.append("error.journal_blocked")
-        language = t.journal.state.settings.get("language")
-        if language:
-            t.view.set_language(str(language))
     except TillError as error:
-        t.blocked.append(error.text_key)
-        t.results.append(self_test.Result("journal", "fail", error.text_key, str(error)))
+        _block(t, "journal", error)
 
 
 async def _provision(t: Terminal) -> None:
@@ -117,16 +128,20 @@ async def _provision(t: Terminal) -> None:
     try:
         await provisioning.factory_install(devices.files, devices.vault, str(t.board["serial"]))
         provision = await provisioning.load(devices.files, t.board["trust"], str(t.board["serial"]))
-        await provisioning.install(devices.vault, provision)
+        foreign = _owed_by_another(t, provision)
+        if not foreign:
+            await provisioning.install(devices.vault, provision)
     except TillError as error:
-        t.blocked.append(error.text_key)
-        t.results.append(self_test.Result("provisioning", "fail", error.text_key, str(error)))
+        _block(t, "provisioning", error)
         return
     t.provision = provision
     t.test = provision.test
     if not t.journal.state.settings.get("language"):
         t.view.set_language(provision.terminal.languages[0])
-    if devices.network is not None and devices.clock is not None:
+    if foreign:
+        t.blocked.append("error.bundle_debt")
+        t.results.append(self_test.Result("provisioning", "fail", "error.bundle_debt", foreign))
+    elif devices.network is not None:
         t.session = HostSession(devices, t.journal, provision)
 
 
@@ -137,6 +152,22 @@ async def _settle(t: Terminal) -> None:
         return
     try:
         await t.session.agree_on_keys()
+def _owed_by_another(t: Terminal, provision: "Provision") -> str:
+    """Why this bundle has to wait: a debt or script results stand under another
+    terminal's or merchant's id, which its keys could not settle. "" if it need not."""
+    state = t.journal.state
+    requests = [owed.request for owed in state.scripts_owed]
+    if state.debt is not None:
+        requests.append(state.debt.request)
+    ours = provision.merchant
+    for body in requests:
+        terminal_id = body.get(records.K_TERMINAL_ID, ours.terminal_id)
+        merchant_id = body.get(records.K_MERCHANT_ID, ours.merchant_id)
+        if terminal_id != ours.terminal_id or merchant_id != ours.merchant_id:
+            return f"owed by terminal {terminal_id} of merchant {merchant_id}"
+    return ""
+
+
         issued = t.provision.issued
         before = t.journal.state.settings.get("bundle")
         if before is not None and issued <= before:
@@ -148,5 +179,4 @@ async def _settle(t: Terminal) -> None:
         body = {records.K_NAME: "bundle", records.K_VALUE: issued}
         await t.journal.append(records.SETTING, body)
     except TillError as error:
-        t.blocked.append(error.text_key)
-        t.results.append(self_test.Result("journal", "fail", error.text_key, str(error)))
+        _block(t, "journal", error)

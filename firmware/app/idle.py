@@ -142,6 +142,8 @@ async def _once(t: Terminal) -> None:
         from firmware.app import sale
 
         t.slot_free = False
+    if name == "timeout":
+        t.debt_first = not t.debt_first
         await sale.run(t, "", True)
         return
     await _key(t, str(value))
@@ -196,7 +198,8 @@ async def show(t: Terminal, card_left: bool = False) -> None:
     if not notices and state.debt is not None:
         amount_text = t.owed_text(state.debt.request)
         at_it = t.session is not None and t.session.reversing
-        notices.append("idle.reversing" if at_it else "idle.reversal_owed")
+        at = 0 if t.debt_first else len(notices)
+        notices.insert(at, "idle.reversing" if at_it else "idle.reversal_owed")
     if card_left:
         notices.append("idle.card_left")
     shop = t.provision.merchant.name if t.provision is not None else ""

@@ -1,21 +1,27 @@
 """The menu: what a merchant does between payments."""
 
-from firmware.app import dialogs, printing
+from firmware.app import boot, dialogs, owed, printing
 from firmware.app.terminal import SUPERVISOR
 from firmware.errors import TillError
 from firmware.payment.journal import records
-from firmware.services import calendar
+from firmware.services import calendar, slip_data
 from firmware.text.texts import LANGUAGES
 from firmware.ui import screens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from firmware.app.terminal import Terminal
 
 MENU_TIMEOUT_MS = 60_000
 #: Wrong supervisor codes in a row before every code is refused; the count is
 #: journalled, so a restart does not help. A new provisioning bundle does.
 MOST_FAILURES = 5
+
+#: Devices that block payments and are not needed before one: with them working again
+#: payments go on. What storage or keys kept from booting only a restart makes up for.
+LATE = ("card_reader", "clock")
 
 ITEMS = (
     "menu.reprint",
@@ -43,15 +49,15 @@ async def feed(t: "Terminal") -> None:
 
 
 async def _reprint(t: "Terminal") -> None:
-    await printing.reprint_last(t)
+    await owed.reprint(t)
 
 
 async def _sign_in(t: "Terminal") -> None:
     if await _no_session(t):
         return
     assert t.session is not None
+    await t.view.show(screens.progress("sale.stage.signing_in"))
     async with t.session.lock:
-        await t.view.show(screens.progress("sale.stage.signing_in"))
         await t.session.sign_in()
     if "error.clock_wrong" in t.blocked and await t.now() >= int(t.board["built"]):
         t.blocked.remove("error.clock_wrong")  # the acquirer's time put it right
@@ -62,8 +68,8 @@ async def _sign_out(t: "Terminal") -> None:
     if await _no_session(t):
         return
     assert t.session is not None
+    await t.view.show(screens.progress("sale.stage.connecting"))
     async with t.session.lock:
-        await t.view.show(screens.progress("sale.stage.connecting"))
         await t.session.sign_out()
     await dialogs.message(t, "network.signed_out")
 
@@ -154,35 +160,66 @@ async def supervisor(t: "Terminal") -> bool:
 
 
 async def _release(t: "Terminal") -> None:
-    """What only a supervisor may do: release a debt, confirm a damaged journal."""
-    if await _no_session(t):
+    """What only a supervisor may do: confirm a damaged journal, release a debt or
+    script results that the acquirer does not take."""
+    if "error.bundle_debt" not in t.blocked and await _no_session(t):
         return
     if "error.journal_confirm" in t.blocked:
         if await supervisor(t):
-            await t.journal.confirm_damage(SUPERVISOR)
+            await t.journal.confirm_damage(SUPERVISOR, await _values(t, "damage", None))
             t.blocked.remove("error.journal_confirm")
-            await printing.slip(t, "damage", {"who": SUPERVISOR})
+            await owed.slip_of(t, t.journal.sequence)
         return
-    debt = t.journal.state.debt
-    if debt is None:
+    request = _releasable(t)
+    if request is None:
         await dialogs.message(t, "release.none")
         return
-    amount = t.amount_text(debt.request[records.K_AMOUNT])
     if not await supervisor(t):
         return
-    if not await dialogs.confirm(t, "release.confirm", {"amount": amount}, MENU_TIMEOUT_MS):
+    debt = t.journal.state.debt
+    question = "release.confirm" if debt is not None else "release.confirm_scripts"
+    fields = {"amount": t.owed_text(request)}
+    if not await dialogs.confirm(t, question, fields, MENU_TIMEOUT_MS):
         return
-    assert t.session is not None
+    if t.session is None:  # held for its debt: nobody else is at it
+        await _released(t, request)
+        return
+    await t.view.show(screens.progress("sale.stage.connecting"))
     async with t.session.lock:
-        if t.journal.state.debt is None:  # the background task was quicker
-            await dialogs.message(t, "release.none")
-            return
-        await t.journal.append(
-            records.RELEASED,
-            {records.K_STAN: debt.stan, records.K_WHO: SUPERVISOR, records.K_REASON: debt.reason},
-        )
-    stan = calendar.digits(debt.stan, 6)
-    await printing.slip(t, "release", {"stan": stan, "amount_text": amount, "who": SUPERVISOR})
+        await _released(t, request)
+
+
+def _releasable(t: "Terminal") -> "dict[int, Any] | None":
+    """The request of the debt, else of the oldest script results owed."""
+    state = t.journal.state
+    if state.debt is not None:
+        return state.debt.request
+    return state.scripts_owed[0].request if state.scripts_owed else None
+
+
+async def _released(t: "Terminal", request: "dict[int, Any]") -> None:
+    """Journal the release with its slip's values, then print that."""
+    if _releasable(t) is not request:  # the background task was quicker
+        await dialogs.message(t, "release.none")
+        return
+    debt = t.journal.state.debt
+    receipt = await _values(t, "release" if debt is not None else "release_scripts", request)
+    body: "dict[int, Any]" = {
+        records.K_STAN: request[records.K_STAN],
+        records.K_WHO: SUPERVISOR,
+        records.K_RECEIPT: receipt,
+    }
+    if debt is not None:
+        body[records.K_REASON] = receipt["reason"] = debt.reason
+    await owed.slip_of(t, await t.journal.append(records.RELEASED, body))
+    if "error.bundle_debt" in t.blocked:
+        await dialogs.message(t, "release.restart")
+
+
+async def _values(t: "Terminal", slip: str, request: "dict[int, Any] | None") -> "dict[str, Any]":
+    assert t.provision is not None
+    emulated = bool(t.devices.capabilities.emulated)
+    return slip_data.supervised(t.provision, emulated, slip, SUPERVISOR, await t.moment(), request)
 
 
 _ACTIONS = {

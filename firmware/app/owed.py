@@ -23,33 +23,61 @@ TOLD_MS = 60_000
 
 
 def paper(t: "Terminal") -> "list[PrintOwed]":
-    """What an earlier life committed or reversed and never printed."""
-    return [
-        owed
-        for owed in t.journal.state.print_owed
-        if records.COPY_MERCHANT not in owed.printed and owed.sequence <= t.told
-    ]
+    """Slips that the merchant knows of and that were never printed."""
+    return [owed for owed in t.journal.state.print_owed if owed.sequence <= t.told]
 
 
 async def after_restart(t: "Terminal") -> None:
-    """Print ``paper``, marked DUPLICATE (rules of money, 1)."""
+    """Tell and print ``paper``, marked DUPLICATE (rules of money, 1). Who skips a
+    slip is not asked about the others: the menu has them."""
+    asked = True
     for owed in paper(t):
         record = await _record(t, owed)
         if record is None:
             continue
-        receipt = record.body[records.K_RECEIPT]
-        reversal = record.kind == records.REVERSED
-        if reversal:
-            await _show(t, receipt)
+        if record.kind == records.REVERSED:
+            await _show(t, record.body[records.K_RECEIPT])
             await dialogs.acknowledge(t, printing.COPY_TIMEOUT_MS)
-        if not await dialogs.confirm(
-            t, "idle.print_owed", {}, printing.COPY_TIMEOUT_MS, "hint.skip", "hint.print"
-        ):
-            continue
-        if reversal:
-            await printing.reversal_slip(t, owed.stan, receipt, True)
-        else:
-            await printing.sale_copy(t, owed.stan, receipt, records.COPY_MERCHANT, True)
+        if t.devices.printer is None:
+            await printing.owed_slip(t, owed, record, True)  # none is owed any longer
+        elif asked:
+            asked = await _asked(t)
+            if asked:
+                await _print(t, owed, record)
+
+
+async def _asked(t: "Terminal") -> bool:
+    return await dialogs.confirm(
+        t, "idle.print_owed", {}, printing.COPY_TIMEOUT_MS, "hint.skip", "hint.print"
+    )
+
+
+async def reprint(t: "Terminal") -> None:
+    """Print ``paper`` if the merchant wants it, until he skips one; else the last
+    slip again. All is marked DUPLICATE."""
+    slips = paper(t) if t.devices.printer is not None else []
+    if not slips or not await _asked(t):
+        await printing.reprint_last(t)
+        return
+    for owed in slips:
+        record = await _record(t, owed)
+        if record is not None and not await _print(t, owed, record):
+            return
+
+
+async def _print(t: "Terminal", owed: "PrintOwed", record: "Record") -> bool:
+    await t.show_result(screens.printing("print.copy.merchant"))
+    return await printing.owed_slip(t, owed, record, True)
+
+
+async def slip_of(t: "Terminal", sequence: int) -> None:
+    """The slip of the record just journalled there."""
+    for owed in list(t.journal.state.print_owed):
+        record = await _record(t, owed) if owed.sequence == sequence else None
+        if record is not None:
+            t.told = sequence
+            await t.show_result(screens.printing("print.copy.merchant"))
+            await printing.owed_slip(t, owed, record, False)
 
 
 async def tell_reversals(t: "Terminal", timeout_ms: int, digits: bool = False) -> str:
@@ -69,7 +97,7 @@ async def tell_reversals(t: "Terminal", timeout_ms: int, digits: bool = False) -
             await t.sound("error")
             await _show(t, receipt)
             try:
-                await printing.reversal_slip(t, owed.stan, receipt, False)
+                await printing.owed_slip(t, owed, record, False)
             except FilesError:
                 t.told = owed.sequence  # it is on paper: not again in this life
                 raise
@@ -87,7 +115,7 @@ async def reversed_in_sale(t: "Terminal", stan: int) -> None:
         if record is not None and record.kind == records.REVERSED:
             t.told = owed.sequence
             await t.show_result(screens.printing("print.copy.merchant"))
-            await printing.reversal_slip(t, stan, record.body[records.K_RECEIPT], False)
+            await printing.owed_slip(t, owed, record, False)
 
 
 async def _show(t: "Terminal", receipt: "dict[str, Any]") -> None:

@@ -13,20 +13,32 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.app.terminal import Terminal
+    from firmware.payment.journal.fold import PrintOwed
+    from firmware.payment.journal.records import Record
 
 COPY_TIMEOUT_MS = 15_000
 TROUBLE_TIMEOUT_MS = 60_000
 #: The slip that says how a payment ended, by its COMMIT's outcome: one to be reversed
-#: stays unknown until its REVERSED record, which has none, takes its place.
+#: stays unknown until its REVERSED record takes its place.
 _SLIPS = {
     records.OUTCOME_APPROVED: "sale",
     records.OUTCOME_DECLINED: "declined",
     records.OUTCOME_REVERSE: "unknown",
-    None: "reversed",
 }
 
 
-async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
+#: What is said of a slip that was skipped, by its kind: never that a payment is
+#: done which is not.
+_KEPT = {
+    "sale": "print.kept",
+    "declined": "print.kept.declined",
+    "unknown": "print.kept.unknown",
+    "reversed": "print.kept.reversed",
+    "self_test": "print.skipped",
+}
+
+
+async def _print(t: "Terminal", kind: str, document: "list[tuple[object, ...]]") -> bool:
     """Print, asking what to do when it fails. False: the merchant skipped it.
 
     Printing never gates a payment: it is committed before any slip.
@@ -45,7 +57,7 @@ async def _print(t: "Terminal", document: "list[tuple[object, ...]]") -> bool:
                 t, error.text_key, {}, TROUBLE_TIMEOUT_MS, "hint.skip", "hint.retry"
             )
             if not again:
-                await dialogs.message(t, "print.kept", {}, 3_000)
+                await dialogs.message(t, _KEPT.get(kind, "print.kept.other"), {}, 3_000)
                 return False
 
 
@@ -67,30 +79,49 @@ async def sale_copy(
     t: "Terminal", stan: int, receipt: "dict[str, Any]", copy: str, duplicate: bool
 ) -> bool:
     """One copy of an approved sale, journalled once printed. False: skipped."""
+    if t.devices.printer is None:
+        await _printed(t, {records.K_STAN: stan}, records.COPY_NONE, False)
+        return False
     words = {records.COPY_MERCHANT: "print.copy.merchant"}
     await t.show_result(screens.printing(words.get(copy, "print.copy.cardholder")))
     document = receipts.receipt("sale", receipt, copy, duplicate, columns(t), t.view.texts)
-    if not await _print(t, document):
+    if not await _print(t, "sale", document):
         return False
     # A cardholder copy that is forgotten in a power cut costs one more DUPLICATE at most.
-    await _printed(t, stan, copy, copy == records.COPY_MERCHANT)
+    await _printed(t, {records.K_STAN: stan}, copy, copy == records.COPY_MERCHANT)
     return True
 
 
-async def _printed(t: "Terminal", stan: int, copy: str, sync: bool) -> None:
-    body = {records.K_STAN: stan, records.K_COPY: copy}
-    await t.journal.append(records.PRINTED, body, sync=sync)
+async def _printed(t: "Terminal", which: "dict[int, Any]", copy: str, sync: bool) -> None:
+    which[records.K_COPY] = copy
+    await t.journal.append(records.PRINTED, which, sync=sync)
 
 
-async def reversal_slip(
-    t: "Terminal", stan: int, receipt: "dict[str, Any]", duplicate: bool
-) -> None:
-    """The merchant's copy of an acknowledged reversal, journalled once printed."""
+async def owed_slip(t: "Terminal", owed: "PrintOwed", record: "Record", duplicate: bool) -> bool:
+    """The merchant's copy that ``owed`` names, journalled once printed. False: skipped,
+    or a terminal without a printer, which owes it no longer."""
+    which: "dict[int, Any]" = {records.K_SEQUENCE: owed.sequence}
+    if owed.stan:
+        which[records.K_STAN] = owed.stan
+    if t.devices.printer is None:
+        await _printed(t, which, records.COPY_NONE, False)
+        return False
+    kind = kind_of(record.body)
     document = receipts.receipt(
-        "reversed", receipt, records.COPY_MERCHANT, duplicate, columns(t), t.view.texts
-    )
-    if await _print(t, document):
-        await _printed(t, stan, records.COPY_MERCHANT, True)
+        kind, record.body[records.K_RECEIPT], records.COPY_MERCHANT, duplicate, columns(t),
+        t.view.texts,
+    )  # fmt: skip
+    if not await _print(t, kind, document):
+        return False
+    await _printed(t, which, records.COPY_MERCHANT, True)
+    return True
+
+
+def kind_of(body: "dict[int, Any]") -> str:
+    """Kind of the slip (``services/receipts.py``) that a record's body holds."""
+    if records.K_OUTCOME in body:
+        return _SLIPS[body[records.K_OUTCOME]]
+    return str(body[records.K_RECEIPT].get("slip", "reversed"))
 
 
 def columns(t: "Terminal") -> int:
@@ -102,7 +133,7 @@ async def slip(t: "Terminal", kind: str, data: "dict[str, Any]") -> None:
     """One slip of a kind that ``services/receipts.py`` knows; merchant's copy."""
     await t.show_result(screens.printing("print.copy.merchant"))
     document = receipts.receipt(kind, data, records.COPY_MERCHANT, False, columns(t), t.view.texts)
-    await _print(t, document)
+    await _print(t, kind, document)
 
 
 async def reprint_last(t: "Terminal") -> None:
@@ -113,14 +144,15 @@ async def reprint_last(t: "Terminal") -> None:
         return
     await t.view.show(screens.printing("print.copy.merchant"))
     document = receipts.receipt(
-        _SLIPS[body.get(records.K_OUTCOME)],
+    kind = kind_of(body)
+        kind,
         body[records.K_RECEIPT],
         records.COPY_MERCHANT,
         True,
         columns(t),
         t.view.texts,
     )
-    await _print(t, document)
+    await _print(t, kind, document)
 
 
 async def feed(t: "Terminal") -> None:

@@ -3,6 +3,7 @@
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
+from firmware.payment.journal import records
 from firmware.payment.journal.journal import Journal
 from firmware.payment.money import Currency, Money
 from firmware.services import calendar
@@ -50,6 +51,9 @@ class Terminal:
         #: Sequence of the newest journal record of which the merchant was told: what
         #: was reversed behind his back since is told at the idle screen.
         self.told = 0
+        #: Whether the idle screen names the debt before its other notices: they take
+        #: turns, for only the first has room.
+        self.debt_first = False
         #: What no code foresaw, found beside the flows: the idle screen ends with it.
         self.defect: "Exception | None" = None
 
@@ -64,6 +68,11 @@ class Terminal:
         """An amount as the screen shows it."""
         return Money(minor, self.currency).format()
 
+    def owed_text(self, request: "dict[int, Any]") -> str:
+        """The amount of a journalled request, in the currency it was asked in."""
+        currency = Currency.by_number(request[records.K_CURRENCY])
+        return Money(request[records.K_AMOUNT], currency).format()
+
     async def now(self) -> int:
         """Unix seconds, UTC. ClockError, also for a clock that was never found."""
         if self.devices.clock is None:
@@ -74,6 +83,13 @@ class Terminal:
         """(year, month, day, hour, minute, second) in the merchant's zone."""
         offset = self.provision.terminal.utc_offset if self.provision is not None else 0
         return calendar.civil(await self.now() + offset * 60)
+
+    async def moment(self) -> "tuple[int, int, int, int, int, int] | None":
+        """``local_time``, None where the clock is dead: for what must not wait for it."""
+        try:
+            return await self.local_time()
+        except ClockError:
+            return None
 
     async def show_result(self, screen: "Screen") -> None:
         """Show what is committed already. A panel that does not answer keeps neither

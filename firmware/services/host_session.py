@@ -8,6 +8,7 @@ retries reversals and the flows share one lock.
 
 from firmware import aio, cbor
 from firmware.errors import TillError
+from firmware.hal.clock import ClockError
 from firmware.hal.network import TlsConfig
 from firmware.hal.vault import KeyMissing, VaultError
 from firmware.payment.host import messages, unionpay, verdicts
@@ -15,6 +16,7 @@ from firmware.payment.host.exchange import Answer, HostExchange, HostParams, Not
 from firmware.payment.host.format_error import Iso8583Error
 from firmware.payment.host.subfields import split_60
 from firmware.payment.journal import records
+from firmware.payment.journal.fold import MAX_PRINTS
 from firmware.services import calendar
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.payment.host.iso8583 import Message
+    from firmware.payment.journal.fold import ScriptOwed
     from firmware.payment.journal.journal import Journal
     from firmware.services.provision import Provision
 
@@ -31,6 +34,9 @@ MOST_CLOCK_STEP_S = 86_400
 #: Smaller differences are left alone: the host's second is not ours.
 LEAST_CLOCK_STEP_S = 2
 OPERATOR = "01 "
+#: With so many slips owed no payment begins: the journal owes eight more at most,
+#: and this payment, its reversal and a supervisor's acts each add one.
+MOST_PRINTS_OWED = MAX_PRINTS - 8
 #: Back-off between reversal attempts in the background, milliseconds.
 FIRST_RETRY_MS = 5_000
 LAST_RETRY_MS = 300_000
@@ -52,10 +58,26 @@ class HostSilent(TillError):
     text_key = "error.network_host"
 
 
+class ScriptsRefused(TillError):
+    """The acquirer does not take script results that are owed; ``code``: its field 39."""
+
+    text_key = "error.scripts_refused"
+
+    def __init__(self, stan: int, code: str) -> None:
+        super().__init__("script results of " + str(stan) + " refused with code " + code)
+        self.code = code
+
+
 class DebtStands(TillError):
     """A reversal is owed and the acquirer has not acknowledged it yet."""
 
     text_key = "idle.reversal_owed"
+
+
+class PrintsOwed(TillError):
+    """So many slips are not printed that the next one would be forgotten."""
+
+    text_key = "error.prints_owed"
 
 
 class HostSession:
@@ -152,16 +174,33 @@ class HostSession:
         batch = self._given_batch(answer)
         key_set = self.journal.state.key_set % 0x7FFFFFFE + 1
         await self._devices.vault.install_working_keys(keys, key_set)
-        await self.journal.append(
+        await self._append_timed(
             records.SIGNED_IN,
-            {
-                records.K_KEY_SET: key_set,
-                records.K_BATCH: batch,
-                records.K_STAN: stan,
-                records.K_TIME: await self._devices.clock.now(),
-            },
+            {records.K_KEY_SET: key_set, records.K_BATCH: batch, records.K_STAN: stan},
         )
-        await self._adjust_clock(answer)
+        try:
+            await self._adjust_clock(answer)
+        except ClockError:  # said on the idle screen; keys and debts need no clock
+            return
+
+    async def _append_timed(self, kind: int, body: "dict[int, Any]", sync: bool = True) -> None:
+        """Append with the time, or without it where the clock is dead: no clock
+        keeps a reversal back."""
+        try:
+            if self._devices.clock is not None:
+                body[records.K_TIME] = await self._devices.clock.now()
+        except ClockError:
+            pass
+        await self.journal.append(kind, body, sync=sync)
+
+    def _ids(self, body: "dict[int, Any]") -> "tuple[str, str]":
+        """Fields 41 and 42 of a journalled request: a later bundle may have others.
+        Ours for a request of before they were journalled."""
+        merchant = self.provision.merchant
+        return (
+            body.get(records.K_TERMINAL_ID, merchant.terminal_id),
+            body.get(records.K_MERCHANT_ID, merchant.merchant_id),
+        )
 
     def _given_batch(self, answer: "Message") -> int:
         """60.2 of the answer, ours where the host gives none. HostSilent."""
@@ -206,7 +245,7 @@ class HostSession:
     async def _adjust_clock(self, answer: "Message") -> None:
         """Take the host's date and time within a day of ours; the year is ours."""
         time, date = answer.fields.get(12), answer.fields.get(13)
-        if not isinstance(time, str) or not isinstance(date, str):
+        if not isinstance(time, str) or not isinstance(date, str) or self._devices.clock is None:
             return
         now = await self._devices.clock.now()
         offset = self.provision.terminal.utc_offset * 60
@@ -232,7 +271,10 @@ class HostSession:
 
     async def prepare(self) -> None:
         """Everything that goes before a payment. DebtStands, HostRefused,
-        HostSilent, NetworkError, StorageFull."""
+        HostSilent, ScriptsRefused, NetworkError, PrintsOwed, StorageFull."""
+        printing = self._devices.printer is not None
+        if printing and len(self.journal.state.print_owed) >= MOST_PRINTS_OWED:
+            raise PrintsOwed(str(MOST_PRINTS_OWED) + " slips are not printed")
         await self.journal.reserve()
         if not self.signed_in:
             await self.sign_in()
@@ -258,15 +300,15 @@ class HostSession:
         body = debt.request
         answer = debt.answer or {}
         attempt = debt.attempts + 1
-        now = await self._devices.clock.now()
         pan, expiry = await self._card_of(body)
+        terminal_id, merchant_id = self._ids(body)
         request = messages.reversal(
             stan=debt.stan,
             batch=body[records.K_BATCH],
             amount=body[records.K_AMOUNT],
             currency=body[records.K_CURRENCY],
-            terminal_id=self.provision.merchant.terminal_id,
-            merchant_id=self.provision.merchant.merchant_id,
+            terminal_id=terminal_id,
+            merchant_id=merchant_id,
             reason=debt.reason,
             processing=body[records.K_PROCESSING_CODE],
             entry=body[records.K_ENTRY_MODE],
@@ -282,13 +324,12 @@ class HostSession:
         )
 
         async def note() -> None:
-            await self.journal.append(
+            await self._append_timed(
                 records.REVERSAL_SENT,
                 {
                     records.K_STAN: debt.stan,
                     records.K_ATTEMPT: attempt,
                     records.K_REASON: debt.reason,
-                    records.K_TIME: now,
                 },
                 sync=False,
             )
@@ -297,13 +338,15 @@ class HostSession:
         if not isinstance(outcome, Answer):
             return verdicts.RETRY
         verdict = verdicts.advice(outcome)
+        code = outcome.message.text(39)
+        if code == unionpay.NOT_FOUND and records.K_TERMINAL_ID not in body:
+            return verdicts.RETRY  # not found, perhaps because the ids are not the request's
         if verdict == verdicts.DONE:
-            await self.journal.append(
+            await self._append_timed(
                 records.REVERSED,
                 {
                     records.K_STAN: debt.stan,
-                    records.K_CODE: outcome.message.text(39),
-                    records.K_TIME: now,
+                    records.K_CODE: code,
                     records.K_RECEIPT: self._reversal_receipt(debt),
                 },
             )
@@ -333,42 +376,56 @@ class HostSession:
         return str(opened[0]), str(opened[1])
 
     async def send_scripts(self) -> None:
-        """Report issuer script results that are owed; HostSilent keeps them owed."""
+        """Report issuer script results that are owed. What is raised keeps them
+        owed: ScriptsRefused, HostSilent, NetworkError, HostRefused."""
         for owed in list(self.journal.state.scripts_owed):
             self._stage("sale.stage.script")
-            body = owed.request
-            answer = owed.answer or {}
-            pan, _ = await self._card_of(body)
-            stan = await self.next_stan("script")
-            request = messages.script_result(
-                stan=stan,
-                batch=self.batch,
-                amount=body[records.K_AMOUNT],
-                currency=body[records.K_CURRENCY],
-                terminal_id=self.provision.merchant.terminal_id,
-                merchant_id=self.provision.merchant.merchant_id,
-                processing=body[records.K_PROCESSING_CODE],
-                entry=body[records.K_ENTRY_MODE],
-                condition=body[records.K_CONDITION],
-                original_batch=body[records.K_BATCH],
-                original_stan=owed.stan,
-                script_results=owed.results,
-                emv=body.get(records.K_EMV) or {},
-                original_date=answer.get(records.K_HOST_DATE, ""),
-                pan=pan,
-                csn=int(body[records.K_CSN]) if records.K_CSN in body else None,
-                rrn=answer.get(records.K_RRN, ""),
-                auth_code=answer.get(records.K_AUTH_CODE, ""),
-            )
-            outcome = await self.exchange.exchange(request, mac=True)
-            if isinstance(outcome, NotSent):
-                raise outcome.error
-            if not isinstance(outcome, Answer) or verdicts.advice(outcome) != verdicts.DONE:
-                raise HostSilent("the script result of " + str(owed.stan) + " is not acknowledged")
+            answer = await self._send_script(owed)
+            if verdicts.advice(answer) == verdicts.SIGN_IN:
+                await self.sign_in()
+                answer = await self._send_script(owed)
+            code = answer.message.text(39)
+            if verdicts.advice(answer) != verdicts.DONE:
+                if answer.mismatch is not None or answer.mac_state == "bad":
+                    raise HostSilent("the answer about " + str(owed.stan) + " is not to be trusted")
+                raise ScriptsRefused(owed.stan, code)
             await self.journal.append(
-                records.SCRIPT_DONE,
-                {records.K_STAN: owed.stan, records.K_CODE: outcome.message.text(39)},
+                records.SCRIPT_DONE, {records.K_STAN: owed.stan, records.K_CODE: code}
             )
+
+    async def _send_script(self, owed: "ScriptOwed") -> Answer:
+        """One 0620. HostSilent without an answer, NetworkError when none was sent."""
+        body = owed.request
+        answer = owed.answer or {}
+        pan, _ = await self._card_of(body)
+        terminal_id, merchant_id = self._ids(body)
+        stan = await self.next_stan("script")
+        request = messages.script_result(
+            stan=stan,
+            batch=self.batch,
+            amount=body[records.K_AMOUNT],
+            currency=body[records.K_CURRENCY],
+            terminal_id=terminal_id,
+            merchant_id=merchant_id,
+            processing=body[records.K_PROCESSING_CODE],
+            entry=body[records.K_ENTRY_MODE],
+            condition=body[records.K_CONDITION],
+            original_batch=body[records.K_BATCH],
+            original_stan=owed.stan,
+            script_results=owed.results,
+            emv=body.get(records.K_EMV) or {},
+            original_date=answer.get(records.K_HOST_DATE, ""),
+            pan=pan,
+            csn=int(body[records.K_CSN]) if records.K_CSN in body else None,
+            rrn=answer.get(records.K_RRN, ""),
+            auth_code=answer.get(records.K_AUTH_CODE, ""),
+        )
+        outcome = await self.exchange.exchange(request, mac=True)
+        if isinstance(outcome, NotSent):
+            raise outcome.error
+        if not isinstance(outcome, Answer):
+            raise HostSilent("the script result of " + str(owed.stan) + " is not acknowledged")
+        return outcome
 
     async def retry_debts(self) -> None:
         """Background task: reverse what is owed at once, then repeat it with

@@ -39,7 +39,11 @@ _TEXT_FIELDS = (
 
 
 class Sale:
-    """What is fixed before the card is asked: number, amount, time."""
+    """What is fixed before the card is asked: number, amount, time.
+
+    ``requested``: the REQUEST is durable and no UNSENT is, so only a durable
+    COMMIT says how it ended.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Sale:
         self.currency = currency
         self.exponent = exponent
         self.moment = moment
+        self.requested = False
 
 
 class Authorisation:
@@ -119,8 +124,8 @@ async def authorise(
     """Journal the request, send it once, journal the answer.
 
     ``tags``: the kernel's data objects. What is raised was raised before the
-    request was journalled (VaultError, Iso8583Error), or by the journal itself
-    (then the debt stands and boot will reverse it).
+    request was journalled (VaultError, Iso8583Error), or by the journal itself;
+    ``sale.requested`` tells which: the debt stands and will be reversed.
     """
     pan = tags[0x5A].hex().upper().rstrip("F")
     expiry = tags[0x5F24].hex()[:4] if 0x5F24 in tags else ""
@@ -153,6 +158,8 @@ async def authorise(
         records.K_CONDITION: request.text(25),
         records.K_PIN_PRESENT: pin_block is not None,
         records.K_MESSAGE_TYPE: messages.TYPE_SALE,
+        records.K_TERMINAL_ID: request.text(41),
+        records.K_MERCHANT_ID: request.text(42),
         records.K_PAN_MASKED: truncated(pan),
         records.K_PAN_TOKEN: await vault.token(pan.encode()),
         records.K_PAN_SEALED: await vault.seal("batch", cbor.encode([pan, expiry])),
@@ -163,6 +170,7 @@ async def authorise(
 
     async def note() -> None:
         await session.journal.append(records.REQUEST, body)
+        sale.requested = True
 
     outcome = await session.exchange.exchange(request, mac=True, before_first_byte=note)
     for secret in (2, 35, 52):  # RAM only, and no longer than the exchange
@@ -191,12 +199,12 @@ def _track2(equivalent: "bytes | None") -> str:
 
 
 async def _not_sent(session: "HostSession", sale: Sale, outcome: NotSent) -> Authorisation:
-    debt = session.journal.state.debt
-    if debt is not None and debt.stan == sale.stan:
+    if sale.requested:
         await session.journal.append(
             records.UNSENT,
             {records.K_STAN: sale.stan, records.K_REASON: str(outcome.error)[:200]},
         )
+        sale.requested = False
     result = Authorisation("not_sent", Unable(True))
     result.error = outcome.error
     return result

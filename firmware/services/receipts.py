@@ -14,7 +14,8 @@ Values of a payment, all text unless said otherwise; an absent one is left out:
 ``cryptogram_kind`` ("TC", "ARQC", "AAC"), ``cvm`` ("pin", "offline_pin",
 "signature", "none"), ``response_code``, ``test`` (bool), ``emulated`` (bool).
 
-Other slips: "release" takes ``stan``, ``amount_text``, ``who``, ``reason``;
+Other slips: "release" (of a reversal) and "release_scripts" (of script results)
+take ``stan``, ``amount_text``, ``currency_text``, ``who``, ``reason``;
 "damage" takes ``who``, ``notices`` (list of text); "self_test" takes
 ``results`` (list of (kind, state, detail)), ``serial``, ``version``. They take
 ``shop``, ``merchant_id``, ``terminal_id``, ``date``, ``time``, ``test`` and
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Slips of a payment, with the English and Chinese heading each.
 PAYMENTS = ("sale", "declined", "reversed", "unknown")
-KINDS = PAYMENTS + ("release", "damage", "self_test")
+KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test")
 
 _CVM_LINES = {
     "pin": "slip.pin",
@@ -66,8 +67,8 @@ def receipt(
         slip.both("slip.copy.merchant" if slip.merchant else "slip.copy.cardholder", "c")
         if kind == "sale" and not slip.merchant:
             slip.both("slip.keep", "c")
-    elif kind == "release":
-        slip.release()
+    elif kind in ("release", "release_scripts"):
+        slip.release(kind)
     elif kind == "damage":
         slip.damage()
     else:
@@ -279,9 +280,9 @@ class _Slip:
         else:
             self.both("slip.not_charged", "cb")
 
-    def release(self) -> None:
-        """A supervisor gave up a reversal."""
-        self.both("slip.title.release", "cbh")
+    def release(self, kind: str) -> None:
+        """A supervisor gave up a reversal, or script results."""
+        self.both("slip.title." + kind, "cbh")
         self.rule()
         self.ids()
         self.item("slip.original", self.value("stan"))
@@ -291,7 +292,7 @@ class _Slip:
         self.rule()
         self.amount()
         self.rule()
-        self.both("slip.may_be_charged", "b")
+        self.both("slip.may_be_charged" if kind == "release" else "slip.scripts_lost", "b")
         self.rule()
 
     def damage(self) -> None:

@@ -82,6 +82,8 @@ def reversal(provision: "Provision", emulated: bool, debt: "Debt") -> "dict[str,
     tags = body.get(records.K_EMV, {})
     masked = body.get(records.K_PAN_MASKED, "")
     values = _head(provision, emulated, body[records.K_AMOUNT], body[records.K_CURRENCY])
+    values["terminal_id"] = body.get(records.K_TERMINAL_ID, values["terminal_id"])
+    values["merchant_id"] = body.get(records.K_MERCHANT_ID, values["merchant_id"])
     values["batch"] = calendar.digits(body[records.K_BATCH], 6)
     values["stan"] = calendar.digits(debt.stan, 6)
     values["rrn"] = answer.get(records.K_RRN, "")
@@ -95,6 +97,41 @@ def reversal(provision: "Provision", emulated: bool, debt: "Debt") -> "dict[str,
     values["csn"] = body.get(records.K_CSN, "")[-2:]
     values["cryptogram_kind"] = _kind_of(tags.get(0x9F27, b"\x80")[0])
     values["response_code"] = answer.get(records.K_RESPONSE, "")
+    return values
+
+
+def supervised(
+    provision: "Provision",
+    emulated: bool,
+    slip: str,
+    who: str,
+    moment: "tuple[int, int, int, int, int, int] | None",
+    request: "dict[int, Any] | None" = None,
+) -> "dict[str, Any]":
+    """The values of a slip about a supervisor's act: ``slip`` is "release",
+    "release_scripts" or "damage", ``request`` the body of what was released.
+    ``moment``: local time, None where the clock is dead."""
+    merchant = provision.merchant
+    values: "dict[str, Any]" = {
+        "slip": slip,
+        "who": who,
+        "shop": merchant.name,
+        "shop_zh": merchant.name_zh,
+        "address": merchant.address,
+        "merchant_id": merchant.merchant_id,
+        "terminal_id": merchant.terminal_id,
+        "test": provision.test,
+        "emulated": emulated,
+    }
+    if moment is not None:
+        values["date"], values["time"] = _stamped(calendar.stamp(moment))
+    if request is not None:
+        money = Money(request[records.K_AMOUNT], Currency.by_number(request[records.K_CURRENCY]))
+        values["stan"] = calendar.digits(request[records.K_STAN], 6)
+        values["amount_text"] = money.format()
+        values["currency_text"] = money.currency.code
+        values["terminal_id"] = request.get(records.K_TERMINAL_ID, merchant.terminal_id)
+        values["merchant_id"] = request.get(records.K_MERCHANT_ID, merchant.merchant_id)
     return values
 
 

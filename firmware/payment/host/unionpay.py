@@ -72,8 +72,11 @@ SIGN_IN_AGAIN = ("77", "99", "A0")
 #: Field 39 of answers that the host cannot sign, having no keys in common
 #: with the terminal. Kept short on purpose: an unsigned decline is not proof.
 UNSIGNED = ("77", "97", "99", "A0")
+#: Field 39: the host does not know the original. It settles a reversal only under
+#: the original's fields 41 and 42.
+NOT_FOUND = "25"
 #: Field 39 of a 0410 or 0630 that settles the matter: done, or never known.
-REVERSAL_DONE = ("00", "12", "25")
+REVERSAL_DONE = ("00", "12", NOT_FOUND)
 
 #: Field 39 of a reversal: why it is sent.
 REASON_NO_ANSWER = "98"

@@ -21,7 +21,7 @@ REVERSAL = 3
 #: Bounds, so that a checkpoint always fits.
 MAX_TRANSACTIONS = 400
 MAX_SCRIPTS = 2
-MAX_PRINTS = 8
+MAX_PRINTS = 64
 MAX_SETTINGS = 32
 MAX_FAILURES = 16
 
@@ -76,9 +76,11 @@ class ScriptOwed:
 
 
 class PrintOwed:
-    """A committed approval, or an acknowledged reversal, with copies not yet
-    printed (``printed`` lists those that are, or that nobody is to get).
-    ``sequence``: the COMMIT or REVERSED record, which holds the receipt."""
+    """A slip whose merchant's copy is not printed yet: of an approval, an
+    acknowledged reversal, a supervisor's release or confirmation (``printed``
+    lists other copies that are printed, or that nobody is to get).
+    ``sequence``: the COMMIT, REVERSED, RELEASED or CONFIRMED record, which holds
+    the receipt; ``stan`` is 0 for the last."""
 
     def __init__(self, stan: int, sequence: int, printed: "list[str]") -> None:
         self.stan = stan
@@ -114,7 +116,8 @@ class State:
         #: (type, currency) -> (count, sum in minor units), approved in the open batch
         self.totals: "dict[tuple[str, int], tuple[int, int]]" = {}
         self.transactions: "list[Transaction]" = []
-        #: The last COMMIT or REVERSED that has a receipt: its body, and its sequence.
+        #: The last COMMIT, REVERSED, RELEASED or CONFIRMED that has a receipt: its
+        #: body, and its sequence.
         self.last_receipt: "dict[int, Any] | None" = None
         self.last_receipt_sequence = 0
         self.print_owed: "list[PrintOwed]" = []
@@ -144,6 +147,8 @@ class State:
                 raise JournalError("only a request without an answer can be proved unsent")
         elif kind == r.COMMIT:
             self._check_commit(body)
+        elif kind == r.RELEASED and body[r.K_STAN] in [one.stan for one in self.scripts_owed]:
+            return
         elif kind in (r.REVERSAL_SENT, r.REVERSED, r.RELEASED):
             debt = self._debt(body)
             if kind == r.REVERSED and debt.attempts == 0:
@@ -200,10 +205,12 @@ class State:
             self._stan_used(body[r.K_STAN])
         elif kind == r.ANSWER:
             self._answered(self._debt(body), body)
-        elif kind in (r.UNSENT, r.REVERSED, r.RELEASED):
+        elif kind in (r.UNSENT, r.REVERSED):
             if kind == r.REVERSED:
                 self._reversed(sequence, body)
             self.debt = None
+        elif kind == r.RELEASED:
+            self._released(sequence, body)
         elif kind == r.COMMIT:
             self._committed(self._debt(body), sequence, body)
         elif kind == r.REVERSAL_SENT:
@@ -212,10 +219,9 @@ class State:
             debt.attempts = body[r.K_ATTEMPT]
             debt.reason = body.get(r.K_REASON, debt.reason)
         elif kind == r.PRINTED:
-            self._printed(body[r.K_STAN], body[r.K_COPY])
+            self._printed(body)
         elif kind == r.SCRIPT_DONE:
-            stan = body[r.K_STAN]
-            self.scripts_owed = [owed for owed in self.scripts_owed if owed.stan != stan]
+            self._scripts_done(body[r.K_STAN])
         elif kind in (r.INTENT, r.SIGNED_IN, r.SIGNED_OUT):
             self._session(kind, body)
         elif kind == r.BATCH_CLOSED:
@@ -232,6 +238,7 @@ class State:
             self.unconfirmed = True
         elif kind == r.CONFIRMED:
             self.unconfirmed = False
+            self._merchants_slip(0, sequence, body)
 
     def absorb(self, sequence: int, kind: int, body: "dict[int, Any]") -> bool:
         """Add a record that follows lost ones. It was allowed when it was
@@ -249,6 +256,8 @@ class State:
             if self.debt is None:
                 if kind == r.REVERSED:
                     self._reversed(sequence, body)
+                elif kind == r.RELEASED:
+                    self._released(sequence, body)
                 elif kind == r.COMMIT:
                     self._keep_receipt(sequence, body)
                 return kind != r.COMMIT or body[r.K_OUTCOME] == r.OUTCOME_DECLINED
@@ -302,10 +311,25 @@ class State:
         self.debt = None
 
     def _reversed(self, sequence: int, body: "dict[int, Any]") -> None:
-        """The merchant's copy alone is owed: the customer left without a payment."""
         self._uncount(body[r.K_STAN])
+        self._merchants_slip(body[r.K_STAN], sequence, body)
+
+    def _released(self, sequence: int, body: "dict[int, Any]") -> None:
+        """A supervisor gave up the debt, or script results, of this STAN."""
+        stan = body[r.K_STAN]
+        if self.debt is not None and self.debt.stan == stan:
+            self.debt = None
+        else:
+            self._scripts_done(stan)
+        self._merchants_slip(stan, sequence, body)
+
+    def _scripts_done(self, stan: int) -> None:
+        self.scripts_owed = [owed for owed in self.scripts_owed if owed.stan != stan]
+
+    def _merchants_slip(self, stan: int, sequence: int, body: "dict[int, Any]") -> None:
+        """The merchant's copy alone is owed: no customer waits for one."""
         if self._keep_receipt(sequence, body):
-            self._owe_print(PrintOwed(body[r.K_STAN], sequence, [r.COPY_CUSTOMER]))
+            self._owe_print(PrintOwed(stan, sequence, [r.COPY_CUSTOMER]))
 
     def _keep_receipt(self, sequence: int, body: "dict[int, Any]") -> bool:
         if r.K_RECEIPT not in body:
@@ -331,13 +355,19 @@ class State:
                 one.status = REVERSED
                 self._count(one.type, one.currency, -1, -one.amount)
 
-    def _printed(self, stan: int, copy: str) -> None:
+    def _printed(self, body: "dict[int, Any]") -> None:
+        """The merchant's copy ends it; a cardholder's is asked for once, at the sale."""
+        copy = body[r.K_COPY]
         left = []
         for owed in self.print_owed:
-            if owed.stan == stan and copy not in owed.printed:
-                owed.printed = sorted(owed.printed + [copy])
-            if len(owed.printed) < len(r.COPIES):
-                left.append(owed)
+            if body.get(r.K_SEQUENCE, owed.sequence) == owed.sequence and (
+                body.get(r.K_STAN, owed.stan) == owed.stan
+            ):
+                if copy != r.COPY_CUSTOMER:
+                    continue
+                if copy not in owed.printed:
+                    owed.printed = sorted(owed.printed + [copy])
+            left.append(owed)
         self.print_owed = left
 
     def oldest_needed(self) -> int:

@@ -35,7 +35,7 @@ PAYMENT_ROOM = 8192
 #: Segments kept beside what the open batch needs.
 KEEP_SEGMENTS = 64
 
-_KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED)
+_KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED, r.RELEASED, r.CONFIRMED)
 #: After these the vault notes the position: an older copy of the file, put back,
 #: must not bring back a debt, a batch or guesses at a code.
 _NOTED = (
@@ -426,13 +426,17 @@ class Journal:
         if removed:
             await self._files.sync_folder()
 
-    async def confirm_damage(self, who: str) -> None:
-        """A supervisor takes note of the damage; trading resumes. JournalError
-        if there is none to confirm or the journal is blocked."""
+    async def confirm_damage(self, who: str, receipt: "dict[str, Any] | None" = None) -> None:
+        """A supervisor takes note of the damage; trading resumes. ``receipt``: the
+        slip's values. JournalError if there is none to confirm or the journal is
+        blocked."""
         self._usable()
         if not self.state.unconfirmed:
             raise JournalError("there is no damage to confirm")
-        await self.append(r.CONFIRMED, {r.K_WHO: who})
+        body: "dict[int, Any]" = {r.K_WHO: who}
+        if receipt is not None:
+            body[r.K_RECEIPT] = receipt
+        await self.append(r.CONFIRMED, body)
         self.trading = OK
 
     # --- reading ----------------------------------------------------------

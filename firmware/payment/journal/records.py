@@ -90,6 +90,9 @@ K_NAME = 44
 K_VALUE = 45
 K_FAILURES = 46
 K_DETAIL = 47
+K_TERMINAL_ID = 48  # field 41 of the request, and of whatever follows it
+K_MERCHANT_ID = 49  # field 42
+K_SEQUENCE = 50  # of the record whose slip was printed
 
 OUTCOME_APPROVED = "approved"
 OUTCOME_DECLINED = "declined"
@@ -97,7 +100,9 @@ OUTCOME_REVERSE = "reverse"
 
 COPY_MERCHANT = "merchant"
 COPY_CUSTOMER = "customer"
-COPIES = (COPY_MERCHANT, COPY_CUSTOMER)
+#: Nothing is printed: a terminal without a printer owes no paper.
+COPY_NONE = "none"
+COPIES = (COPY_MERCHANT, COPY_CUSTOMER, COPY_NONE)
 
 #: Field 39 of a 0400 (dialect): no answer; a fault after the answer; MAC error.
 REASON_NO_ANSWER = "98"
@@ -210,6 +215,9 @@ _RULES: "dict[int, tuple[str, int, int]]" = {
     K_VALUE: ("plain", 0, 0),
     K_FAILURES: ("int", 0, 1000000),
     K_DETAIL: _LINE,
+    K_TERMINAL_ID: ("text", 8, 8),
+    K_MERCHANT_ID: ("text", 15, 15),
+    K_SEQUENCE: ("int", 1, (1 << 63) - 1),
 }
 
 #: kind: (critical, keys that must be there, keys that may be)
@@ -229,7 +237,8 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
         True,
         (K_STAN, K_BATCH, K_TYPE, K_PROCESSING_CODE, K_AMOUNT, K_CURRENCY, K_EXPONENT)
         + (K_LOCAL_TIME, K_ENTRY_MODE, K_CONDITION, K_MESSAGE_TYPE),
-        (K_CSN, K_PIN_PRESENT, K_F60, K_PAN_MASKED, K_PAN_TOKEN, K_PAN_SEALED, K_EMV, K_TIME),
+        (K_CSN, K_PIN_PRESENT, K_F60, K_PAN_MASKED, K_PAN_TOKEN, K_PAN_SEALED, K_EMV, K_TIME)
+        + (K_TERMINAL_ID, K_MERCHANT_ID),
     ),
     UNSENT: (True, (K_STAN,), (K_REASON,)),
     ANSWER: (
@@ -243,15 +252,15 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
         (K_STAN, K_OUTCOME),
         (K_RECEIPT, K_SIGNATURE, K_SCRIPT_RESULTS, K_REASON, K_AMOUNT, K_TIME, K_EMV),
     ),
-    PRINTED: (True, (K_STAN, K_COPY), (K_TIME,)),
+    PRINTED: (True, (K_COPY,), (K_STAN, K_SEQUENCE, K_TIME)),
     REVERSAL_SENT: (True, (K_STAN, K_ATTEMPT), (K_REASON, K_TIME)),
     REVERSED: (True, (K_STAN,), (K_CODE, K_TIME, K_RECEIPT)),
-    RELEASED: (True, (K_STAN, K_WHO), (K_REASON, K_TIME)),
+    RELEASED: (True, (K_STAN, K_WHO), (K_REASON, K_TIME, K_RECEIPT)),
     SCRIPT_DONE: (True, (K_STAN,), (K_CODE, K_TIME)),
     BATCH_CLOSED: (True, (K_BATCH,), (K_TIME,)),
     LOCKOUT: (True, (K_WHO, K_FAILURES), (K_TIME,)),
     DAMAGE: (True, (K_CODE,), (K_DETAIL,)),
-    CONFIRMED: (True, (K_WHO,), (K_TIME,)),
+    CONFIRMED: (True, (K_WHO,), (K_TIME, K_RECEIPT)),
 }
 
 

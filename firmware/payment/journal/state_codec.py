@@ -79,8 +79,7 @@ def load(value: object) -> State:
     state.unconfirmed = _bool(value[_UNCONFIRMED])
     state.last_receipt_sequence = _int(value[_RECEIPT_SEQUENCE])
     if value[_RECEIPT] is not None:
-        kind = r.COMMIT if r.K_OUTCOME in _map(value[_RECEIPT]) else r.REVERSED
-        state.last_receipt = _body(kind, value[_RECEIPT])
+        state.last_receipt = _body(_receipt_kind(_map(value[_RECEIPT])), value[_RECEIPT])
     if value[_DEBT] is not None:
         state.debt = _load_debt(value[_DEBT])
     for row in _rows(value[_SCRIPTS], 3):
@@ -101,13 +100,22 @@ def load(value: object) -> State:
         )
     for row in _rows(value[_PRINTS], 3):
         printed = [_text(copy) for copy in _list(row[2])]
-        state.print_owed.append(PrintOwed(_int(row[0], 1, 999999), _int(row[1]), printed))
+        state.print_owed.append(PrintOwed(_int(row[0], 0, 999999), _int(row[1]), printed))
     for name in _map(value[_SETTINGS]):
         r.validate(r.SETTING, {r.K_NAME: name, r.K_VALUE: value[_SETTINGS][name]})
         state.settings[name] = value[_SETTINGS][name]
     for who in _map(value[_FAILURES]):
         state.failures[_text(who)] = _int(value[_FAILURES][who])
     return state
+
+
+def _receipt_kind(body: "dict[int, Any]") -> int:
+    """The kind of the record whose body is the last receipt's."""
+    if r.K_OUTCOME in body:
+        return r.COMMIT
+    if r.K_WHO in body:
+        return r.RELEASED if r.K_STAN in body else r.CONFIRMED
+    return r.REVERSED
 
 
 def _load_debt(value: object) -> Debt:
