@@ -132,6 +132,8 @@ async def _once(t: Terminal) -> None:
     if t.session is not None:
         sources.append(("changed", t.session.changed.wait()))
     name, value = await aio.first(*sources, timeout_ms=REFRESH_MS)
+    if name == "timeout":
+        t.debt_first = not t.debt_first
     if name in ("timeout", "changed", "out"):
         return
     if name == "tamper":
@@ -142,8 +144,6 @@ async def _once(t: Terminal) -> None:
         from firmware.app import sale
 
         t.slot_free = False
-    if name == "timeout":
-        t.debt_first = not t.debt_first
         await sale.run(t, "", True)
         return
     await _key(t, str(value))
