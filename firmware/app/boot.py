@@ -28,15 +28,8 @@ NEEDED = (
 async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
     """Bring the terminal up. Raises only when not even the display works."""
     t = Terminal(devices, view, board)
-    lines: "list[tuple[str, str]]" = []
-    await view.show(screens.boot(lines))
-
-    async def show(result: self_test.Result) -> None:
-        if result.state != "absent":
-            lines.append((result.kind, result.state))
-            await view.show(screens.boot(lines))
-
-    t.results = await self_test.run(devices, int(board["built"]), show)
+    await view.show(screens.boot([]))
+    await test_devices(t)
     await _tamper(t)
     for result in t.results:
         if result.state == "fail" and result.kind in self_test.ESSENTIAL:
@@ -46,6 +39,20 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     await _provision(t)
     await _settle(t)
     return t
+
+
+async def test_devices(t: Terminal) -> None:
+    """Test each device afresh, its result on the screen as it comes. What is in
+    ``Terminal.results`` of other things stays."""
+    lines: "list[tuple[str, str]]" = []
+
+    async def show(result: self_test.Result) -> None:
+        if result.state != "absent":
+            lines.append((result.kind, result.state))
+            await t.view.show(screens.boot(lines))
+
+    others = [result for result in t.results if result.kind not in self_test.KINDS]
+    t.results = await self_test.run(t.devices, int(t.board["built"]), show) + others
 
 
 def _missing(t: Terminal) -> None:

@@ -105,8 +105,8 @@ async def _once(t: Terminal) -> None:
     t.reader_fault = ""
     if reader is not None and not t.blocked:
         try:
-            free = t.slot_free or not await reader.present()
-            left = not free
+            left = await reader.present() and not t.slot_free
+            free = not left
         except CardError as error:  # said on the idle screen until the reader answers again
             t.note_failure("card_reader", error)
             t.reader_fault = error.text_key

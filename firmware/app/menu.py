@@ -108,11 +108,17 @@ async def _language(t: "Terminal") -> None:
 
 
 async def _self_test(t: "Terminal") -> None:
+    found = {r.kind: r.text_key for r in t.results}
+    await boot.test_devices(t)
+    for result in t.results:
+        if result.state == "ok" and result.kind in LATE and found[result.kind] in t.blocked:
+            t.blocked.remove(found[result.kind])
     lines = [(r.kind, r.state) for r in t.results if r.state != "absent"]
+    printer = t.devices.printer is not None
     pressed = await dialogs.scroll(
-        t, len(lines), MENU_TIMEOUT_MS, lambda first: screens.self_test(lines, first)
+        t, len(lines), MENU_TIMEOUT_MS, lambda first: screens.self_test(lines, first, printer)
     )
-    if pressed != "enter":
+    if pressed != "enter" or not printer:
         return
     data = {
         "results": [(r.kind, r.state, r.detail) for r in t.results],

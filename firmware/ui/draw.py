@@ -208,40 +208,34 @@ class _Fold:
             items = node.labels(self.texts)
             size = tree.SMALL
             focus = len(items) - 1 if node.first < 0 else min(node.first, len(items) - 1)
-        focus_line = 0
         s = self.style.scale
         width = self.canvas.width
-        if isinstance(node, tree.Menu):
+        marked = isinstance(node, tree.Menu) or node.first >= 0
+        if marked:
             width -= 8 * s  # the scroll marks' column
-        lines: "list[tuple[Row, int]]" = []
-        for i, (left, right) in enumerate(items):
-            if i == focus:
-                focus_line = len(lines)
-            for row in self._list_rows(node.name, left, right, size, width):
-                lines.append((row, _height(row)))
-        if not lines:
+        groups = [self._list_rows(node.name, left, right, size, width) for left, right in items]
+        if not groups:
             return
-        heights = [height for _, height in lines]
+        heights = [sum(_height(row) for row in group) for group in groups]
+        first = focus
         if isinstance(node, tree.Menu):
-            first = _window(heights, focus_line, bottom - top, True)
+            first = _window(heights, focus, bottom - top, True)
         elif node.first < 0:
-            first = _window(heights, len(lines) - 1, bottom - top, False)
-        else:
-            first = focus_line
+            first = _window(heights, focus, bottom - top, False)
         y = top
         shown = first
-        while shown < len(lines) and y + lines[shown][1] <= bottom:
-            row, height = lines[shown]
+        while shown < len(groups) and y + heights[shown] <= bottom:
             chosen = isinstance(node, tree.Menu) and shown == node.selected
             if chosen:
-                self.canvas.fill(0, y, width, height)
-            self._paint_list_row(row, y, not chosen, width)
-            y += height
+                self.canvas.fill(0, y, width, heights[shown])
+            for row in groups[shown]:
+                self._paint_list_row(row, y, not chosen, width)
+                y += _height(row)
             shown += 1
         if shown == first:
             self.overflow.append(node.name)
-        if isinstance(node, tree.Menu):
-            self._marks(first > 0, shown < len(lines), top, bottom, width)
+        if marked:
+            self._marks(first > 0, shown < len(groups), top, bottom, width)
 
     def _list_rows(self, name: str, left: str, right: str, size: int, width: int) -> "list[Row]":
         """A line of a list; a value that finds no room beside its name goes below it."""

@@ -74,15 +74,17 @@ def boot(lines: "list[tuple[str, str]]", version: str = "") -> Screen:
     return Screen("boot", [_title("boot.title"), Lines("lines", items)])
 
 
-def self_test(lines: "list[tuple[str, str]]", first: int = 0) -> Screen:
-    """The last self-test, from line ``first`` on."""
+def self_test(lines: "list[tuple[str, str]]", first: int = 0, printer: bool = True) -> Screen:
+    """The results of a self-test, from line ``first`` on; ``printer``: Enter prints them."""
     items = [("boot.device." + kind, "boot.state." + state) for kind, state in lines]
-    return Screen("self_test", [_title("menu.self_test"), Lines("lines", items, first)])
+    nodes: "list[Node]" = [_title("menu.self_test"), Lines("lines", items, first)]
+    return Screen("self_test", nodes + _foot("hint.cancel", "hint.print" if printer else ""))
 
 
 def info(title_key: str, items: "list[tuple[str, str]]", first: int = 0) -> Screen:
     """A page of (name, value) lines; names may be text keys."""
-    return Screen("info", [_title(title_key), Lines("lines", items, first)])
+    nodes: "list[Node]" = [_title(title_key), Lines("lines", items, first)]
+    return Screen("info", nodes + _foot("hint.cancel", ""))
 
 
 def idle(

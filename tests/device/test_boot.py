@@ -184,14 +184,63 @@ def test_a_device_that_fails_is_a_named_line_of_the_self_test(kind: str) -> None
     tell(story)
 
 
+def _states(t: Handheld) -> dict[str, str]:
+    lines = next(node for node in t.screen["nodes"] if node["kind"] == "lines")["items"]
+    return {str(line[0]): str(line[1]) for line in lines}
+
+
 def test_the_self_test_is_shown_and_printed() -> None:
     async def story(t: Handheld) -> None:
         await t.power_on()
         await menu(t, 5)
         await t.until("self_test")
+        assert {"hint.cancel", "hint.print"} <= t.keys_shown()
         await t.press("down", "up", "enter")
+        await t.until("printing")
+        assert "print.copy.self_test" in t.keys_shown()
+        assert "print.copy.merchant" not in t.keys_shown()
         await t.until("idle")
         assert t.board["serial"] in t.paper
+
+    tell(story)
+
+
+@pytest.mark.parametrize("kind", ["card_reader", "printer"])
+def test_the_menu_tests_afresh_and_a_device_that_works_again_is_well(kind: str) -> None:
+    async def story(t: Handheld) -> None:
+        chip, name, value = BROKEN[kind]
+        whole = getattr(getattr(t.rack, chip), name)
+        setattr(getattr(t.rack, chip), name, value)
+        await t.power_on()
+        setattr(getattr(t.rack, chip), name, whole)
+        t.screens.clear()
+        await menu(t, 5)
+        await t.until("self_test")
+        assert any(tree["screen"] == "boot" for tree in t.screens), "one result after another"
+        assert "FAIL" not in _states(t).values()
+        setattr(getattr(t.rack, chip), name, value)
+        await t.press("cancel")
+        await menu(t, 5)
+        await t.until("self_test")
+        assert "FAIL" in _states(t).values()
+
+    tell(story)
+
+
+def test_a_reader_found_well_takes_payments_again() -> None:
+    async def story(t: Handheld) -> None:
+        t.rack.slot.broken = True
+        await t.power_on()
+        t.rack.slot.broken = False
+        await t.press("5")
+        await t.until("message")
+        await t.press("enter")
+        await menu(t, 5)
+        await t.until("self_test")
+        await t.press("cancel")
+        await t.until("idle")
+        await sell(t)
+        assert "result.approved" in t.keys_shown()
 
     tell(story)
 
