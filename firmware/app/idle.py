@@ -195,7 +195,7 @@ async def show(t: Terminal, card_left: bool = False) -> None:
         notices.append(t.reader_fault)
     state = t.journal.state
     amount_text = ""
-    if not notices and state.debt is not None:
+    if state.debt is not None:
         amount_text = t.owed_text(state.debt.request)
         at_it = t.session is not None and t.session.reversing
         at = 0 if t.debt_first else len(notices)
