@@ -27,6 +27,13 @@ AGAIN_MS = (5_000, 60_000)
 LAST_SCREEN_MS = 10_000
 
 
+class JournalBroken(Exception):
+    """The journal takes nothing more: nobody knows what reached the disk, and only
+    the next start, which reads it back, tells (docs/journal.md)."""
+
+    text_key = "error.journal_broken"
+
+
 def code(error: Exception) -> str:
     """Four hexadecimal digits for the merchant to read out; stderr says the same."""
     return f"{binascii.crc32(_name(error).encode()) & 0xFFFF:04X}"
@@ -81,12 +88,16 @@ async def _note(t: "Terminal", error: Exception) -> None:
 
 async def last_screen(devices: "Any", view: "View", error: Exception) -> None:
     """Lamp, sound and a plain screen, as far as they still work."""
-    for step in (_lamp(devices), view.show(screens.message("error.crash", _fields(error), ""))):
+    for step in (_lamp(devices), view.show(screens.message(_text_key(error), _fields(error), ""))):
         try:
             await step
         except TillError as second:
             print("till: " + str(second), file=sys.stderr)
     await aio.sleep_ms(LAST_SCREEN_MS)
+
+
+def _text_key(error: Exception) -> str:
+    return error.text_key if isinstance(error, JournalBroken) else "error.crash"
 
 
 def _fields(error: Exception) -> "dict[str, Any]":

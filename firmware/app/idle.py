@@ -3,13 +3,14 @@
 import sys
 
 from firmware import aio
-from firmware.app import dialogs, owed
+from firmware.app import dialogs, faults, owed
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
 from firmware.hal.display import DisplayError
 from firmware.hal.tamper import TamperError
 from firmware.payment.journal import records
+from firmware.payment.journal.journal import BLOCKED
 from firmware.services import calendar
 from firmware.ui import screens
 
@@ -36,7 +37,8 @@ def _asks(t: Terminal) -> bool:
 
 async def run(t: Terminal) -> None:
     """Serve the merchant until the power goes. DisplayError when the panel stays
-    dead; ``Terminal.defect`` is raised."""
+    dead; ``Terminal.defect`` is raised, JournalBroken when the journal breaks."""
+    served = t.journal.trading != BLOCKED  # else its trouble is named since boot
     step = _once
     if t.devices.keypad is None:
         step = _mute
@@ -45,6 +47,9 @@ async def run(t: Terminal) -> None:
     while True:
         if t.defect is not None:
             raise t.defect
+        if served and t.journal.broken:
+            await _settled(t)
+            raise faults.JournalBroken(t.journal.broken)
         try:
             await guarded(t, step(t))
         except DisplayError as error:
@@ -75,9 +80,14 @@ async def _revive(t: Terminal, error: DisplayError) -> None:
             return
         except DisplayError as again:
             error = again
-    if t.session is not None:
-        await t.session.lock.acquire()  # a reversal under way is waited for
+    await _settled(t)
     raise error
+
+
+async def _settled(t: Terminal) -> None:
+    """Before the end: a reversal under way is waited for, none begins."""
+    if t.session is not None:
+        await t.session.lock.acquire()
 
 
 async def guarded(t: Terminal, step: "object") -> None:

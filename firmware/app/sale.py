@@ -389,12 +389,11 @@ async def _online(
     stages = StageScreen(t, amount_text)
     try:
         result, authorisation, outcome, receipt = await aio.protected(section())
-    except TillError as error:
-        debt = session.journal.state.debt
-        if debt is None or debt.stan != sale.stan:
+    except TillError:
+        if not sale.requested:
             raise  # nothing was sent
         # The journal failed between request and commit: the request may be booked.
-        raise Unresolved(sale.stan, amount_text, "", error.text_key) from None
+        raise Unresolved(sale.stan, amount_text, "", _unknown(t)) from None
     finally:
         await stages.stop()
     if (
@@ -463,7 +462,8 @@ async def _reversed(
         await stages.stop()
         await t.sound("error")
         await printing.slip(t, "unknown", receipt)
-        key = "unknown.hold" if isinstance(error, DebtStands) else error.text_key
+        told = isinstance(error, DebtStands) or bool(t.journal.broken)
+        key = _unknown(t) if told else error.text_key
         unresolved = Unresolved(sale.stan, amount_text, authorisation.code, key)
         unresolved.then = then
         raise unresolved from None
@@ -472,6 +472,12 @@ async def _reversed(
     code = authorisation.code if then[0] == "declined" else ""
     await _finish(t, then[0], then[1], amount_text, code)
     await owed.reversed_in_sale(t, sale.stan)
+
+
+def _unknown(t: "Terminal") -> str:
+    """Text key for an outcome that the journal holds open: a broken one is read
+    back by the next start, which also reverses."""
+    return "unknown.restart" if t.journal.broken else "unknown.hold"
 
 
 def _why_reversed(authorisation: online.Authorisation, outcome: "Any") -> str:

@@ -60,6 +60,10 @@ def _rename(names: dict[str, int], item: _Name) -> None:
         names[item.new] = item.inode
 
 
+def _sound(what: str, name: str) -> int:
+    return 0
+
+
 class FaultyDisk(FileOps):
     """Stands in for the system calls of ``PosixFiles``; see ``files``."""
 
@@ -74,6 +78,9 @@ class FaultyDisk(FileOps):
         self.dead = False
         #: Called at the cut; must not raise.
         self.on_cut: Callable[[], None] = lambda: None
+        #: Asked at each "write" and "fsync", with the file's name: the errno that it
+        #: fails with, 0 for none. Power on takes it back.
+        self.fault: Callable[[str, str], int] = _sound
         self._cut_at: int | None = None
         self._cut_before = False
         self._fail_sync = 0
@@ -184,6 +191,7 @@ class FaultyDisk(FileOps):
         self.dead = False
         self._cut_at = None
         self._fail_sync = 0
+        self.fault = _sound
 
     def clone(self) -> "FaultyDisk":
         """The same disk, apart: to try several fates of one cut."""
@@ -296,6 +304,7 @@ class FaultyDisk(FileOps):
     def write(self, handle: int, data: bytes) -> int:
         inode = self._handles[handle] if not self.dead else 0
         self.begin(f"write {len(data)}")
+        self._ask("write", inode)
         room = self.capacity - self._used()
         if room <= 0:
             raise OSError(errno.ENOSPC, "no space left")
@@ -310,6 +319,12 @@ class FaultyDisk(FileOps):
             done += step
         self.end()
         return len(data)
+
+    def _ask(self, what: str, inode: int) -> None:
+        names = [name for name, there in self._names.items() if there == inode]
+        code = self.fault(what, names[0] if names else "")
+        if code:
+            raise OSError(code, errno.errorcode[code])
 
     def length(self, handle: int) -> int:
         self._alive()
@@ -328,6 +343,7 @@ class FaultyDisk(FileOps):
         if self._fail_sync:
             self._fail_sync -= 1
             raise OSError(errno.EIO, "input/output error")
+        self._ask("fsync", inode)
         self._durable[inode] = bytearray(self._now[inode])
         self._pending = [
             item for item in self._pending if isinstance(item, _Name) or item.inode != inode

@@ -41,6 +41,8 @@ _KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED, r.RELEASED, r.CONFIRMED)
 _NOTED = (
     r.REQUEST, r.COMMIT, r.REVERSED, r.RELEASED, r.BATCH_CLOSED, r.LOCKOUT, r.CONFIRMED,
 )  # fmt: skip
+#: Those of a payment: durable, they are its outcome, whether the vault knows it or not.
+_OUTCOMES = (r.REQUEST, r.COMMIT, r.REVERSED, r.RELEASED)
 
 OK = "ok"
 CONFIRM = "confirm"
@@ -73,7 +75,11 @@ class _Segment:
 
 
 class Journal:
-    """The one durable log. One instance a data folder; calls may overlap."""
+    """The one durable log. One instance a data folder; calls may overlap.
+
+    ``state`` shows of a synced record nothing before the sync. ``broken``: why
+    nothing can be appended until the next ``open``, "" while it can.
+    """
 
     def __init__(self, files: "Files", vault: "Vault", segment_bytes: int = 32768) -> None:
         self._files = files
@@ -91,7 +97,9 @@ class Journal:
         self._bad: "list[int]" = []
         self._segments: "list[_Segment]" = []
         self._in_payment = False
-        self._broken = "the journal is not open"
+        #: Sequence that the vault was to note and could not; 0 for none.
+        self._unnoted = 0
+        self.broken = "the journal is not open"
         self.state = State()
         self.sequence = 0
         self.epoch = 0
@@ -112,7 +120,7 @@ class Journal:
         self._number, self._size = found.newest, found.size
         notices = found.damage + found.notices
         if found.blocked:
-            self._broken = "the journal holds records of newer firmware"
+            self.broken = "the journal holds records of newer firmware"
             self.trading = BLOCKED
             return OpenReport(notices, BLOCKED)
         if found.base is not None:
@@ -121,7 +129,7 @@ class Journal:
         if found.torn_at >= 0 and found.base is not None:
             await self._files.truncate(segment_name(found.base.number), found.torn_at)
         await self._drop(found.drop)
-        self._broken = ""
+        self._unnoted = 0
         self._segments = []
         if found.damage:
             await self._restart(found)
@@ -136,6 +144,7 @@ class Journal:
         await self._index()
         if self.state.unconfirmed and not found.damage:
             notices.append(Notice("damage_unconfirmed", "found at an earlier start"))
+        self.broken = ""
         self.trading = CONFIRM if self.state.unconfirmed else OK
         return OpenReport(notices, self.trading)
 
@@ -144,7 +153,7 @@ class Journal:
         if self._file is not None:
             await self._file.close()
             self._file = None
-        self._broken = "the journal is not open"
+        self.broken = "the journal is not open"
 
     async def _continue(self, base: Checkpoint, found: recovery.Recovered) -> None:
         self._number = base.number
@@ -221,12 +230,15 @@ class Journal:
     async def append(self, kind: int, body: "dict[int, Any]", sync: bool = True) -> int:
         """Add a record; its sequence. With ``sync`` it and all before it are on
         stable storage when this returns, and after the kinds in ``_NOTED`` the
-        vault knows it.
+        vault knows it. A payment's record counts without that: the vault is told
+        at the next append, and ``reserve`` insists on it.
 
         JournalError: the record is malformed or may not follow, nothing was
         written. StorageFull: nothing was written. Another FilesError: the
-        journal takes no more until it is opened again. A cancellation is
-        delivered after the record is whole.
+        journal takes no more until it is opened again. After a batch's close, a
+        count of failures or a confirmation, an error may also mean that the
+        record stands and the vault does not know it. A cancellation is delivered
+        after the record is whole.
         """
         return await aio.protected(self._append(kind, body, sync))
 
@@ -243,12 +255,23 @@ class Journal:
             elif kind in (r.COMMIT, r.UNSENT, r.REVERSAL_SENT, r.RELEASED):
                 self._in_payment = False
             if sync and kind in _NOTED:
-                await self._vault.note_journal(self.epoch, sequence)
+                self._unnoted = sequence
+            try:
+                await self._note()
+            except TillError:
+                if kind in _NOTED and kind not in _OUTCOMES:
+                    raise
             return sequence
 
+    async def _note(self) -> None:
+        """Tell the vault the position that it lacks. FilesError, VaultError."""
+        if self._unnoted:
+            await self._vault.note_journal(self.epoch, self._unnoted)
+            self._unnoted = 0
+
     def _usable(self) -> None:
-        if self._broken:
-            raise JournalError(self._broken)
+        if self.broken:
+            raise JournalError(self.broken)
 
     async def _write(self, kind: int, body: "dict[int, Any]", sync: bool) -> int:
         try:
@@ -271,11 +294,10 @@ class Journal:
         self.head_hash = segment.chain(self.head_hash, raw)
         if kind in _KEPT:  # the fold keeps the map; the caller may go on using his
             body = _copy(encoded)
-        self.state.apply(self.sequence, kind, body)
-        sequence = self.sequence
         if sync:
             await self._sync()
-        return sequence
+        self.state.apply(self.sequence, kind, body)
+        return self.sequence
 
     async def _put(self, raw: bytes) -> None:
         if self._file is None:
@@ -312,7 +334,7 @@ class Journal:
         self._unsynced = 0
 
     def _break(self, why: str) -> None:
-        self._broken = why
+        self.broken = why
         self.trading = BLOCKED
 
     # --- segments ---------------------------------------------------------
@@ -323,12 +345,14 @@ class Journal:
 
     async def reserve(self) -> None:
         """Before a payment: room for it and its reversal in this segment, and on
-        the disk for that and a roll-over. StorageFull, BatchFull."""
+        the disk for that and a roll-over; and a vault that knows where the journal
+        stands. StorageFull, BatchFull, FilesError, VaultError."""
         await aio.protected(self._reserve())
 
     async def _reserve(self) -> None:
         async with self._lock:
             self._usable()
+            await self._note()
             if len(self.state.transactions) >= MAX_TRANSACTIONS:
                 raise BatchFull("the batch holds " + str(MAX_TRANSACTIONS) + " transactions")
             if len(self.state.scripts_owed) >= MAX_SCRIPTS:
