@@ -87,6 +87,8 @@ async def _tamper(t: Terminal) -> None:
 
 
 def _storage_works(t: Terminal) -> bool:
+    """Whether the books can be read. On a full disk they can: what is owed is named,
+    and sent as far as its records still fit."""
     for result in t.results:
         broken = result.state in ("fail", "absent") and result.text_key != StorageFull.text_key
         if broken and result.kind in ("files", "vault", "entropy"):
@@ -94,15 +96,6 @@ def _storage_works(t: Terminal) -> bool:
     return True
 
 
-async def _recover(t: Terminal) -> None:
-    """Whether the books can be read. On a full disk they can: what is owed is named,
-    and sent as far as its records still fit."""
-    """Fold the journal; owe what it owes; name what is damaged."""
-    if not _storage_works(t):
-        return
-    try:
-        report = await t.journal.open()
-        codes = [notice.code for notice in report.notices]
 def _block(t: Terminal, kind: str, error: TillError) -> None:
     """No payments for this reason, and a line on the self-test page."""
     if error.text_key not in t.blocked:
@@ -110,15 +103,22 @@ def _block(t: Terminal, kind: str, error: TillError) -> None:
     t.results.append(self_test.Result(kind, "fail", error.text_key, str(error)))
 
 
+async def _recover(t: Terminal) -> None:
+    """Fold the journal; owe what it owes; name what is damaged."""
+    if not _storage_works(t):
+        return
+    try:
+        report = await t.journal.open()
+        language = t.journal.state.settings.get("language")
+        if language:
+            t.view.set_language(str(language))
+        codes = [notice.code for notice in report.notices]
         body: "dict[int, Any]" = {records.K_VERSION: str(t.board["version"])}
         if codes:
             body[records.K_NOTICES] = codes[:16]
         if report.trading == "ok":
             # What was found must outlive the next cut: it is found only once.
             await t.journal.append(records.BOOT, body, sync=bool(codes))
-        language = t.journal.state.settings.get("language")
-        if language:
-            t.view.set_language(str(language))
         elif report.trading == "confirm":
             t.blocked.append("error.journal_confirm")
         else:
@@ -152,13 +152,6 @@ async def _provision(t: Terminal) -> None:
         t.session = HostSession(devices, t.journal, provision)
 
 
-async def _settle(t: Terminal) -> None:
-    """Bring journal, vault and bundle to terms: working keys that only one of them
-    knows are forgotten, a newer bundle ends a lockout."""
-    if t.session is None or t.provision is None or t.journal.trading == "blocked":
-        return
-    try:
-        await t.session.agree_on_keys()
 def _owed_by_another(t: Terminal, provision: "Provision") -> str:
     """Why this bundle has to wait: a debt or script results stand under another
     terminal's or merchant's id, which its keys could not settle. "" if it need not."""
@@ -175,6 +168,13 @@ def _owed_by_another(t: Terminal, provision: "Provision") -> str:
     return ""
 
 
+async def _settle(t: Terminal) -> None:
+    """Bring journal, vault and bundle to terms: working keys that only one of them
+    knows are forgotten, a newer bundle ends a lockout."""
+    if t.session is None or t.provision is None or t.journal.trading == "blocked":
+        return
+    try:
+        await t.session.agree_on_keys()
         issued = t.provision.issued
         before = t.journal.state.settings.get("bundle")
         if before is not None and issued <= before:

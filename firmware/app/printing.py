@@ -144,8 +144,8 @@ async def reprint_last(t: "Terminal") -> None:
         await dialogs.message(t, "print.none")
         return
     await t.view.show(screens.printing("print.copy.merchant"))
-    document = receipts.receipt(
     kind = kind_of(body)
+    document = receipts.receipt(
         kind,
         body[records.K_RECEIPT],
         records.COPY_MERCHANT,
