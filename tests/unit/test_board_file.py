@@ -226,10 +226,10 @@ def test_a_keypad_by_key_codes_is_compiled_to_numbers() -> None:
 
 
 def test_input_devices_that_are_not_here_are_named(tmp_path: Path) -> None:
-    from tests.support import pty_input
+    from tests.support import event_pipes
 
-    if pty_input.why_not():
-        pytest.skip(pty_input.why_not())
+    if event_pipes.why_not():
+        pytest.skip(event_pipes.why_not())
 
     async def main() -> None:
         data = board_file.compiled(_with_devices(), "0.0.0", 1_700_000_000)

@@ -23,16 +23,16 @@ from firmware.drivers.stripe_tracks import MOST as TRACKS
 from firmware.hal.keypad import KeypadError, KeypadGone
 from firmware.hal.scanner import ScannerMissing, ScanRefused
 from host_tools.emulator.chips.hid_keys import HidKeys
-from tests.support import pty_input
-from tests.support.pty_input import EV_KEY, EV_SYN, SYN_DROPPED, Kernel, PtyDevice
+from tests.support import event_pipes
+from tests.support.event_pipes import EV_KEY, EV_SYN, SYN_DROPPED, Kernel, PipeDevice
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
-    if pty_input.why_not():
-        pytest.skip(pty_input.why_not())
+    if event_pipes.why_not():
+        pytest.skip(event_pipes.why_not())
     made = Kernel(tmp_path, monkeypatch)
     yield made
     for device in list(made.devices.values()):
@@ -44,12 +44,12 @@ def run(main: Main) -> None:
     aio.run(aio.deadline(30000, main(), "the test"))
 
 
-def scanner_at(kernel: Kernel, name: str = "event0", port: str = "usb-1.1") -> PtyDevice:
-    return PtyDevice(kernel, name, 0x0C2E, 0x0B61, port + "/input0")
+def scanner_at(kernel: Kernel, name: str = "event0", port: str = "usb-1.1") -> PipeDevice:
+    return PipeDevice(kernel, name, 0x0C2E, 0x0B61, port + "/input0")
 
 
-async def typed(device: PtyDevice, text: str) -> None:
-    """What a keyboard scanner sends for ``text``, no faster than it is read."""
+def typed(device: PipeDevice, text: str) -> None:
+    """What a keyboard scanner sends for ``text``."""
     chip = HidKeys(lambda: 0, pace_us=0)
     for char in text:
         chip.type(char)
@@ -57,20 +57,18 @@ async def typed(device: PtyDevice, text: str) -> None:
         for at in range(0, len(answer), 4):
             code = int.from_bytes(answer[at + 1 : at + 3], "big")
             device.send((EV_KEY, code, answer[at + 3]), (EV_SYN, 0, 0))
-        while device.unread() > 1024:
-            await aio.sleep_ms(1)
 
 
 def test_a_scanner_is_known_by_vendor_and_product_and_grabbed(kernel: Kernel) -> None:
     async def main() -> None:
-        human = PtyDevice(kernel, "event0", 0x046D, 0xC31C, "usb-1.3/input0")
+        human = PipeDevice(kernel, "event0", 0x046D, 0xC31C, "usb-1.3/input0")
         gun = scanner_at(kernel, "event1")
         bus = EvdevInput(["0C2E:0b61"], str(kernel.folder))
         scanner = LineScanner(KeyLines(bus, MOST))
         assert bus.missing() == []
         assert gun.grabbed_by is not None and human.grabbed_by is None
-        await typed(human, "people\n")
-        await typed(gun, "6901234567892\n")
+        typed(human, "people\n")
+        typed(gun, "6901234567892\n")
         assert (await scanner.read()).text == "6901234567892"
         await bus.close()
 
@@ -121,7 +119,7 @@ def test_unplugged_in_the_middle_of_a_code_and_plugged_in_again(kernel: Kernel) 
         bus = EvdevInput(["0c2e:0b61"], str(kernel.folder))
         scanner = LineScanner(KeyLines(bus, MOST))
         for _ in range(3):
-            await typed(gun, "69012")
+            typed(gun, "69012")
             name, _ = await aio.first(("scan", scanner.read()), timeout_ms=50)
             assert name == "timeout"
             gun.unplug()
@@ -131,7 +129,7 @@ def test_unplugged_in_the_middle_of_a_code_and_plugged_in_again(kernel: Kernel) 
             gun.plug()
             while bus.missing():
                 await aio.sleep_ms(20)
-            await typed(gun, "whole\n")
+            typed(gun, "whole\n")
             assert (await scanner.read()).text == "whole"
         await scanner.close()
 
@@ -144,8 +142,8 @@ def test_two_scanners_of_one_make_at_once(kernel: Kernel) -> None:
         bus = EvdevInput(["0c2e:0b61"], str(kernel.folder))
         scanner = LineScanner(KeyLines(bus, MOST))
         for left, right in zip("Left-123\n", "RIGHT:45\n", strict=True):
-            await typed(one, left)
-            await typed(two, right)
+            typed(one, left)
+            typed(two, right)
         got = [await scanner.read(), await scanner.read()]
         assert sorted((scan.source, scan.text) for scan in got) == [
             (0, "Left-123"),
@@ -160,7 +158,7 @@ def test_two_scanners_of_one_make_at_once(kernel: Kernel) -> None:
         two.plug()  # each has its number by its plug, whichever comes first
         while bus.missing():
             await aio.sleep_ms(20)
-        await typed(two, "two\n")
+        typed(two, "two\n")
         scan = await scanner.read()
         assert (scan.source, scan.text) == (1, "two")
         await bus.close()
@@ -171,8 +169,8 @@ def test_two_scanners_of_one_make_at_once(kernel: Kernel) -> None:
 def test_every_key_node_of_a_device_is_taken_and_leaves_with_it(kernel: Kernel) -> None:
     async def main() -> None:
         keys = scanner_at(kernel)
-        more = PtyDevice(kernel, "event1", 0x0C2E, 0x0B61, "usb-1.1/input1")
-        mouse = PtyDevice(kernel, "event2", 0x0C2E, 0x0B61, "usb-1.1/input2", keys=False)
+        more = PipeDevice(kernel, "event1", 0x0C2E, 0x0B61, "usb-1.1/input1")
+        mouse = PipeDevice(kernel, "event2", 0x0C2E, 0x0B61, "usb-1.1/input2", keys=False)
         bus = EvdevInput(["0c2e:0b61"], str(kernel.folder))
         assert keys.grabbed_by is not None and more.grabbed_by is not None
         assert mouse.grabbed_by is None
@@ -199,9 +197,9 @@ def test_lost_events_spoil_the_code_and_not_the_next(kernel: Kernel) -> None:
     async def main() -> None:
         gun = scanner_at(kernel)
         scanner = LineScanner(KeyLines(EvdevInput(["0c2e:0b61"], str(kernel.folder)), MOST))
-        await typed(gun, "690")
+        typed(gun, "690")
         gun.send((EV_SYN, SYN_DROPPED, 0), (4, 4, 458756), (EV_SYN, 0, 0))
-        await typed(gun, "892\nnext\n")
+        typed(gun, "892\nnext\n")
         with pytest.raises(ScanRefused) as caught:
             await scanner.read()
         assert caught.value.cause == "keys"
@@ -241,7 +239,7 @@ CODES = {79: "1", 80: "2", 81: "3", 75: "4", 96: "enter", 1: "cancel"}
 
 def test_a_keyboard_unplugged_during_pin_entry(kernel: Kernel) -> None:
     async def main() -> None:
-        block = PtyDevice(kernel, "event0", 0x1A2C, 0x0E24, "usb-1.4/input0")
+        block = PipeDevice(kernel, "event0", 0x1A2C, 0x0E24, "usb-1.4/input0")
         bus = EvdevInput(["1a2c:0e24"], str(kernel.folder))
         keypad, store, counts = KeyDevice(bus, CODES), PinStore(), aio.Queue()
         pad = PinPad(keypad, store)
@@ -284,7 +282,7 @@ def test_a_path_that_is_no_input_device_is_named(kernel: Kernel, tmp_path: Path)
     async def main() -> None:
         plain = tmp_path / "plain"
         plain.write_bytes(b"")
-        pad = PtyDevice(kernel, "event3", 1, 2, "usb", keys=False)
+        pad = PipeDevice(kernel, "event3", 1, 2, "usb", keys=False)
         bus = EvdevInput([str(plain), str(pad.path)], str(kernel.folder))
         said = bus.missing()
         assert said[0].startswith(f"{plain} (") and "ioctl" in said[0]
@@ -296,10 +294,10 @@ def test_a_path_that_is_no_input_device_is_named(kernel: Kernel, tmp_path: Path)
 
 def test_a_swipe_reader(kernel: Kernel) -> None:
     async def main() -> None:
-        reader = PtyDevice(kernel, "event0", 0x0801, 0x0002, "usb-1.1/input0")
+        reader = PipeDevice(kernel, "event0", 0x0801, 0x0002, "usb-1.1/input0")
         bus = EvdevInput(["0801:0002"], str(kernel.folder))
         stripe = LineStripe(KeyLines(bus, TRACKS))
-        await typed(reader, "%B6222020000000000000^A/B^3012201?;6222020000000000000=3012201?\n")
+        typed(reader, "%B6222020000000000000^A/B^3012201?;6222020000000000000=3012201?\n")
         swipe = await stripe.read()
         assert swipe.pan() == b"6222020000000000000"
         swipe.wipe()
@@ -315,8 +313,8 @@ def test_no_evdev_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_key_codes_of_board_files_are_the_kernels() -> None:
-    if pty_input.why_not():
-        pytest.skip(pty_input.why_not())
+    if event_pipes.why_not():
+        pytest.skip(event_pipes.why_not())
     from evdev import ecodes
 
     from host_tools.key_codes import CODES

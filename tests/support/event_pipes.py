@@ -1,16 +1,13 @@
 """Input devices without a kernel driver: python-evdev reads ``struct input_event`` from
-a pseudo-terminal. Only what needs the driver (its ioctls) is answered here."""
+named pipes. Only what needs the driver (its ioctls) is answered here."""
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import os
 import struct
 import subprocess
 import sys
-import termios
-import tty
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +41,7 @@ def why_not() -> str:
     return ""
 
 
-class PtyDevice:
+class PipeDevice:
     """One event node; ``plug`` makes it, ``unplug`` takes it away under its reader."""
 
     def __init__(
@@ -55,35 +52,27 @@ class PtyDevice:
         self.info = (3, vendor, product, 0x110, f"device {vendor:04x}", phys, "")
         self.keys = keys
         self.grabbed_by: int | None = None
-        self._master = self._slave = -1
+        self._writer = -1
         self.plug()
 
     def plug(self) -> None:
         """Appear in the folder."""
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave, termios.TCSANOW)
-        node = os.ttyname(self._slave)
-        self.kernel.devices[node] = self
-        self.path.symlink_to(node)
+        os.mkfifo(self.path)
+        self._writer = os.open(self.path, os.O_RDWR)
+        self.kernel.devices[_identity(self._writer)] = self
 
     def unplug(self) -> None:
-        """Disappear: the reader's next read fails."""
+        """Disappear: the reader meets the end of the pipe."""
         self.grabbed_by = None
-        self.kernel.devices.pop(os.ttyname(self._slave))
+        self.kernel.devices.pop(_identity(self._writer))
         self.path.unlink()
-        os.close(self._slave)
-        os.close(self._master)
-        self._master = -1
+        os.close(self._writer)
+        self._writer = -1
 
     def send(self, *events: tuple[int, int, int]) -> None:
-        """Events (type, code, value) as the kernel writes them."""
+        """Events (type, code, value) as the kernel writes them: whole ones."""
         for kind, code, value in events:
-            os.write(self._master, EVENT.pack(1, 2, kind, code, value))
-
-    def unread(self) -> int:
-        """Bytes that wait for the reader. A pseudo-terminal holds 4095, no whole events."""
-        answer = fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))
-        return int.from_bytes(answer, sys.byteorder)
+            os.write(self._writer, EVENT.pack(1, 2, kind, code, value))
 
     def type(self, *codes: int) -> None:
         """Press and release each key."""
@@ -92,27 +81,28 @@ class PtyDevice:
 
     def close(self) -> None:
         """Take it away if it is there."""
-        if self._master >= 0:
+        if self._writer >= 0:
             self.unplug()
 
 
 class Kernel:
-    """Answers evdev's ioctls for pseudo-terminals; everything else is evdev's own code."""
+    """Answers evdev's ioctls for the pipes; everything else is evdev's own code."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
-        self.devices: dict[str, PtyDevice] = {}
+        self.devices: dict[tuple[int, int], PipeDevice] = {}
         module: Any = importlib.import_module("evdev.device")
         self._own = module._input
         monkeypatch.setattr(module, "_input", self)
+        monkeypatch.setattr(module, "os", ReadOnly())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._own, name)
 
-    def _device(self, number: int) -> PtyDevice:
+    def _device(self, number: int) -> PipeDevice:
         try:
-            return self.devices[os.ttyname(number)]
-        except (OSError, KeyError):
+            return self.devices[_identity(number)]
+        except KeyError:
             raise OSError(25, "Inappropriate ioctl for device") from None
 
     def ioctl_devinfo(self, number: int) -> tuple[object, ...]:
@@ -130,15 +120,31 @@ class Kernel:
     def ioctl_EVIOCGRAB(self, number: int, flag: int) -> None:
         device = self._device(number)
         holder = device.grabbed_by
-        if flag and holder is not None and _open(holder, number):
+        if flag and holder not in (None, number) and self._holds(holder, device):
             raise OSError(16, "Device or resource busy")
         device.grabbed_by = number if flag else None
 
+    def _holds(self, holder: int | None, device: PipeDevice) -> bool:
+        """Whether ``holder`` is still an open descriptor of the node."""
+        try:
+            return holder is not None and self.devices.get(_identity(holder)) is device
+        except OSError:
+            return False
 
-def _open(holder: int, number: int) -> bool:
-    """Whether ``holder`` is still an open descriptor of the same node."""
-    try:
-        fcntl.fcntl(holder, fcntl.F_GETFD)
-        return holder != number and os.ttyname(holder) == os.ttyname(number)
-    except OSError:
-        return False
+
+class ReadOnly:
+    """``os`` for a user who may only read event nodes; so a pipe's end is heard of."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Any, flags: int) -> int:
+        """As ``os.open``, without the right to write."""
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return os.open(path, flags)
+
+
+def _identity(number: int) -> tuple[int, int]:
+    status = os.fstat(number)
+    return status.st_dev, status.st_ino
