@@ -244,10 +244,14 @@ def result(
         return _approved(key, given, amount_text)
     nodes: "list[Node]" = [
         Text("result", "result." + kind, place="banner", align="left", single=True),
-        Hint("hint_enter", "enter", "hint.ok", bare=True, place="banner", align="right"),
-    ]
+        Hint(
+            "hint_enter", "enter", "hint.ok",
+            bare=kind == "unknown",  # the longest of these words leave no room
+            place="banner", align="right",
+        ),
+    ]  # fmt: skip
     if code:
-        nodes.append(Text("code", text=code, place="banner", align="right", single=True))
+        nodes.append(Text("code", text=code, size=SMALL, place="banner", align="right", single=True))
     from_host = key[:5] == "host."
     if key:
         nodes.append(Text("reason", key, given, fallback="host.other" if from_host else ""))

@@ -198,7 +198,7 @@ def test_reprint_last_gives_the_reversal_and_not_an_older_payment() -> None:
 
 def test_declined_and_reversed_results_say_which_key_goes_on() -> None:
     def hinted(tree: dict[str, Any]) -> bool:
-        return any(node["name"] == "hint_enter" for node in tree["nodes"])
+        return any(node["name"] == "hint_enter" and node["text"] == "OK" for node in tree["nodes"])
 
     async def story(t: Handheld) -> None:
         t.acquirer.rule("refuse", code="51", mti="0200")

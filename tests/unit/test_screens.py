@@ -105,7 +105,7 @@ def worst() -> Iterator[tuple[str, Screen]]:
         if key.startswith("sale.stage.") and not key.endswith(".do"):
             yield f"progress_{key}", screens.progress(key, 59, WIDE)
     for key in _reasons("host", "sale", "error", "unknown"):
-        code = key[5:] if key.startswith("host.") else ""
+        code = key[5:7] if key.startswith("host.") else ""
         for kind in ("declined", "reversed", "cancelled"):
             yield f"{kind}_{key}", screens.result(kind, key, FIELDS, WIDE, code)
     yield "declined_unlisted", screens.result("declined", "host.Z9", {}, WIDE, "Z9")
