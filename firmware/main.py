@@ -41,6 +41,7 @@ _COLLECT_EVERY = 16384
 #: Exit codes of the process.
 USAGE = 2
 NO_DISPLAY = 3
+JOURNAL = 74  # EX_IOERR of sysexits.h
 DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -54,7 +55,8 @@ async def serve(
     full_trace: bool = False,
 ) -> None:
     """Boot and serve the merchant until cancelled. DisplayError when the panel
-    stays dead; an error that no code foresaw is told to the merchant and raised.
+    stays dead; a journal that broke (faults.JournalBroken) and an error that no
+    code foresaw are told to the merchant and raised.
 
     ``on_screen`` hears of every screen's tree (redacted): the debug link.
     ``given``: ready devices by kind, as ``board_loader.build`` takes them.
@@ -83,7 +85,7 @@ async def serve(
         if terminal.session is not None:
             background.append(aio.spawn("reversals", faults.keep_reversing(terminal)))
         await idle.run(terminal)
-    except TillError:
+    except DisplayError:
         raise
     except aio.CancelledError:
         died = False
@@ -155,8 +157,11 @@ def main(words: "list[str]") -> None:
         print("till: display: " + str(error), file=sys.stderr)
         raise SystemExit(NO_DISPLAY) from None
     except TillError as error:
+        from firmware.app import faults
+
         print("till: " + str(error), file=sys.stderr)
-        raise SystemExit(1) from None
+        broken = isinstance(error, faults.JournalBroken)
+        raise SystemExit(JOURNAL if broken else 1) from None
     except Exception as error:  # noqa: BLE001 - told to the engineer, whatever it is
         from firmware.app import faults
 

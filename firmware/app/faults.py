@@ -27,7 +27,7 @@ AGAIN_MS = (5_000, 60_000)
 LAST_SCREEN_MS = 10_000
 
 
-class JournalBroken(Exception):
+class JournalBroken(TillError):
     """The journal takes nothing more: nobody knows what reached the disk, and only
     the next start, which reads it back, tells (docs/journal.md)."""
 
@@ -97,7 +97,7 @@ async def last_screen(devices: "Any", view: "View", error: Exception) -> None:
 
 
 def _text_key(error: Exception) -> str:
-    return error.text_key if isinstance(error, JournalBroken) else "error.crash"
+    return error.text_key if isinstance(error, TillError) else "error.crash"
 
 
 def _fields(error: Exception) -> "dict[str, Any]":

@@ -49,7 +49,7 @@ async def run(t: Terminal) -> None:
             raise t.defect
         if served and t.journal.broken:
             await _settled(t)
-            raise faults.JournalBroken(t.journal.broken)
+            raise faults.JournalBroken("journal: " + t.journal.broken)
         try:
             await guarded(t, step(t))
         except DisplayError as error:

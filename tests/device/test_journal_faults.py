@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from firmware import main
 from firmware.app import faults
 from host_tools.emulator.chips.errors import ChipError
 from tests.device.stories import shown, tell
@@ -266,6 +267,19 @@ def test_a_journal_that_breaks_beside_a_payment_ends_the_terminal_by_name() -> N
         assert "result.approved" in t.keys_shown()
 
     tell(story)
+
+
+def test_the_process_names_the_broken_journal_and_exits_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(given: dict[str, str]) -> None:
+        raise faults.JournalBroken("journal: a sync failed")
+
+    monkeypatch.setattr(main, "_run", broken)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--board", "b.py", "--data", "."])
+    assert ended.value.code == main.JOURNAL
+    assert capsys.readouterr().err == "till: journal: a sync failed\n"
 
 
 def test_a_journal_that_never_opened_is_named_and_ends_nothing() -> None:
