@@ -275,6 +275,80 @@ def test_a_failed_sync_stops_the_journal_until_it_is_read_back() -> None:
     run(main())
 
 
+_OUTCOMES: list[tuple[int, dict[int, Any]]] = [
+    (r.COMMIT, commit(1)),
+    (r.COMMIT, commit(1, r.OUTCOME_REVERSE)),
+    (r.REVERSED, {r.K_STAN: 1, r.K_CODE: "00"}),
+]
+
+
+async def _until_outcome(day: _Day, kind: int) -> Journal:
+    journal = await day.boot()
+    await journal.append(r.REQUEST, request(1))
+    await journal.append(r.ANSWER, answer(1))
+    if kind == r.REVERSED:
+        await journal.append(r.REVERSAL_SENT, {r.K_STAN: 1, r.K_ATTEMPT: 1})
+    return journal
+
+
+@pytest.mark.parametrize(("kind", "body"), _OUTCOMES)
+def test_the_state_shows_no_outcome_whose_sync_failed(kind: int, body: dict[int, Any]) -> None:
+    async def main() -> None:
+        disk, vault = FaultyDisk(), NotedVault()
+        journal = await _until_outcome(_Day(disk, vault), kind)
+        before = fold_bytes(journal)
+        disk.fail_syncs()
+        with pytest.raises(Exception, match="input/output error"):
+            await journal.append(kind, body)
+        assert fold_bytes(journal) == before
+        assert journal.trading == "blocked" and "a sync failed" in journal.broken
+
+    run(main())
+
+
+def _refuses_notes(what: str) -> None:
+    if what == "before vault note":
+        raise TillError("the vault's storage failed")
+
+
+@pytest.mark.parametrize(("kind", "body"), _OUTCOMES)
+def test_a_note_that_the_vault_misses_takes_no_outcome_back(
+    kind: int, body: dict[int, Any]
+) -> None:
+    async def main() -> None:
+        disk, vault = FaultyDisk(), NotedVault()
+        day = _Day(disk, vault)
+        journal = await _until_outcome(day, kind)
+        vault.event = _refuses_notes
+        sequence = await journal.append(kind, body)
+        assert journal.sequence == sequence and not journal.broken
+        await journal.append(r.NOTICE, {r.K_CODE: "x"}, sync=False)
+        with pytest.raises(TillError, match="storage failed"):
+            await journal.reserve()
+        vault.event = disk.event
+        await journal.append(r.NOTICE, {r.K_CODE: "x"}, sync=False)
+        assert vault.position == (1, sequence), "never past what is durable"
+        await journal.reserve()
+        state = fold_bytes(journal)
+        disk.reboot((0,) * disk.pending)
+        day.files = disk.files()
+        assert fold_bytes(await day.boot()) == state and day.trading == "ok"
+
+    run(main())
+
+
+def test_a_count_of_guesses_that_the_vault_misses_is_an_error() -> None:
+    async def main() -> None:
+        disk, vault = FaultyDisk(), NotedVault()
+        journal = await _Day(disk, vault).boot()
+        vault.event = _refuses_notes
+        with pytest.raises(TillError, match="storage failed"):
+            await journal.append(r.LOCKOUT, {r.K_WHO: "supervisor", r.K_FAILURES: 1})
+        assert journal.state.failures == {"supervisor": 1}, "it counts here all the same"
+
+    run(main())
+
+
 @pytest.mark.parametrize("room", range(0, 1200, 37))
 def test_a_full_disk_is_named_and_leaves_no_half_record(room: int) -> None:
     async def main() -> None:
