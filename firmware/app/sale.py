@@ -7,6 +7,7 @@ merchant), except in the protected section of ``_online``.
 from firmware import aio
 from firmware.app import dialogs, owed, printing
 from firmware.app.card_run import CardRun
+from firmware.app.stages import StageScreen, during
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
 from firmware.payment.emv import steps
@@ -35,8 +36,6 @@ UNKNOWN_MS = 600_000
 UNKNOWN_POLL_MS = 500
 WRONG_PIN_MS = 3_000
 REMOVE_BEEP_MS = 2_000
-#: How long "cannot cancel now" stands in place of the stage.
-TOO_LATE_MS = 2_000
 #: A wrong PIN starts a new transaction at most this often (rules of money, 8).
 PIN_ROUNDS = 3
 WRONG_PIN = "55"
@@ -99,14 +98,13 @@ async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
     session = t.session
     assert session is not None
     try:
+        first_key = await _debt_first(t, first_key)
         if not slot_free and await _old_card_out(t):
             first_key = ""  # the amount is begun anew
         amount = await _amount(t, first_key)
         await t.lamps("busy")
-        if session.lock.locked():  # the background task is at the acquirer
-            await t.view.show(screens.progress("sale.stage.reversing"))
         async with session.lock:
-            await _prepare(t)
+            await _prepare(t, t.amount_text(amount))
             await _rounds(t, amount)
     except (Cancelled, Timeout):
         pass  # the screens said so; there is nothing more to tell
@@ -178,17 +176,30 @@ async def _refuse(t: "Terminal", text_key: str) -> None:
     await dialogs.message(t, text_key, {}, 3_000)
 
 
-async def _prepare(t: "Terminal") -> None:
-    """What must go before a payment: the debt, the scripts, the keys."""
+async def _debt_first(t: "Terminal", first_key: str) -> str:
+    """Reverse what is owed, its amount in view, and tell it. The key that the amount
+    begins with: after such a wait only one that was pressed on what was told."""
+    session = t.session
+    assert session is not None
+    debt, heard = session.journal.state.debt, t.told
+    if debt is not None:
+
+        async def paid() -> None:
+            async with session.lock:  # the background task may be at it
+                await session.pay_debt()
+
+        await during(t, t.owed_text(debt.request), "sale.stage.reversing", paid())
+    pressed = await owed.tell_reversals(t, RESULT_MS, digits=True)
+    if debt is None and t.told == heard:
+        return first_key
+    return pressed if dialogs.begins_amount(pressed) else ""
+
+
+async def _prepare(t: "Terminal", amount_text: str) -> None:
+    """What must go before a payment: the keys, the scripts."""
     assert t.session is not None
-    stages = StageScreen(t, "")
-    try:
-        if t.session.journal.state.debt is not None or not t.session.signed_in:
-            stages.show("sale.stage.connecting")
-        await t.session.prepare()
-    finally:
-        await stages.stop()
-    await owed.tell_reversals(t, RESULT_MS)
+    whole = "" if t.session.signed_in else "sale.stage.signing_in"
+    await during(t, amount_text, whole, t.session.prepare())
 
 
 async def _rounds(t: "Terminal", amount: int) -> None:
@@ -202,7 +213,7 @@ async def _rounds(t: "Terminal", amount: int) -> None:
                 await dialogs.message(t, "network.failed", {"code": code})
                 return
             t.session.signed_in_by_itself = True
-            await t.session.sign_in()
+            await during(t, t.amount_text(amount), "sale.stage.signing_in", t.session.sign_in())
             await dialogs.message(t, "sign_in.again")
             return
         t.session.signed_in_by_itself = False
@@ -455,7 +466,7 @@ async def _reversed(
     await t.show_result(
         screens.result("unknown", "unknown.hold", {}, amount_text, authorisation.code)
     )
-    stages = StageScreen(t, amount_text)
+    stages = StageScreen(t, amount_text, "sale.stage.reversing")
     try:
         await session.pay_debt()
     except TillError as error:
@@ -534,61 +545,3 @@ async def _card_out(t: "Terminal") -> None:
         name, _ = await aio.first(("out", reader.wait_removed()), timeout_ms=REMOVE_BEEP_MS)
         if name == "out":
             return
-
-
-class StageScreen:
-    """Shows what the host session does, with seconds; answers the Cancel key
-    with a text, for nothing cancels a request that may have left."""
-
-    def __init__(self, t: "Terminal", amount_text: str) -> None:
-        self._t = t
-        self._amount = amount_text
-        self._stage = ""
-        self._changed = aio.Event()
-        self._started = aio.ticks_ms()
-        self._too_late_at: "int | None" = None
-        assert t.session is not None
-        self._session = t.session
-        self._session.on_stage = self.show
-        self._session.exchange.stage = self._exchange_stage
-        self._tasks = [aio.spawn("stage", self._draw()), aio.spawn("keys", self._keys())]
-
-    def show(self, text_key: str) -> None:
-        """Change the stage; drawn by the task."""
-        self._stage = text_key
-        self._changed.set()
-
-    def _exchange_stage(self, name: str) -> None:
-        self.show("sale.stage." + name)
-
-    async def _draw(self) -> None:
-        while True:
-            if self._stage:
-                seconds = aio.elapsed_ms(self._started) // 1000
-                stage = self._stage
-                if self._too_late_at is not None:
-                    if aio.elapsed_ms(self._too_late_at) < TOO_LATE_MS:
-                        stage = "sale.cancel_not_now"
-                    else:
-                        self._too_late_at = None
-                await self._t.view.show(screens.progress(stage, seconds, self._amount))
-            await aio.first(("changed", self._changed.wait()), timeout_ms=1000)
-            self._changed.clear()
-
-    async def _keys(self) -> None:
-        while True:
-            if await self._t.devices.keypad.read() == "cancel":
-                self._too_late_at = aio.ticks_ms()
-                self._changed.set()
-                await self._t.sound("error")
-
-    async def stop(self) -> None:
-        """End the tasks; the keypad is free again. Harmless twice."""
-        self._session.on_stage = None
-        self._session.exchange.stage = None
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            await task.done.wait()
-            self._t.note_end(task)
-        self._tasks = []

@@ -165,6 +165,20 @@ def test_an_unresolved_payment_stays_unknown_and_is_reversed_in_view() -> None:
     tell(story)
 
 
+def test_signing_in_before_a_sale_is_one_stage_with_its_amount() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await t.press("5", "00", "enter")
+        await t.until("present_card")
+        waits = [tree for tree in t.screens if tree["screen"] == "progress"]
+        assert waits
+        for tree in waits:
+            assert "sale.stage.signing_in" in {node.get("key") for node in tree["nodes"]}
+            assert "5.00" in str(tree)
+
+    tell(story)
+
+
 def test_payments_wait_for_the_debt_and_the_retries_outlive_a_restart() -> None:
     async def story(t: Handheld) -> None:
         t.acquirer.rule("drop", mti="0200")

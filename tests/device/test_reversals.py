@@ -119,12 +119,38 @@ def test_a_reversal_before_the_next_sale_is_told_before_its_card() -> None:
         await t.when(lambda tree: len(t.messages("0400")) > 1, "the back-off")
         await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "idle again")
         t.acquirer.rules.clear()
-        await t.press("5", "00", "enter")
+        t.screens.clear()
+        await t.press("5")
         await t.until("result")
         assert "result.reversed" in t.keys_shown()
-        await t.press("enter")
-        await t.until("present_card")
+        waits = [tree for tree in t.screens if tree["screen"] == "progress"]
+        assert waits
+        for tree in waits:
+            assert "sale.stage.reversing" in {node.get("key") for node in tree["nodes"]}
+            assert "12.34" in str(tree)
+        assert not [tree for tree in t.screens if tree["screen"] == "amount"]
+        await t.press("6")  # what the next amount begins with
+        await t.press("00", "enter")
+        tree = await t.until("present_card")
+        assert "6.00" in str(tree)
         assert t.paper.count("NOT CHARGED") == 1
+
+    tell(story, answer_timeout_ms=3_000)
+
+
+def test_a_reversal_that_cannot_be_sent_is_said_before_any_amount() -> None:
+    async def story(t: Handheld) -> None:
+        t.acquirer.rule("drop", mti="0400", times=None)
+        await _owes(t)
+        await t.power_on("idle")
+        await t.when(lambda tree: len(t.messages("0400")) > 1, "the back-off")
+        await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "idle again")
+        t.screens.clear()
+        await t.press("5")
+        await t.until("message")
+        assert not shown(t, "sale.amount.prompt")
+        await t.press("enter")
+        await t.until("idle")
 
     tell(story, answer_timeout_ms=3_000)
 
