@@ -55,7 +55,9 @@ class View:
             await self.show(self.screen)
 
     def tree(self) -> "dict[str, Any]":
-        """The present screen with its words, JSON-able and redacted."""
-        if self.screen is None:
-            return {"screen": "", "nodes": []}
-        return self.screen.to_tree(self.texts)
+        """The present screen with its words and their language, JSON-able and redacted."""
+        tree: "dict[str, Any]" = {"screen": "", "nodes": []}
+        if self.screen is not None:
+            tree = self.screen.to_tree(self.texts)
+        tree["language"] = self.language
+        return tree

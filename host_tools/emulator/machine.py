@@ -292,9 +292,12 @@ class Machine:
     # ---- hands --------------------------------------------------------------------
 
     def insert(self, name: str) -> None:
-        """Put a card of the deck in. UserError for a name that the deck lacks."""
+        """Put a card of the deck in; nothing happens if it is in already. UserError
+        for a name that the deck lacks."""
         if name not in self.deck.cards:
             raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
+        if name == self.inserted:
+            return
         chip = self._cards.chip(name)
         chip.tear_next(False)
         self.rack.slot.insert(chip)

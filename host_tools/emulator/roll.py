@@ -2,12 +2,14 @@
 
 A strip is ``{"png", "text", "slip", "ink"}``: rows of dots as a picture, the
 lines that ended in it, whether a slip begins with it, and how many of its rows
-stand above its last print.
+stand above its last print. ``amount``: how many stand above the end of its first
+line of money; None without one.
 """
 
 import base64
 import io
 import itertools
+import re
 from typing import Any
 
 from host_tools.emulator.chips.paper import Paper
@@ -17,6 +19,9 @@ from host_tools.emulator.chips.paper import Paper
 SLIP_END = 160
 #: Looks between two messages while paper comes out.
 TICKS = 4
+
+#: A line that is an amount of money: currency code, digits.
+AMOUNT = re.compile(r"\s*[A-Z]{3}\s+-?[0-9]+(\.[0-9]+)?\s*")
 
 Strip = dict[str, Any]
 
@@ -73,20 +78,22 @@ def _strips(paper: Paper, first: int, last: int, line: int) -> list[Strip]:
         past = line
         while past < len(paper.lines) and (paper.ends[past] <= end or end == last):
             past += 1
-        made.append(_strip(paper, begin, end, begin in starts, paper.lines[line:past]))
+        made.append(_strip(paper, begin, end, begin in starts, range(line, past)))
         line = past
     return made
 
 
-def _strip(paper: Paper, begin: int, end: int, slip: bool, lines: list[str]) -> Strip:
+def _strip(paper: Paper, begin: int, end: int, slip: bool, lines: range) -> Strip:
     part = Paper(paper.dots)
     part.add(paper.rows[begin:end])
     inked = [at for at, row in enumerate(part.rows) if row]
+    money = [paper.ends[at] for at in lines if AMOUNT.fullmatch(paper.lines[at])]
     out = io.BytesIO()
     part.image().convert("1").save(out, "PNG")
     return {
         "png": base64.b64encode(out.getvalue()).decode(),
-        "text": "\n".join(lines),
+        "text": "\n".join(paper.lines[at] for at in lines),
         "slip": slip,
         "ink": inked[-1] + 1 if inked else 0,
+        "amount": money[0] - begin if money else None,
     }

@@ -130,7 +130,7 @@ def test_the_view_shows_and_changes_language() -> None:
     async def main() -> None:
         display = PaperDisplay()
         view = View(display, Texts("en"))
-        assert view.tree() == {"screen": "", "nodes": []}
+        assert view.tree() == {"screen": "", "nodes": [], "language": "en"}
         await view.refresh()
         heard = []
         view.on_screen = heard.append
@@ -143,6 +143,7 @@ def test_the_view_shows_and_changes_language() -> None:
         assert view.language == "zh"
         await view.refresh()
         assert display.frames[-1] != display.frames[0]
+        assert heard[-1]["language"] == "zh"
         assert view.tree()["nodes"][-1]["text"] == "请取出银行卡"
         view.set_language("zh")
         view.texts.close()

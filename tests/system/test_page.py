@@ -3,149 +3,19 @@
 Order is asserted, never duration; every wait is for a condition.
 """
 
-import asyncio
-import contextlib
 import json
 import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from host_tools.emulator import scripted
-from host_tools.emulator.machine import Machine, running
-from host_tools.emulator.page import Page
-from host_tools.quiet_uvicorn import QuietServer
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-LIMIT_MS = 60_000
+from tests.support.at_the_page import CHROMIUM, Hands, play
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="Debian's chromium is not installed"),
 ]
-
-
-class Hands:
-    """A person at the page."""
-
-    def __init__(self, browser_page: Any, machine: Machine, address: str) -> None:
-        self.page = browser_page
-        self.machine = machine
-        self.address = address
-        self.frames: list[str] = []
-        self.errors: list[str] = []
-
-    async def screen(self, *names: str) -> None:
-        """Until the page shows one of these screens."""
-        await self.page.wait_for_function(
-            "names => names.includes(document.body.dataset.screen)",
-            arg=list(names),
-            timeout=LIMIT_MS,
-        )
-
-    async def says(self, text: str) -> None:
-        """Until the display's label, which is what a screen reader reads, has this text."""
-        await self.page.wait_for_function(
-            "text => document.getElementById('oled').getAttribute('aria-label').includes(text)",
-            arg=text,
-            timeout=LIMIT_MS,
-        )
-
-    async def click(self, *keys: str) -> None:
-        """Press keys with the mouse, quickly: the machine holds them long enough."""
-        for key in keys:
-            await self.page.click(f'#keys [data-key="{key}"]')
-
-    async def type(self, *keys: str) -> None:
-        """Press keys of the PC's keyboard."""
-        for key in keys:
-            await self.page.keyboard.press(key)
-
-    async def insert(self, card: str) -> None:
-        await self.page.click(f'#deck [data-card="{card}"]')
-
-    async def until(self, script: str, what: Any = None) -> None:
-        """Until a condition in the page holds."""
-        await self.page.wait_for_function(script, arg=what, timeout=LIMIT_MS)
-
-    async def ledger(self, *states: str) -> None:
-        """Until the bank's table shows these states, newest first."""
-        await self.until(
-            "states => JSON.stringify([...document.querySelectorAll('#ledger tr')]"
-            ".map(row => row.children[3].textContent)) === JSON.stringify(states)",
-            list(states),
-        )
-
-    async def trace(self) -> list[str]:
-        """The trace's lines."""
-        lines: list[str] = await self.page.eval_on_selector_all(
-            "#trace li", "items => items.map(item => item.textContent)"
-        )
-        return lines
-
-
-@contextlib.asynccontextmanager
-async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands]:
-    """An emulator, its page, and a browser that shows it."""
-    from playwright.async_api import async_playwright
-
-    machine = Machine(folder, language=language, trace="masked")
-    async with running(machine, start=False):
-        scripted.before_power(machine, "ready", language)
-        page = Page(machine)
-        await machine.start()
-        server = QuietServer(page.app, websockets=True)
-        serving, watching = (
-            asyncio.create_task(server.serve()),
-            asyncio.create_task(page.watch()),
-        )
-        try:
-            await scripted.after_power(machine, "ready")
-            while not server.started:
-                await asyncio.sleep(0.02)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-                tab = await browser.new_page(viewport={"width": 1600, "height": 1000})
-                hands = Hands(tab, machine, f"http://127.0.0.1:{port}/")
-                tab.on("pageerror", lambda error: hands.errors.append(str(error)))
-                tab.on("console", lambda said: hands.errors.append(said.text))
-                tab.on(
-                    "websocket",
-                    lambda ws: ws.on(
-                        "framereceived", lambda frame: hands.frames.append(str(frame))
-                    ),
-                )
-                await tab.goto(hands.address)
-                await hands.screen("idle")
-                yield hands
-                await browser.close()
-            assert hands.errors == []
-            assert machine.printed_stderr == []
-        finally:
-            watching.cancel()
-            page.close()
-            server.should_exit = True
-            server.force_exit = True
-            await asyncio.gather(serving, watching, return_exceptions=True)
-
-
-def play(
-    folder: Path, story: Callable[[Hands], Coroutine[Any, Any, None]], language: str = "en"
-) -> None:
-    async def whole() -> None:
-        async with at_the_page(folder, language) as hands:
-            await story(hands)
-
-    asyncio.run(whole())
 
 
 def test_a_whole_sale_by_mouse(tmp_path: Path) -> None:
@@ -197,7 +67,6 @@ def test_a_whole_sale_by_keyboard_alone(tmp_path: Path) -> None:
         await hands.page.keyboard.press("Enter")
         await hands.screen("pin")
         assert hands.machine.inserted == "online-pin"
-        await hands.page.evaluate("document.activeElement.blur()")
         await hands.type("1", "2", "3", "4", "Enter")
         await hands.screen("question")
         await hands.type("Escape")
@@ -314,8 +183,13 @@ def test_a_refused_connection_is_said_and_mended(tmp_path: Path) -> None:
         await hands.page.evaluate("socket.close()")
         await hands.until("() => document.body.dataset.link === 'gone'")
         assert "make run" in (await hands.page.text_content("#link") or "")
+        # What is pressed now would be lost, and the page shows that it is not taken.
+        assert await hands.page.locator("[inert]").count() == 2
+        await hands.type("9")
+        assert await hands.page.locator(".held").count() == 0
         await hands.until("() => document.body.dataset.link === 'up'")
         await hands.until(filled)
+        assert await hands.page.locator("[inert]").count() == 0
         await hands.type("3")
         await hands.says("0.03")
         assert len(await hands.trace()) == before  # what came again has replaced what was there
@@ -359,6 +233,93 @@ def test_a_phone_shows_the_whole_handheld_in_its_width(tmp_path: Path) -> None:
         for part in ("oled", "keys", "slot", "deck", "trace"):
             box = await hands.page.locator("#" + part).bounding_box()
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+
+    play(tmp_path, story)
+
+
+def test_a_phone_goes_to_the_cards_and_back_to_the_display(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        async def in_view(part: str) -> None:
+            await hands.until(
+                "part => { const b = document.querySelector(part).getBoundingClientRect();"
+                " return b.height > 0 && b.top >= 0 && b.bottom <= innerHeight; }",
+                part,
+            )
+
+        await hands.page.set_viewport_size({"width": 390, "height": 844})
+        # Without paper nothing stands between the top and the handheld.
+        roll = await hands.page.locator("#roll").bounding_box()
+        assert roll and roll["height"] < 60
+        await in_view("#help-open")
+        await in_view("#device")
+        assert await hands.page.is_hidden("#to-cards")
+        await hands.click("1", "enter")
+        await hands.screen("present_card")
+        await in_view("#to-cards")
+        await hands.page.click("#to-cards")
+        await in_view("#deck button")
+        await hands.insert("no-cvm")
+        await hands.screen("question", "remove_card")
+        await in_view("#device")
+        assert await hands.page.is_hidden("#to-cards")
+
+    play(tmp_path, story)
+
+
+def test_the_small_paper_shows_the_amount_and_opens_large(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.set_viewport_size({"width": 1280, "height": 720})
+        paper = hands.machine.rack.printer.paper
+        paper.add([1] * 500, "header")
+        paper.add([1] * 40, "   CNY 12.34")
+        paper.add([1] * 400, "footer")
+        paper.add([0] * 216)
+        await hands.until(
+            "() => { const p = document.getElementById('paper'), at = 540 + 8 - p.scrollTop;"
+            " return p.children.length === 1 && at > 40 && at < p.clientHeight; }"
+        )
+        await hands.page.click("#look")
+        await hands.page.wait_for_selector("#receipts", state="visible")
+        assert await hands.page.locator("#shelf img").count() >= 1
+        await hands.page.keyboard.press("Escape")
+        await hands.page.click("#paper")
+        await hands.page.wait_for_selector("#receipts", state="visible")
+
+    play(tmp_path, story)
+
+
+def test_help_says_what_the_keyboard_does_and_where_the_terminal_has_its_language(
+    tmp_path: Path,
+) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.type("?")
+        await hands.page.wait_for_selector("#help", state="visible")
+        said = await hands.page.text_content("#help") or ""
+        assert "Esc for Cancel" in said and "Menu, then 4" in said
+        await hands.type("5", "Escape")  # the dialog's, not the terminal's
+        await hands.page.wait_for_selector("#help", state="hidden")
+        assert await hands.page.evaluate("document.body.dataset.screen") == "idle"
+        assert "Menu, then 4" in (await hands.page.get_attribute("#language", "title") or "")
+        await hands.click("menu")
+        await hands.screen("menu")
+        await hands.click("4")
+        await hands.says("中文")
+
+    play(tmp_path, story)
+
+
+def test_the_display_is_spoken_in_the_terminals_language(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.page.click("#language")  # the page is Chinese, the terminal is not
+        await hands.type("1", "2", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.type("1", "2")
+        await hands.says("PIN digits, hidden")
+        label = await hands.page.get_attribute("#oled", "aria-label") or ""
+        assert not re.search(r"[\u4e00-\u9fff]", label)
+        assert await hands.page.get_attribute("#oled", "lang") == "en"
 
     play(tmp_path, story)
 
@@ -466,7 +427,7 @@ def test_the_page_speaks_the_language_of_the_terminal_and_the_other(tmp_path: Pa
         )
         plain = {"OpenTill ", "STAN", "English"}
         code = re.compile(
-            r"[A-Z0-9 .,:;*…%♪▲▼·–●▮()+/-]*|[a-z0-9-]+|.*Hz|(Enter|Esc|Backspace|↑|↓)"
+            r"[A-Z0-9 .,:;*…%♪▲▼·–●▮()?+/-]*|[a-z0-9-]+|.*Hz|(Enter|Esc|Backspace|↑|↓)"
         )
         trace = set(await hands.page.eval_on_selector_all(
             "#trace *", "all => all.flatMap(e => [...e.childNodes].map(n => n.textContent))"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ def test_the_page_and_its_parts_come_with_the_headers_that_keep_others_out(
         for name, value in HEADERS.items():
             assert answer.headers[name.decode()] == value.decode()
     assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
+
+
+def test_what_is_worked_is_closed_until_the_page_is_greeted(client: TestClient) -> None:
+    page = client.get("/").text
+    assert re.findall(r'<section class="(\w+)"[^>]* inert>', page) == ["bench", "side"]
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
@@ -227,6 +233,19 @@ def test_a_card_goes_in_and_out(client: TestClient) -> None:
     assert client.post("/do", json={"do": "insert", "card": "decline"}).json()["card"] == "decline"
     assert client.get("/state").json()["card"] == "decline"
     assert client.post("/do", json={"do": "remove"}).json()["card"] == ""
+
+
+def test_a_card_that_is_in_is_not_put_in_again(client: TestClient, machine: Machine) -> None:
+    client.post("/do", json={"do": "insert", "card": "approve"})
+    client.post("/do", json={"do": "tear"})
+    heard: list[Any] = []
+    machine.listeners.append(heard.append)
+    assert client.post("/do", json={"do": "insert", "card": "approve"}).json()["tear"] is True
+    assert heard == []
+    client.post("/do", json={"do": "insert", "card": "decline"})
+    machine.listeners.remove(heard.append)
+    assert [(entry["title"], entry["text"]) for entry in heard] == [("card inserted", "decline")]
+    client.post("/do", json={"do": "remove"})
 
 
 @pytest.mark.parametrize("name", ["network", "paper", "cover", "tamper", "mains"])

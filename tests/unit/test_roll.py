@@ -30,6 +30,20 @@ def test_a_long_gap_begins_a_slip_and_room_for_a_signature_does_not() -> None:
     assert [strip["text"] for strip in late] == ["", "one\nstill one", "two\nwithout a row"]
 
 
+def test_a_line_of_money_is_told_with_its_place() -> None:
+    paper = Paper()
+    roll = Roll(paper)
+    paper.add([1] * 30, "SALE 12.34")
+    paper.add([1] * 20, "         CNY 12.34")
+    paper.add([1] * 20, "         CNY 99.99")
+    paper.add([0] * SLIP_END)
+    paper.add([1] * 9, "JPY 1234")
+    paper.add([0] * SLIP_END)
+    paper.add([1] * 9, "TVR: 0000048000")
+    told(roll)
+    assert [strip["amount"] for strip in roll.so_far()["strips"]] == [50, 9, None]
+
+
 def test_torn_paper_begins_anew() -> None:
     paper = Paper()
     roll = Roll(paper)

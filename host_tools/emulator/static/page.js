@@ -6,13 +6,18 @@ const LABELS = { up: "▲", down: "▼", ".": "·" };
 const SPOKEN = { up: "up", down: "down", ".": "point", cancel: "cancel", clear: "clear", enter: "enter" };
 const BY_KEYBOARD = { Enter: "enter", Backspace: "clear", Delete: "clear", Escape: "cancel", ArrowUp: "up", ArrowDown: "down", m: "menu", M: "menu", f: "feed", F: "feed", ".": "." };
 const SWITCHES = ["network", "paper", "cover", "tamper", "mains"];
+const TAGS = { zh: "zh-Hans" };
 const TRACE_KEPT = 900;
 let socket, audio, step = -1, tornPapers = [], texts = {}, language = "";
 const latest = {}; // by type: what was shown last, to show it again in another language
 
-function t(key, fields = {}) {
-  const text = (texts[language] || {})[key];
+function t(key, fields = {}, name = language) {
+  const text = (texts[name] || {})[key];
   return text === undefined ? key : text.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
+}
+// Closed until the emulator greets: what is pressed before would be lost.
+function openBench(on) {
+  for (const part of document.querySelectorAll(".bench, .side")) part.inert = !on;
 }
 function known(key) { return key in (texts[language] || {}); }
 
@@ -57,7 +62,7 @@ function mark(name, on) {
   return Boolean(button);
 }
 function hold(name) {
-  if (held.has(name) || !mark(name, true)) return;
+  if (held.has(name) || $("device").closest("[inert]") || !mark(name, true)) return;
   held.add(name);
   send({ do: "key_down", key: name });
 }
@@ -70,7 +75,7 @@ function lift(name) {
 function keyOf(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const at = event.target;
-  if (at.matches('select, textarea, input[type="search"]') || $("receipts").open) return null;
+  if (at.matches('select, textarea, input[type="search"]') || document.querySelector("dialog[open]")) return null;
   // Who walks the page with Tab works its controls with Enter, Space and arrows.
   if (at.matches("button, summary, input") && ["Enter", " "].includes(event.key)) return null;
   if (at.matches('input[type="range"], #trace, .paper, .books') && event.key.startsWith("Arrow")) return null;
@@ -99,9 +104,9 @@ function drawFrame(message) {
   for (let y = scale - 1; y < canvas.height; y += scale) pen.fillRect(0, y, canvas.width, 1);
 }
 
-function words(tree) {
+function words(tree, name) {
   const say = (node) => {
-    if (node.kind === "dots" || "count" in node) return Number.isInteger(node.count) ? t("display.digits", node) : t("display.pin");
+    if (node.kind === "dots" || "count" in node) return Number.isInteger(node.count) ? t("display.digits", node, name) : t("display.pin", {}, name);
     if (node.items && node.items.length) return node.items.flat().join(", ");
     return node.text || "";
   };
@@ -121,15 +126,18 @@ function drawSteps(tree) {
 }
 
 function drawScreen({ tree }) {
-  const text = tree.screen === "off" ? t("display.off") : words(tree);
-  $("oled").setAttribute("aria-label", t("display.label", { text }));
+  const name = tree.language in texts ? tree.language : language; // the terminal's own, not the page's
+  const text = tree.screen === "off" ? t("display.off") : words(tree, name);
+  $("oled").setAttribute("aria-label", t("display.label", { text }, name));
+  $("oled").lang = $("said").lang = TAGS[name] || name;
   if ($("said").textContent !== text) $("said").textContent = text;
   document.body.dataset.screen = tree.screen || "";
+  $("to-cards").hidden = tree.screen !== "present_card";
   drawSteps(tree);
 }
 
-// Each slip is a block of its own; the box shows the newest from its top once it is
-// out, and its latest print while it comes.
+// Each slip is a block of its own; the box shows the newest slip's amount once it is
+// out (its top where it has none), and its latest print while it comes.
 function drawPaper(message) {
   const paper = $("paper");
   if (message.reset) {
@@ -140,9 +148,11 @@ function drawPaper(message) {
     if (strip.slip || !paper.lastElementChild) paper.append(element("div", { className: "slip" }));
     const image = element("img", { src: "data:image/png;base64," + strip.png, alt: strip.text });
     image.dataset.ink = strip.ink;
+    if (strip.amount !== null) image.dataset.amount = strip.amount;
     paper.lastElementChild.append(image);
   }
-  paper.hidden = $("tear-paper").hidden = !paper.children.length;
+  paper.hidden = $("tear-paper").hidden = $("look").hidden = !paper.children.length;
+  $("roll").classList.toggle("empty", paper.hidden);
   $("no-paper").hidden = !paper.hidden;
   tornPapers = tornPapers.slice(-12);
   drawTorn();
@@ -164,7 +174,17 @@ function showNewest() {
   const scale = printed.clientWidth / printed.naturalWidth || 1;
   const end = printed.offsetTop + printed.dataset.ink * scale;
   const finished = paper.scrollHeight - end >= SLIP_END * scale;
-  paper.scrollTop = finished ? slip.offsetTop : end - paper.clientHeight + 12;
+  paper.scrollTop = finished ? Math.max(slip.offsetTop, amountAt(slip, scale) - paper.clientHeight / 2) : end - paper.clientHeight + 12;
+}
+
+function amountAt(slip, scale) {
+  const image = [...slip.children].find((strip) => "amount" in strip.dataset);
+  return image ? image.offsetTop + image.dataset.amount * scale : 0;
+}
+
+function lookAt(papers) {
+  $("shelf").replaceChildren(...papers.map((strips) => element("div", {}, ...[...strips].map((strip) => strip.cloneNode()))));
+  $("receipts").showModal();
 }
 
 function play({ tones, sounding }) {
@@ -188,7 +208,7 @@ function play({ tones, sounding }) {
 
 function speak(name) {
   language = name;
-  document.documentElement.lang = name === "zh" ? "zh-Hans" : name;
+  document.documentElement.lang = TAGS[name] || name;
   document.title = t("page.title");
   for (const item of document.querySelectorAll("[data-t]")) item.textContent = t(item.dataset.t);
   for (const item of document.querySelectorAll("[data-t-label]")) item.setAttribute("aria-label", t(item.dataset.tLabel));
@@ -213,6 +233,7 @@ function drawHello(message) {
   $("trace").replaceChildren();
   $("paper").replaceChildren();
   drawBench(message);
+  openBench(true);
 }
 
 function drawBench(message) {
@@ -224,13 +245,28 @@ function drawBench(message) {
     const button = element("button", {}, title, element("small", {}, element("code", { textContent: card.name }), ` ${card.pan}  ${pin}`));
     button.dataset.card = card.name;
     button.dataset.words = `${card.name} ${card.title} ${card.title_zh}`.toLowerCase();
-    button.addEventListener("click", () => send({ do: "insert", card: card.name }));
+    button.addEventListener("click", () => {
+      send({ do: "insert", card: card.name });
+      toHandheld();
+    });
     return button;
   }));
   const rule = $("rule").value;
   $("rule").replaceChildren(...message.rules.map((rule) => new Option(t("rule." + rule.replace(/-/g, "_")), rule)));
   if (rule) $("rule").value = rule;
   findCards();
+}
+
+// Where one goes on after a card: its keys, on a small window scrolled to.
+function toHandheld() {
+  $("device").focus({ preventScroll: true });
+  $("device").scrollIntoView({ block: "nearest" });
+}
+
+function toCards() {
+  const first = [...$("deck").children].find((button) => !button.hidden) || $("find");
+  first.focus({ preventScroll: true });
+  $("find").scrollIntoView({ block: "start" });
 }
 
 function findCards() {
@@ -325,7 +361,8 @@ function connect() {
     HANDLERS[message.type](message);
   };
   socket.onclose = () => {
-    held.clear();
+    [...held].forEach(lift);
+    openBench(false);
     say("link.gone", true);
     setTimeout(connect, 1000);
   };
@@ -333,6 +370,7 @@ function connect() {
 
 function bind() {
   addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.target.matches("select, input")) $("help-open").click();
     const key = keyOf(event);
     if (!key) return;
     event.preventDefault();
@@ -357,10 +395,10 @@ function bind() {
   $("set-rule").onclick = () => send({ do: "rule", name: $("rule").value });
   $("rule").onchange = () => $("set-rule").focus();
   $("tear-paper").onclick = () => send({ do: "tear_paper" });
-  $("torn").onclick = () => {
-    $("shelf").replaceChildren(...tornPapers.map((strips) => element("div", {}, ...strips.map((strip) => strip.cloneNode()))));
-    $("receipts").showModal();
-  };
+  $("torn").onclick = () => lookAt(tornPapers);
+  $("look").onclick = $("paper").onclick = () => lookAt([...$("paper").children].map((slip) => slip.children));
+  $("to-cards").onclick = toCards;
+  $("help-open").onclick = () => { if (!$("help").open) $("help").showModal(); };
   $("find").oninput = findCards;
   $("trace").onscroll = ({ target }) => { following = target.scrollTop + target.clientHeight >= target.scrollHeight - 40; };
   new ResizeObserver(followTrace).observe($("trace"));
