@@ -142,6 +142,42 @@ def test_a_sale_moves_the_state_as_the_rules_say():
     aio.run(main())
 
 
+def test_a_supervisors_acts_owe_their_slips_across_a_restart():
+    async def main():
+        journal, _, files, vault = await _opened()
+        slip = {"slip": "release", "who": "00"}
+        await journal.append(r.REQUEST, request(1))
+        await journal.append(r.ANSWER, answer(1))
+        await journal.append(r.COMMIT, commit(1, scripts=b"\x10\x00"))
+        body = {r.K_STAN: 2, r.K_WHO: "00"}
+        _refused(r.JournalError, "no debt stands", journal.state.check, r.RELEASED, body)
+        given_up = {r.K_STAN: 1, r.K_WHO: "00", r.K_RECEIPT: slip}
+        scripts_at = await journal.append(r.RELEASED, given_up)
+        assert not journal.state.scripts_owed, "given up"
+        assert journal.state.totals, "and the payment stands"
+        await journal.append(r.REQUEST, request(2))
+        debt_at = await journal.append(r.RELEASED, {r.K_STAN: 2, r.K_WHO: "00", r.K_RECEIPT: slip})
+        assert journal.state.debt is None
+        owed = [(one.stan, one.sequence) for one in journal.state.print_owed]
+        assert owed[1:] == [(1, scripts_at), (2, debt_at)]
+        for _ in range(2):  # from the records, then from the checkpoint alone
+            again, report = await _reopened(files, vault, 1024)
+            assert report.trading == "ok"
+            assert fold_bytes(again) == fold_bytes(journal)
+            assert again.state.last_receipt[r.K_RECEIPT] == slip
+            await again.reserve()
+            await again.close()
+        again, _ = await _reopened(files, vault)
+        printed = {r.K_STAN: 1, r.K_SEQUENCE: scripts_at, r.K_COPY: "merchant"}
+        await again.append(r.PRINTED, printed)
+        left = [(one.stan, one.sequence) for one in again.state.print_owed]
+        assert left == [owed[0], (2, debt_at)], "the sale's own slip is still owed"
+        await again.append(r.PRINTED, {r.K_SEQUENCE: debt_at, r.K_COPY: "none"})
+        assert [one.stan for one in again.state.print_owed] == [1]
+
+    aio.run(main())
+
+
 def test_only_legal_steps_follow():
     async def main():
         journal, _, files, _ = await _opened()
