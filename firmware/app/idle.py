@@ -8,6 +8,7 @@ from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
 from firmware.hal.display import DisplayError
+from firmware.hal.printer import PrinterError
 from firmware.hal.tamper import TamperError
 from firmware.payment.journal import records
 from firmware.payment.journal.journal import BLOCKED
@@ -16,6 +17,10 @@ from firmware.ui import screens
 
 #: The clock on the screen shows minutes; bars and battery may change sooner.
 REFRESH_MS = 5_000
+#: The printer is asked how it is this often at most; one that was silent, less often:
+#: its silence takes time.
+PRINTER_MS = 5_000
+SILENT_PRINTER_MS = 60_000
 #: Waits between attempts to bring a dead panel up again: two minutes in all.
 REVIVE_MS = (500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
 
@@ -121,6 +126,7 @@ async def _once(t: Terminal) -> None:
             t.note_failure("card_reader", error)
             t.reader_fault = error.text_key
     t.slot_free = free
+    await _ask_printer(t)
     if t.session is not None:
         t.session.changed.clear()
     await show(t, left)
@@ -212,6 +218,8 @@ async def show(t: Terminal, card_left: bool = False) -> None:
         notices.insert(at, "idle.reversing" if at_it else "idle.reversal_owed")
     if card_left:
         notices.append("idle.card_left")
+    if t.printer_trouble:
+        notices.append(t.printer_trouble)
     shop = t.provision.merchant.name if t.provision is not None else ""
     if t.provision is not None and t.view.language == "zh":
         shop = t.provision.merchant.name_zh or shop
@@ -223,6 +231,29 @@ async def show(t: Terminal, card_left: bool = False) -> None:
             emulated=t.devices.capabilities.emulated,
         )
     )  # fmt: skip
+
+
+async def _ask_printer(t: Terminal) -> None:
+    """What keeps slips from being printed is said before one is wanted; it stops no
+    payment."""
+    wait = SILENT_PRINTER_MS if t.printer_trouble == "idle.printer" else PRINTER_MS
+    if t.devices.printer is None or (
+        t.printer_asked is not None and aio.elapsed_ms(t.printer_asked) < wait
+    ):
+        return
+    try:
+        status = await t.devices.printer.status()
+        t.printer_trouble = ""
+        if status.cover_open:
+            t.printer_trouble = "idle.cover_open"
+        elif status.paper_out:
+            t.printer_trouble = "idle.no_paper"
+        elif status.error:
+            t.printer_trouble = "idle.printer"
+    except PrinterError as error:
+        t.note_failure("printer", error)
+        t.printer_trouble = "idle.printer"
+    t.printer_asked = aio.ticks_ms()
 
 
 async def _watched(t: Terminal) -> bool:

@@ -48,6 +48,10 @@ class Terminal:
         #: Whether the idle screen has seen the slot empty since it came up: a card in it
         #: then begins a sale, and one from before is asked out first.
         self.slot_free = False
+        #: Text key of what the idle screen says of the printer, "" for nothing, and when
+        #: it was asked (``aio.ticks_ms``).
+        self.printer_trouble = ""
+        self.printer_asked: "int | None" = None
         #: Sequence of the newest journal record of which the merchant was told: what
         #: was reversed behind his back since is told at the idle screen.
         self.told = 0

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 ANSWER_MS = 500
 #: No mark for so long: ask why.
 MARK_MS = 300
+#: Reads until an answer is given up in what arrives without a pause: a printer that
+#: babbles is as good as silent.
+MOST_READS = 256
 #: Slowest paper movement that is believed, dot rows a second.
 SLOWEST = 200
 HOT_WAIT_MS = 20000
@@ -210,7 +213,9 @@ class EscposPrinter(Printer):
                 self._stray -= 1  # this one is ours; after a repeat the first may still come
             start = aio.ticks_ms()
             limit = ANSWER_MS + self._line_delay()
-            while aio.elapsed_ms(start) < limit:
+            reads = 0
+            while aio.elapsed_ms(start) < limit and reads < MOST_READS:
+                reads += 1
                 arrived = await self._receive(60 if self._replies else limit)
                 # Answers that image bytes provoked come first; ours is the last.
                 if self._replies and (len(self._replies) > self._stray or not arrived):

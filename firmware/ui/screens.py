@@ -251,7 +251,9 @@ def result(
         ),
     ]  # fmt: skip
     if code:
-        nodes.append(Text("code", text=code, size=SMALL, place="banner", align="right", single=True))
+        nodes.append(
+            Text("code", text=code, size=SMALL, place="banner", align="right", single=True)
+        )
     from_host = key[:5] == "host."
     if key:
         nodes.append(Text("reason", key, given, fallback="host.other" if from_host else ""))

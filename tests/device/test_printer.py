@@ -35,6 +35,32 @@ def test_trouble_before_the_slip_is_told_and_printing_goes_on(trouble: str) -> N
     tell(story)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "key"),
+    [
+        ("paper_out", "idle.no_paper"),
+        ("cover_open", "idle.cover_open"),
+        ("mute", "idle.printer"),
+    ],
+)
+def test_trouble_is_said_at_idle_and_stops_no_payment(trouble: str, key: str) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        assert "idle.prompt" in t.keys_shown()
+        setattr(t.rack.printer, trouble, True)
+        await t.when(lambda tree: key in t.keys_shown(), "the notice", 11)
+        await sell(t)
+        assert "result.approved" in t.keys_shown()
+        await t.until("question")
+        await t.press("cancel")
+        await t.back_to_idle()
+        await t.when(lambda tree: key in t.keys_shown(), "the notice again", 1)
+        setattr(t.rack.printer, trouble, False)
+        await t.when(lambda tree: "idle.prompt" in t.keys_shown(), "all well", 70)
+
+    tell(story)
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_in_the_middle_of_a_slip_is_told(trouble: str) -> None:
     async def story(t: Handheld) -> None:
