@@ -126,7 +126,8 @@ async def _once(t: Terminal) -> None:
             t.note_failure("card_reader", error)
             t.reader_fault = error.text_key
     t.slot_free = free
-    await _ask_printer(t)
+    if t.journal.state.debt is None:  # a reversal is shown before paper is asked about
+        await _ask_printer(t)
     if t.session is not None:
         t.session.changed.clear()
     await show(t, left)
