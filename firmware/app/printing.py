@@ -131,7 +131,7 @@ def columns(t: "Terminal") -> int:
 
 async def slip(t: "Terminal", kind: str, data: "dict[str, Any]") -> None:
     """One slip of a kind that ``services/receipts.py`` knows; merchant's copy."""
-    copy = "print.copy." + ("self_test" if kind == "self_test" else "merchant")
+    copy = "print.copy.self_test" if kind == "self_test" else "print.copy.merchant"
     await t.show_result(screens.printing(copy))
     document = receipts.receipt(kind, data, records.COPY_MERCHANT, False, columns(t), t.view.texts)
     await _print(t, kind, document)

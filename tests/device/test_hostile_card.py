@@ -78,7 +78,7 @@ def test_card_data_that_no_request_can_carry(name: str) -> None:
         card = EditedCard(DECK.cards["approve"].make_card(), UNFIT[name])
         words = await _sale(t, card, [])
         assert card.replaced, "the card has no such object"
-        assert "DECLINED" in words and "Card data wrong" in words, words
+        assert "CANCELLED" in words and "Card data wrong" in words, words
         assert "NOT CHARGED" in words
         await _end(t)
         assert t.books() == []

@@ -94,7 +94,8 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
             lines.put(raw.decode(errors="replace").rstrip())
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     began = time.monotonic()
     try:
         _follow(boot, lines, limit_s, silence_s, show)
@@ -105,8 +106,18 @@ def watch(process: subprocess.Popen[bytes], limit_s: float, silence_s: float, sh
     finally:  # also when somebody stops us: no guest is left behind
         process.kill()
         process.wait()
+        _drain(reader, lines)
     boot.took_s = time.monotonic() - began
     return boot
+
+
+def _drain(reader: threading.Thread, lines: queue.Queue[str | None]) -> None:
+    """Let the reader of a guest that is gone come to its end."""
+    deadline = time.monotonic() + 5
+    while reader.is_alive() and time.monotonic() < deadline:
+        while not lines.empty():
+            lines.get_nowait()
+        reader.join(0.05)
 
 
 def _follow(

@@ -78,8 +78,11 @@ async def _recovered(machine: Machine) -> None:
     await machine.power_on()
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        tree = await machine.screen("idle", "question", "result", timeout_s=PATIENCE_S)
-        if tree["screen"] != "idle":
+        names = ("idle", "question", "result", "amount")
+        tree = await machine.screen(*names, timeout_s=PATIENCE_S)
+        if tree["screen"] == "amount":  # an Enter that came after its result
+            await machine.press("cancel")
+        elif tree["screen"] != "idle":
             await machine.press("enter")
         elif not {"idle.reversal_owed", "idle.reversing"} & _keys(tree):
             return

@@ -142,8 +142,9 @@ def test_a_vault_that_fails_leaves_the_request_standing() -> None:
     async def main() -> None:
         journal = Journal(MemoryFiles(), Failing())
         await journal.open()
-        with pytest.raises(r.JournalError, match="gone"):
-            await journal.append(r.REQUEST, request(1))
+        await journal.append(r.REQUEST, request(1))  # durable: it stands, the note is owed
         assert journal.state.debt is not None
+        with pytest.raises(r.JournalError, match="gone"):
+            await journal.reserve()
 
     run(main())
