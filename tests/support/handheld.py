@@ -12,6 +12,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import luma.core.device
+
 from firmware import main
 from firmware.ui.tree import Screen
 from firmware.ui.view import View
@@ -42,6 +44,16 @@ class WatchedView(View):
         OVERFLOWS.extend(f"{screen.name} in {self.language}: {item}" for item in self.overflow)
 
 
+class _NoExit:
+    """luma has every panel cleaned up at the end of the process, which would keep
+    each handheld of a test run alive until then."""
+
+    @staticmethod
+    def register(hook: Callable[[], object]) -> None:
+        """Forget it: a software panel has nothing to clean up."""
+
+
+setattr(luma.core.device, "atexit", _NoExit)  # noqa: B010 - mypy knows no such attribute
 setattr(main, "View", WatchedView)  # noqa: B010 - the only way to the display; mypy knows no re-export
 
 #: Gives the fates of a disk's unsynced items, in order (FaultyDisk.reboot).
