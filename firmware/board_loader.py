@@ -257,9 +257,10 @@ def _tamper_pin(bench: Bench, s: "Settings") -> "Any":
 
 def _lamps(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.lamps import LampsAndBuzzer
+    from firmware.hal.indicators import LAMPS
 
     lamps: "dict[str, int]" = {}
-    for name in ("ready", "busy", "ok", "error"):
+    for name in LAMPS:
         if name in s:
             lamps[name] = s[name]
     waves = bench.bus(s["buzzer_bus"]) if "buzzer_bus" in s else None

@@ -161,8 +161,7 @@ def _owed_by_another(t: Terminal, provision: "Provision") -> str:
         requests.append(state.debt.request)
     ours = provision.merchant
     for body in requests:
-        terminal_id = body.get(records.K_TERMINAL_ID, ours.terminal_id)
-        merchant_id = body.get(records.K_MERCHANT_ID, ours.merchant_id)
+        terminal_id, merchant_id = ours.ids_of(body)
         if terminal_id != ours.terminal_id or merchant_id != ours.merchant_id:
             return f"owed by terminal {terminal_id} of merchant {merchant_id}"
     return ""

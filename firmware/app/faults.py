@@ -11,6 +11,7 @@ import sys
 
 from firmware import aio
 from firmware.errors import TillError
+from firmware.hal.indicators import LAMPS
 from firmware.payment.journal import records
 from firmware.ui import screens
 
@@ -106,6 +107,6 @@ def _fields(error: Exception) -> "dict[str, Any]":
 
 async def _lamp(devices: "Any") -> None:
     if devices.indicators is not None:
-        for name in ("ready", "busy", "ok", "error"):
+        for name in LAMPS:
             await devices.indicators.lamp(name, name == "error")
         await devices.indicators.sound("error")

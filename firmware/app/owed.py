@@ -43,7 +43,7 @@ async def after_restart(t: "Terminal") -> None:
         elif asked:
             asked = await _asked(t)
             if asked:
-                await _print(t, owed, record)
+                await _print(t, owed, record, True)
 
 
 async def _asked(t: "Terminal") -> bool:
@@ -61,13 +61,13 @@ async def reprint(t: "Terminal") -> None:
         return
     for owed in slips:
         record = await _record(t, owed)
-        if record is not None and not await _print(t, owed, record):
+        if record is not None and not await _print(t, owed, record, True):
             return
 
 
-async def _print(t: "Terminal", owed: "PrintOwed", record: "Record") -> bool:
+async def _print(t: "Terminal", owed: "PrintOwed", record: "Record", duplicate: bool) -> bool:
     await t.show_result(screens.printing("print.copy.merchant"))
-    return await printing.owed_slip(t, owed, record, True)
+    return await printing.owed_slip(t, owed, record, duplicate)
 
 
 async def slip_of(t: "Terminal", sequence: int) -> None:
@@ -76,8 +76,7 @@ async def slip_of(t: "Terminal", sequence: int) -> None:
         record = await _record(t, owed) if owed.sequence == sequence else None
         if record is not None:
             t.told = sequence
-            await t.show_result(screens.printing("print.copy.merchant"))
-            await printing.owed_slip(t, owed, record, False)
+            await _print(t, owed, record, False)
 
 
 async def tell_reversals(t: "Terminal", timeout_ms: int, digits: bool = False) -> str:
@@ -114,8 +113,7 @@ async def reversed_in_sale(t: "Terminal", stan: int) -> None:
         record = await _record(t, owed) if owed.stan == stan else None
         if record is not None and record.kind == records.REVERSED:
             t.told = owed.sequence
-            await t.show_result(screens.printing("print.copy.merchant"))
-            await printing.owed_slip(t, owed, record, False)
+            await _print(t, owed, record, False)
 
 
 async def _show(t: "Terminal", receipt: "dict[str, Any]") -> None:

@@ -38,13 +38,20 @@ _KEPT = {
 }
 
 
-async def _print(t: "Terminal", kind: str, document: "list[tuple[object, ...]]") -> bool:
-    """Print, asking what to do when it fails. False: the merchant skipped it.
+async def _print(
+    t: "Terminal",
+    kind: str,
+    data: "dict[str, Any]",
+    copy: str = records.COPY_MERCHANT,
+    duplicate: bool = False,
+) -> bool:
+    """Print a slip, asking what to do when it fails. False: the merchant skipped it.
 
     Printing never gates a payment: it is committed before any slip.
     """
     if t.devices.printer is None:
         return False
+    document = receipts.receipt(kind, data, copy, duplicate, columns(t), t.view.texts)
     while True:
         try:
             await t.devices.printer.print(document)
@@ -84,8 +91,7 @@ async def sale_copy(
         return False
     words = {records.COPY_MERCHANT: "print.copy.merchant"}
     await t.show_result(screens.printing(words.get(copy, "print.copy.cardholder")))
-    document = receipts.receipt("sale", receipt, copy, duplicate, columns(t), t.view.texts)
-    if not await _print(t, "sale", document):
+    if not await _print(t, "sale", receipt, copy, duplicate):
         return False
     # A cardholder copy that is forgotten in a power cut costs one more DUPLICATE at most.
     await _printed(t, {records.K_STAN: stan}, copy, copy == records.COPY_MERCHANT)
@@ -106,15 +112,14 @@ async def owed_slip(t: "Terminal", owed: "PrintOwed", record: "Record", duplicat
     if t.devices.printer is None:
         await _printed(t, which, records.COPY_NONE, False)
         return False
-    kind = kind_of(record.body)
-    document = receipts.receipt(
-        kind, record.body[records.K_RECEIPT], records.COPY_MERCHANT, duplicate, columns(t),
-        t.view.texts,
-    )  # fmt: skip
-    if not await _print(t, kind, document):
+    if not await _print_record(t, record.body, duplicate):
         return False
     await _printed(t, which, records.COPY_MERCHANT, True)
     return True
+
+
+async def _print_record(t: "Terminal", body: "dict[int, Any]", duplicate: bool) -> bool:
+    return await _print(t, kind_of(body), body[records.K_RECEIPT], records.COPY_MERCHANT, duplicate)
 
 
 def kind_of(body: "dict[int, Any]") -> str:
@@ -133,8 +138,7 @@ async def slip(t: "Terminal", kind: str, data: "dict[str, Any]") -> None:
     """One slip of a kind that ``services/receipts.py`` knows; merchant's copy."""
     copy = "print.copy.self_test" if kind == "self_test" else "print.copy.merchant"
     await t.show_result(screens.printing(copy))
-    document = receipts.receipt(kind, data, records.COPY_MERCHANT, False, columns(t), t.view.texts)
-    await _print(t, kind, document)
+    await _print(t, kind, data)
 
 
 async def reprint_last(t: "Terminal") -> None:
@@ -144,16 +148,7 @@ async def reprint_last(t: "Terminal") -> None:
         await dialogs.message(t, "print.none")
         return
     await t.view.show(screens.printing("print.copy.merchant"))
-    kind = kind_of(body)
-    document = receipts.receipt(
-        kind,
-        body[records.K_RECEIPT],
-        records.COPY_MERCHANT,
-        True,
-        columns(t),
-        t.view.texts,
-    )
-    await _print(t, kind, document)
+    await _print_record(t, body, True)
 
 
 async def feed(t: "Terminal") -> None:

@@ -3,6 +3,7 @@
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
+from firmware.hal.indicators import LAMPS
 from firmware.payment.journal import records
 from firmware.payment.journal.journal import Journal
 from firmware.payment.money import Currency, Money
@@ -116,7 +117,7 @@ class Terminal:
         if self.devices.indicators is None:
             return
         try:
-            for name in ("ready", "busy", "ok", "error"):
+            for name in LAMPS:
                 await self.devices.indicators.lamp(name, name in on)
         except TillError as error:
             self.note_failure("indicators", error)

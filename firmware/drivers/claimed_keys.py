@@ -14,16 +14,29 @@ WAITING = 16
 
 
 class ClaimedKeys(Keypad):
-    """The readers' side of a keypad; a driver calls ``_press`` and ``_fail``."""
+    """The readers' side of a keypad; a driver's ``_listen`` calls ``_press``
+    and ``_fail``."""
 
     def __init__(self) -> None:
         self._waiting: "list[str]" = []
         self._changed = aio.Event()
         self._token: "object | None" = None
         self._fault: "KeypadError | None" = None
+        self._task: "aio.Task | None" = None
 
     def start(self) -> None:
         """Begin to listen; the first read does it otherwise. Needs a running loop."""
+        if self._task is None or self._task.done.is_set():
+            self._task = aio.spawn("keypad", self._listen())
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _listen(self) -> None:
+        """The driver's loop, for as long as the keypad is listened to."""
         raise NotImplementedError
 
     async def read(self) -> str:

@@ -1,5 +1,7 @@
 """Barcodes and QR codes for ESC/POS printers: check, size, command bytes."""
 
+from firmware.text.check_digits import check_digit, is_digits
+
 #: Kinds of a document's barcodes: (GS k m, shortest and longest data).
 _KINDS = {
     "upca": (65, 11, 12),
@@ -15,19 +17,6 @@ _QR_BYTES = (
     14, 26, 42, 62, 84, 106, 122, 152, 180, 213, 251, 287, 331, 362, 412, 450, 504, 560, 624, 666,
 )  # fmt: skip
 BAR_HEIGHT = 80
-
-
-def _digits(text: str) -> bool:
-    return bool(text) and all("0" <= char <= "9" for char in text)
-
-
-def check_digit(digits: str) -> str:
-    """GS1 check digit (General Specifications, 7.9)."""
-    total, weight = 0, 3
-    for char in reversed(digits):
-        total += int(char) * weight
-        weight = 4 - weight
-    return str(-total % 10)
 
 
 def barcode(kind: str, text: str, dots: int) -> "tuple[bytes, int]":
@@ -50,7 +39,7 @@ def barcode(kind: str, text: str, dots: int) -> "tuple[bytes, int]":
 def _data(kind: str, text: str, longest: int) -> "tuple[bytes, int]":
     """(data of GS k, modules across)."""
     if kind in ("upca", "ean13", "ean8"):
-        if not _digits(text):
+        if not is_digits(text):
             raise ValueError(kind + " takes digits only")
         if len(text) == longest and check_digit(text[:-1]) != text[-1]:
             raise ValueError(kind + " " + text + ": wrong check digit")
@@ -58,7 +47,7 @@ def _data(kind: str, text: str, longest: int) -> "tuple[bytes, int]":
             text += check_digit(text)
         return text.encode(), 67 if kind == "ean8" else 95
     if kind == "itf":
-        if not _digits(text) or len(text) % 2:
+        if not is_digits(text) or len(text) % 2:
             raise ValueError("itf takes an even number of digits")
         return text.encode(), 9 * len(text) + 9
     if kind == "code39":
@@ -67,7 +56,7 @@ def _data(kind: str, text: str, longest: int) -> "tuple[bytes, int]":
         return text.encode(), 16 * (len(text) + 2)
     if any(not " " <= char <= "~" for char in text):
         raise ValueError("code128 takes printable ASCII")
-    if _digits(text) and len(text) % 2 == 0:
+    if is_digits(text) and len(text) % 2 == 0:
         pairs = bytes(int(text[i : i + 2]) for i in range(0, len(text), 2))
         return b"{C" + pairs, 11 * (len(pairs) + 2) + 13
     return b"{B" + text.replace("{", "{{").encode(), 11 * (len(text) + 2) + 13

@@ -41,18 +41,6 @@ class KeyDevice(ClaimedKeys):
         self._got: "list[tuple[int, int, int]]" = []
         #: (source, code): [ticks since it is down, ms after which it repeats or is stuck].
         self._down: "dict[tuple[int, int], list[int]]" = {}
-        self._task: "aio.Task | None" = None
-
-    def start(self) -> None:
-        """Begin to listen; the first read does it otherwise. Needs a running loop."""
-        if self._task is None or self._task.done.is_set():
-            self._task = aio.spawn("keypad", self._listen())
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
 
     def held(self) -> "list[str]":
         """Keys that are down now; a self-test shows them as stuck."""

@@ -63,7 +63,6 @@ class KeyMatrix(ClaimedKeys):
         self._columns = columns
         self._keys = keys
         super().__init__()
-        self._task: "aio.Task | None" = None
         #: Look whether any key is down; look at all keys.
         self._glance = pins.plan([("read", column, 0) for column in columns])
         self._picture = pins.plan(_picture(rows, columns))
@@ -79,19 +78,6 @@ class KeyMatrix(ClaimedKeys):
             self._hold_rows()
         except BusError as error:
             raise KeypadError(str(error)) from None
-
-    # For boot and self-test
-
-    def start(self) -> None:
-        """Begin to scan; the first read does it otherwise. Needs a running loop."""
-        if self._task is None or self._task.done.is_set():
-            self._task = aio.spawn("keypad", self._scan_forever())
-
-    def stop(self) -> None:
-        """Stop scanning."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
 
     def held(self) -> "list[str]":
         """Keys that are down now; a self-test shows them as stuck."""
@@ -158,7 +144,7 @@ class KeyMatrix(ClaimedKeys):
             self._repeat_at[index] += REPEAT_EVERY_MS
             self._press(self._name(index))
 
-    async def _scan_forever(self) -> None:
+    async def _listen(self) -> None:
         broken = False
         while True:
             moved = True

@@ -193,15 +193,6 @@ class HostSession:
             pass
         await self.journal.append(kind, body, sync=sync)
 
-    def _ids(self, body: "dict[int, Any]") -> "tuple[str, str]":
-        """Fields 41 and 42 of a journalled request: a later bundle may have others.
-        Ours for a request of before they were journalled."""
-        merchant = self.provision.merchant
-        return (
-            body.get(records.K_TERMINAL_ID, merchant.terminal_id),
-            body.get(records.K_MERCHANT_ID, merchant.merchant_id),
-        )
-
     def _given_batch(self, answer: "Message") -> int:
         """60.2 of the answer, ours where the host gives none. HostSilent."""
         if 60 not in answer.fields:
@@ -301,7 +292,7 @@ class HostSession:
         answer = debt.answer or {}
         attempt = debt.attempts + 1
         pan, expiry = await self._card_of(body)
-        terminal_id, merchant_id = self._ids(body)
+        terminal_id, merchant_id = self.provision.merchant.ids_of(body)
         request = messages.reversal(
             stan=debt.stan,
             batch=body[records.K_BATCH],
@@ -398,7 +389,7 @@ class HostSession:
         body = owed.request
         answer = owed.answer or {}
         pan, _ = await self._card_of(body)
-        terminal_id, merchant_id = self._ids(body)
+        terminal_id, merchant_id = self.provision.merchant.ids_of(body)
         stan = await self.next_stan("script")
         request = messages.script_result(
             stan=stan,

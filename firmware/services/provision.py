@@ -8,8 +8,13 @@ import sys
 
 from firmware.crypto import hashes
 from firmware.errors import TillError
+from firmware.payment.journal import records
 from firmware.payment.money import Currency, MoneyError
 from firmware.services.fields import FieldError, Fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = 1
 DIALECTS = ("unionpay",)
@@ -47,6 +52,14 @@ class Merchant:
             raise f.wrong(6, "currency", "not one that this terminal knows") from None
         if known.exponent != self.exponent:
             raise f.wrong(7, "currency exponent", "not that of the currency")
+
+    def ids_of(self, request: "dict[int, Any]") -> "tuple[str, str]":
+        """Fields 41 and 42 of a journalled request, which an earlier bundle may have
+        given; ours for one of before they were journalled."""
+        return (
+            request.get(records.K_TERMINAL_ID, self.terminal_id),
+            request.get(records.K_MERCHANT_ID, self.merchant_id),
+        )
 
 
 class Host:

@@ -82,8 +82,7 @@ def reversal(provision: "Provision", emulated: bool, debt: "Debt") -> "dict[str,
     tags = body.get(records.K_EMV, {})
     masked = body.get(records.K_PAN_MASKED, "")
     values = _head(provision, emulated, body[records.K_AMOUNT], body[records.K_CURRENCY])
-    values["terminal_id"] = body.get(records.K_TERMINAL_ID, values["terminal_id"])
-    values["merchant_id"] = body.get(records.K_MERCHANT_ID, values["merchant_id"])
+    values["terminal_id"], values["merchant_id"] = provision.merchant.ids_of(body)
     values["batch"] = calendar.digits(body[records.K_BATCH], 6)
     values["stan"] = calendar.digits(debt.stan, 6)
     values["rrn"] = answer.get(records.K_RRN, "")
@@ -111,47 +110,44 @@ def supervised(
     """The values of a slip about a supervisor's act: ``slip`` is "release",
     "release_scripts" or "damage", ``request`` the body of what was released.
     ``moment``: local time, None where the clock is dead."""
-    merchant = provision.merchant
-    values: "dict[str, Any]" = {
-        "slip": slip,
-        "who": who,
-        "shop": merchant.name,
-        "shop_zh": merchant.name_zh,
-        "address": merchant.address,
-        "merchant_id": merchant.merchant_id,
-        "terminal_id": merchant.terminal_id,
-        "test": provision.test,
-        "emulated": emulated,
-    }
+    values = _shop(provision, emulated)
+    values["slip"] = slip
+    values["who"] = who
     if moment is not None:
         values["date"], values["time"] = _stamped(calendar.stamp(moment))
     if request is not None:
-        money = Money(request[records.K_AMOUNT], Currency.by_number(request[records.K_CURRENCY]))
+        _price(values, request[records.K_AMOUNT], request[records.K_CURRENCY])
         values["stan"] = calendar.digits(request[records.K_STAN], 6)
-        values["amount_text"] = money.format()
-        values["currency_text"] = money.currency.code
-        values["terminal_id"] = request.get(records.K_TERMINAL_ID, merchant.terminal_id)
-        values["merchant_id"] = request.get(records.K_MERCHANT_ID, merchant.merchant_id)
+        values["terminal_id"], values["merchant_id"] = provision.merchant.ids_of(request)
     return values
 
 
 def _head(provision: "Provision", emulated: bool, amount: int, currency: int) -> "dict[str, Any]":
     """Who took the payment, how much it is, and what is real about it."""
+    values = _shop(provision, emulated)
+    _price(values, amount, currency)
+    values["type"] = "sale"
+    values["entry"] = "I"
+    return values
+
+
+def _shop(provision: "Provision", emulated: bool) -> "dict[str, Any]":
     merchant = provision.merchant
-    money = Money(amount, Currency.by_number(currency))
     return {
         "shop": merchant.name,
         "shop_zh": merchant.name_zh,
         "address": merchant.address,
         "merchant_id": merchant.merchant_id,
         "terminal_id": merchant.terminal_id,
-        "type": "sale",
-        "entry": "I",
-        "amount_text": money.format(),
-        "currency_text": money.currency.code,
         "test": provision.test,
         "emulated": emulated,
     }
+
+
+def _price(values: "dict[str, Any]", amount: int, currency: int) -> None:
+    money = Money(amount, Currency.by_number(currency))
+    values["amount_text"] = money.format()
+    values["currency_text"] = money.currency.code
 
 
 def _parties(field44: str) -> "tuple[str, str]":

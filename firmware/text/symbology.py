@@ -4,6 +4,8 @@ Sources: ISO/IEC 15420 (EAN/UPC), ISO/IEC 15417 (Code 128), ISO/IEC 15424 (AIM
 symbology identifiers), GS1 General Specifications 3 and 7.8.
 """
 
+from firmware.text.check_digits import check_digit, is_digits
+
 #: GS1's separator after an element of variable length (FNC1 as scanners send it).
 SEPARATOR = "\x1d"
 #: More elements than this are no GS1 code that a label can hold.
@@ -26,22 +28,6 @@ _FIXED = {
     "15": 8, "16": 8, "17": 8, "18": 8, "19": 8, "20": 4, "31": 10, "32": 10, "33": 10,
     "34": 10, "35": 10, "36": 10, "41": 16,
 }  # fmt: skip
-
-
-def is_digits(text: str) -> bool:
-    """One or more of 0 to 9 and nothing else."""
-    for char in text:
-        if not "0" <= char <= "9":
-            return False
-    return text != ""
-
-
-def check_digit(digits: str) -> str:
-    """The digit that completes ``digits`` (weights 3 and 1 from the right; GS1 7.9)."""
-    total = 0
-    for i in range(len(digits)):
-        total += int(digits[len(digits) - 1 - i]) * (3 if i % 2 == 0 else 1)
-    return str(-total % 10)
 
 
 def checked(digits: str) -> bool:

@@ -26,6 +26,7 @@ class EchoEnd:
     nobody takes a modem's own echo for it."""
 
     def __init__(self) -> None:
+        self.closed = False
         self._back = b""
 
     def feed(self, data: bytes) -> None:
@@ -39,7 +40,7 @@ class EchoEnd:
 
     def close(self) -> None:
         """The call ended."""
-        self._back = b""
+        self.closed = True
 
 
 def now_us() -> int:

@@ -38,3 +38,14 @@ async def menu(t: Handheld, item: int) -> None:
 def shown(t: Handheld, key: str) -> bool:
     """Whether any screen since power-on (or the last clear) had this text key."""
     return any(key in {node.get("key") for node in tree["nodes"]} for tree in t.screens)
+
+
+async def owe(t: Handheld) -> None:
+    """A sale whose answer is lost, cut by power before its reversal went."""
+    t.acquirer.rule("drop", mti="0200")
+    await t.power_on()
+    before = len(t.books())
+    await t.pay("1234", "no-cvm", "progress")
+    await t.when(lambda tree: len(t.books()) > before, "the bank to book")
+    await t.power_off()
+    t.remove()

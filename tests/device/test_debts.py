@@ -5,21 +5,10 @@ from typing import Any
 
 from firmware.payment.journal import records
 from host_tools.acquirer.ledger import Terminal
-from tests.device.stories import menu, sell, shown, tell
+from tests.device.stories import menu, owe, sell, shown, tell
 from tests.support.handheld import BANK_HOST, Handheld
 
 SUPERVISOR = "123456"
-
-
-async def _owes(t: Handheld) -> None:
-    """A sale that the bank booked and whose answer is lost, cut by power."""
-    t.acquirer.rule("drop", mti="0200")
-    await t.power_on()
-    before = len(t.books())
-    await t.pay("1234", "no-cvm", "progress")
-    await t.when(lambda tree: len(t.books()) > before, "the bank to book")
-    await t.power_off()
-    t.remove()
 
 
 def _bundle(t: Handheld, **wishes: Any) -> bytes:
@@ -62,7 +51,7 @@ async def _supervise(t: Handheld) -> None:
 
 def test_a_bundle_of_another_merchant_waits_for_the_debt() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         _install(t, _bundle(t, merchant_id="OTHERMERCHANT99"))
         await t.power_on()
         assert "error.bundle_debt" in t.keys_shown()
@@ -82,7 +71,7 @@ def test_a_bundle_of_another_merchant_waits_for_the_debt() -> None:
 
 def test_a_supervisor_releases_what_the_old_terminal_owed() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         _install(t, _bundle(t, terminal_id="NEWTERM2", currency=392, exponent=0))
         await t.power_on()
         assert "error.bundle_debt" in t.keys_shown()
@@ -110,7 +99,7 @@ def test_not_found_settles_no_reversal_of_a_request_without_ids() -> None:
 
         kept, fold.Debt.__init__ = fold.Debt.__init__, _without_ids  # type: ignore[method-assign]
         try:
-            await _owes(t)
+            await owe(t)
             t.acquirer.rule("refuse", mti="0400", code="25", times=1)
             await t.power_on()
             await t.when(lambda _: len(t.messages("0400")) == 1, "the first attempt")
@@ -140,7 +129,7 @@ def _without_ids(self: Any, sequence: int, request: dict[int, Any]) -> None:
 
 def test_a_dead_clock_keeps_no_reversal_back() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.rack.rtc.mute = True
         await t.power_on()
         assert "error.clock" in t.keys_shown()
@@ -160,7 +149,7 @@ def test_a_dead_clock_keeps_no_reversal_back() -> None:
 
 def test_a_clock_that_never_started_keeps_no_reversal_back() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.acquirer.rule("drop", mti="0400", times=1)
         t.board["clock"] = {**t.board["clock"], "driver": "no-such"}
         await t.power_on()
@@ -248,7 +237,7 @@ def test_a_skipped_slip_never_says_that_a_payment_is_done_which_is_not() -> None
 
 async def _released(t: Handheld) -> None:
     """A debt released by the supervisor while there is no paper."""
-    await _owes(t)
+    await owe(t)
     t.acquirer.rule("drop", mti="0400", times=None)
     t.rack.printer.paper_out = True
     await t.power_on()
@@ -367,7 +356,7 @@ def test_no_payment_begins_that_could_push_a_slip_out() -> None:
 
 def test_a_terminal_without_a_printer_is_asked_about_no_paper() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.board["printer"] = {**t.board["printer"], "driver": "no-such"}
         await t.power_on("result")
         await t.press("enter")
@@ -387,7 +376,7 @@ def test_a_terminal_without_a_printer_is_asked_about_no_paper() -> None:
 
 def test_a_full_disk_names_the_debt_and_reverses_it_as_far_as_it_fits() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.disk.capacity = t.disk._used() + 10
         await t.power_on()
         assert "error.storage_full" in t.keys_shown()
@@ -403,7 +392,7 @@ def test_a_full_disk_names_the_debt_and_reverses_it_as_far_as_it_fits() -> None:
 def test_the_menu_says_at_once_that_it_waits_for_the_acquirer() -> None:
     async def story(t: Handheld) -> None:
         t.acquirer.rule("drop", mti="0400", times=None)
-        await _owes(t)
+        await owe(t)
         await t.power_on()
         for item in (2, 6):
             sent = len(t.messages("0400"))

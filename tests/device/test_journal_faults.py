@@ -10,7 +10,7 @@ import pytest
 from firmware import main
 from firmware.app import faults
 from host_tools.emulator.chips.errors import ChipError
-from tests.device.stories import shown, tell
+from tests.device.stories import owe, shown, tell
 from tests.support.faulty_disk import KEPT, LOST
 from tests.support.handheld import Handheld
 
@@ -60,16 +60,6 @@ async def _again(t: Handheld, fate: int, until: str = "idle") -> None:
     t.remove()
     await t.power_off(lambda disk: (fate,) * disk.pending)
     await t.power_on(until)
-
-
-async def _owes(t: Handheld) -> None:
-    """A sale whose answer is lost, cut by power before its reversal went."""
-    t.acquirer.rule("drop", mti="0200")
-    await t.power_on()
-    await t.pay("1234", "no-cvm", "progress")
-    await t.when(lambda tree: bool(t.books()), "the bank to book")
-    await t.power_off()
-    t.remove()
 
 
 async def _settled(t: Handheld) -> None:
@@ -231,7 +221,7 @@ async def _reversal_in_a_sale(t: Handheld) -> None:
 
 
 async def _reversal_after_boot(t: Handheld) -> None:
-    await _owes(t)
+    await owe(t)
     await t.power_on("")
     _fail(t, "fsync", JOURNAL, "REVERSED")
 
@@ -301,7 +291,7 @@ class _DeadPanel:
 
 def test_a_panel_that_dies_in_printer_trouble_leaves_the_reversal_to_be_told() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.rack.printer.paper_out = True
         await t.power_on("question")
         honest: Any = t.rack._seats["panel"]

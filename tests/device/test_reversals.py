@@ -3,19 +3,8 @@
 import asyncio
 from typing import Any
 
-from tests.device.stories import menu, shown, tell
+from tests.device.stories import menu, owe, shown, tell
 from tests.support.handheld import Handheld
-
-
-async def _owes(t: Handheld, amount: str = "1234") -> None:
-    """A sale whose answer is lost, cut by power before its reversal went."""
-    t.acquirer.rule("drop", mti="0200")
-    await t.power_on()
-    before = len(t.books())
-    await t.pay(amount, "no-cvm", "progress")
-    await t.when(lambda tree: len(t.books()) > before, "the bank to book")
-    await t.power_off()
-    t.remove()
 
 
 def _idle(t: Handheld, key: str) -> bool:
@@ -32,7 +21,7 @@ def _kinds(t: Handheld) -> list[str]:
 
 def test_a_reversal_owed_leaves_at_once_after_boot_and_is_told() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         await t.power_on("")
         loop = asyncio.get_running_loop()
         await t.when(lambda tree: _idle(t, "idle.reversal_owed"), "the debt named")
@@ -58,7 +47,7 @@ def test_a_reversal_owed_leaves_at_once_after_boot_and_is_told() -> None:
 
 def test_the_slip_says_what_the_request_said() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         await t.power_on("result")
         await t.when(lambda tree: "PRINTED" in _kinds(t), "the slip")
         (request,) = [body for kind, body in t.journal() if kind == "REQUEST"]
@@ -71,7 +60,7 @@ def test_the_slip_says_what_the_request_said() -> None:
 
 def test_a_digit_ends_the_result_and_begins_the_next_sale() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         await t.power_on("result")
         await t.press(*"4200")
         await t.when(
@@ -83,7 +72,7 @@ def test_a_digit_ends_the_result_and_begins_the_next_sale() -> None:
 
 def test_a_card_still_in_the_slot_is_asked_out_once_the_reversal_was_told() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.insert("no-cvm")
         await t.power_on("result")
         assert "result.reversed" in t.keys_shown()
@@ -101,7 +90,7 @@ def test_a_card_still_in_the_slot_is_asked_out_once_the_reversal_was_told() -> N
 
 def test_the_result_gives_way_by_itself() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         await t.power_on("result")
         await t.until("idle", limit_s=70)
         assert "idle.prompt" in t.keys_shown()
@@ -114,7 +103,7 @@ def test_the_result_gives_way_by_itself() -> None:
 def test_a_reversal_before_the_next_sale_is_told_before_its_card() -> None:
     async def story(t: Handheld) -> None:
         t.acquirer.rule("drop", mti="0400", times=None)
-        await _owes(t)
+        await owe(t)
         await t.power_on("idle")
         await t.when(lambda tree: len(t.messages("0400")) > 1, "the back-off")
         await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "idle again")
@@ -141,7 +130,7 @@ def test_a_reversal_before_the_next_sale_is_told_before_its_card() -> None:
 def test_a_reversal_that_cannot_be_sent_is_said_before_any_amount() -> None:
     async def story(t: Handheld) -> None:
         t.acquirer.rule("drop", mti="0400", times=None)
-        await _owes(t)
+        await owe(t)
         await t.power_on("idle")
         await t.when(lambda tree: len(t.messages("0400")) > 1, "the back-off")
         await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "idle again")
@@ -176,7 +165,7 @@ def test_unknown_left_by_the_merchant_is_told_once_it_is_reversed() -> None:
 
 def test_the_power_failing_around_the_slip_leaves_it_owed() -> None:
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         t.rack.printer.paper_out = True
         await t.power_on("question")
         assert "error.printer_paper" in t.keys_shown()
@@ -205,7 +194,7 @@ def test_reprint_last_gives_the_reversal_and_not_an_older_payment() -> None:
         await t.pay("4200", "no-cvm")
         await t.back_to_idle()
         await t.power_off()
-        await _owes(t)
+        await owe(t)
         await t.power_on("result")
         await t.press("enter")
         await t.until("idle")
@@ -247,7 +236,7 @@ def test_a_debt_of_a_damaged_journal_waits_for_the_supervisor() -> None:
     """It may be none: the record that ended it can be what was lost."""
 
     async def story(t: Handheld) -> None:
-        await _owes(t)
+        await owe(t)
         old = t.disk.snapshot()
         await t.power_on("result")
         await t.press("enter")

@@ -10,28 +10,10 @@ from firmware.buses.wire_bus import WireSerial
 from firmware.drivers.at_modem import AtModem
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.modem_pty import EchoEnd
 
 #: How long the ports are gone after a restart from outside.
 AWAY_US = 4_000_000
-
-
-class Echo:
-    """The far end of a call: gives back what it gets in capitals, so that a modem's
-    own echo is not taken for it."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._back = b""
-
-    def feed(self, data: bytes) -> None:
-        self._back += data.upper()
-
-    def take(self) -> bytes:
-        data, self._back = self._back, b""
-        return data
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class EchoCarrier(Carrier):
@@ -147,7 +129,7 @@ class ModemRig:
         roaming: bool = True,
         seed: int = 1,
     ) -> None:
-        self.far: list[Echo] = []
+        self.far: list[EchoEnd] = []
         #: How often a port was opened.
         self.opened = 0
         self.chip = AtModemChip(now_us, family, ports, self._dial, seed)
@@ -165,6 +147,6 @@ class ModemRig:
         self.opened += 1
         return port
 
-    def _dial(self) -> Echo:
-        self.far.append(Echo())
+    def _dial(self) -> EchoEnd:
+        self.far.append(EchoEnd())
         return self.far[-1]

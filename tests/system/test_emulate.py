@@ -23,6 +23,15 @@ SHOW = (
     "import os, urllib.request as u; "
     "print('STATE ' + u.urlopen(os.environ['OPENTILL_URL'] + 'state').read().decode())"
 )
+#: What a command that acts on the page's interface begins with.
+DO = """
+import json, os, urllib.request as u
+url = os.environ['OPENTILL_URL']
+def do(**wish):
+    head = {'Content-Type': 'application/json'}
+    made = u.Request(url + 'do', json.dumps(wish).encode(), head)
+    return json.load(u.urlopen(made))
+"""
 
 
 def till(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -114,13 +123,7 @@ def test_signed_in_has_keys_that_the_bank_knows_of(tmp_path: Path) -> None:
 
 def test_reversal_owed_owes_until_the_network_is_back() -> None:
     code = (
-        "import json, os, urllib.request as u\n"
-        "url = os.environ['OPENTILL_URL']\n"
-        "def do(**wish):\n"
-        "    head = {'Content-Type': 'application/json'}\n"
-        "    made = u.Request(url + 'do', json.dumps(wish).encode(), head)\n"
-        "    return json.load(u.urlopen(made))\n"
-        "first = json.load(u.urlopen(url + 'state'))\n"
+        DO + "first = json.load(u.urlopen(url + 'state'))\n"
         "shown = json.dumps(first['screen'])  # between two attempts, or in one\n"
         "assert 'idle.reversal_owed' in shown or 'idle.reversing' in shown, first\n"
         "assert first['ledger'][0]['state'] == 'approved' and not first['network'], first\n"
@@ -187,13 +190,7 @@ def test_the_command_is_not_run_by_a_shell() -> None:
 @pytest.mark.parametrize("kind", ["masked", "full"])
 def test_a_full_trace_is_for_who_asks(kind: str) -> None:
     code = (
-        "import json, os, urllib.request as u\n"
-        "url = os.environ['OPENTILL_URL']\n"
-        "def do(**wish):\n"
-        "    head = {'Content-Type': 'application/json'}\n"
-        "    made = u.Request(url + 'do', json.dumps(wish).encode(), head)\n"
-        "    return json.load(u.urlopen(made))\n"
-        "do(do='press', keys=['1', '00', 'enter'])\n"
+        DO + "do(do='press', keys=['1', '00', 'enter'])\n"
         "do(do='wait', screen='present_card', seconds=60)\n"
         "do(do='insert', card='approve')\n"
         "do(do='wait', screen='pin', seconds=60)\n"
@@ -264,13 +261,7 @@ def test_a_taken_port_is_passed_over() -> None:
 
 def test_a_kept_folder_goes_on_where_it_ended(tmp_path: Path) -> None:
     pay = (
-        "import json, os, urllib.request as u\n"
-        "url = os.environ['OPENTILL_URL']\n"
-        "def do(**wish):\n"
-        "    head = {'Content-Type': 'application/json'}\n"
-        "    made = u.Request(url + 'do', json.dumps(wish).encode(), head)\n"
-        "    return json.load(u.urlopen(made))\n"
-        "do(do='press', keys=['1', '00', 'enter'])\n"
+        DO + "do(do='press', keys=['1', '00', 'enter'])\n"
         "do(do='wait', screen='present_card', seconds=60)\n"
         "do(do='insert', card='approve')\n"
         "do(do='wait', screen='pin', seconds=60)\n"

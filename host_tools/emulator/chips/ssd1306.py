@@ -8,8 +8,7 @@ as the usual modules are shows the picture upright with segment remap A1 and
 COM scan C8.
 """
 
-from host_tools.emulator.chips.display_parts import many
-from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.display_parts import DisplayChip
 
 #: Bytes that follow a command byte; what is not here has none.
 _ARGUMENTS = {
@@ -21,13 +20,15 @@ _SH1106_ARGUMENTS = {0x81: 1, 0xA8: 1, 0xAD: 1, 0xD3: 1, 0xD5: 1, 0xD9: 1, 0xDA:
 HORIZONTAL, VERTICAL, PAGE = 0, 1, 2
 
 
-class OledChip:
-    """A controller with its panel. Wire kind "display": op 1 commands, op 2 data,
-    op 3 any number of both in order.
+class OledChip(DisplayChip):
+    """A controller with its panel, on I2C.
 
     ``visible_from`` is the memory column behind the panel's left edge: 0 for
     SSD1306 modules, 2 for the usual SH1106 module (132 columns, 128 bonded).
     """
+
+    clocks_a_byte = 9
+    head_bytes = 2
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class OledChip:
     ) -> None:
         if controller not in ("ssd1306", "ssd1309", "sh1106"):
             raise ValueError(f"no controller {controller!r}")
-        self.controller = controller
+        super().__init__(controller, bus_hz)
         self.columns = 132 if controller == "sh1106" else 128
         self.pages = 8
         if not 1 <= width <= self.columns - visible_from or height not in (16, 32, 48, 64):
@@ -47,7 +48,6 @@ class OledChip:
         self.width = width
         self.height = height
         self.visible_from = visible_from
-        self._bus_hz = bus_hz
         #: Contents at power-up are undefined; a checkered pattern makes that seen.
         self.memory = bytearray(0xAA if i & 1 else 0x55 for i in range(self.columns * 8))
         self.on = False
@@ -64,32 +64,9 @@ class OledChip:
         self.page = 0
         self.column = 0
         self.window = (0, self.columns - 1, 0, 7)
-        #: Counters for tests and benches.
-        self.command_bytes = 0
-        self.data_bytes = 0
-        self.unknown: list[int] = []
-        self.mute = False
         self._pending: list[int] = []
 
-    def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
-        """One transfer of the wire; busy time is that of I2C with 9 clocks a byte."""
-        if self.mute:
-            raise ChipError(f"{self.controller}: no acknowledge")
-        if op == 3:
-            return b"", many(self, payload)
-        if op == 1:
-            self.command_bytes += len(payload)
-            for byte in payload:
-                self._command(byte)
-        elif op == 2:
-            self.data_bytes += len(payload)
-            for byte in payload:
-                self._store(byte)
-        else:
-            raise ChipError(f"{self.controller}: no operation {op}")
-        return b"", (len(payload) + 2) * 9 * 1_000_000 // self._bus_hz
-
-    def _command(self, byte: int) -> None:
+    def _take_command(self, byte: int) -> None:
         if self._pending:
             self._pending.append(byte)
         else:
@@ -110,8 +87,7 @@ class OledChip:
         elif 0xB0 <= command <= 0xBF:
             self.page = command & 0x07
         elif not self._setting(command, arguments) and not self._addressing(command, arguments):
-            self.unknown.append(command)
-            del self.unknown[:-100]
+            self._unknown(command)
 
     def _setting(self, command: int, arguments: list[int]) -> bool:
         if command in (0xAE, 0xAF):
@@ -156,6 +132,10 @@ class OledChip:
         else:
             return False
         return True
+
+    def _take_data(self, data: bytes) -> None:
+        for byte in data:
+            self._store(byte)
 
     def _store(self, byte: int) -> None:
         if self.column < self.columns:

@@ -5,8 +5,7 @@ columns; mounted as the usual modules are it shows the picture upright with
 remap 14h, dual COM mode 11h.
 """
 
-from host_tools.emulator.chips.display_parts import as_text, many, pages
-from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.display_parts import DisplayChip, as_text, pages
 
 COLUMNS, ROWS = 480, 128
 #: Arguments of each command; what is not here has none.
@@ -17,18 +16,16 @@ _ARGUMENTS = {
 _PLAIN = (0x00, 0x5C, 0x5D, 0xA4, 0xA5, 0xA6, 0xA7, 0xA9, 0xAE, 0xAF, 0xB9)
 
 
-class Ssd1322:
-    """Wire kind "display"."""
-
-    controller = "ssd1322"
+class Ssd1322(DisplayChip):
+    """On SPI."""
 
     def __init__(self, width: int = 256, height: int = 64, bus_hz: int = 8_000_000) -> None:
         if width % 4 or not 4 <= width <= COLUMNS or not 8 <= height <= ROWS:
             raise ValueError(f"an ssd1322 drives no {width} x {height} panel")
+        super().__init__("ssd1322", bus_hz)
         self.width = width
         self.height = height
         self.visible_from = (COLUMNS - width) // 2
-        self._bus_hz = bus_hz
         #: One byte a dot (0 to 15) as stored, in groups of four as the columns are addressed.
         self.memory = bytearray(5 if i & 1 else 10 for i in range(COLUMNS * ROWS))
         self.on = False
@@ -40,34 +37,12 @@ class Ssd1322:
         self.start_line = 0
         self.offset = 0
         self.window = [0, 119, 0, 127]
-        self.command_bytes = 0
-        self.data_bytes = 0
-        self.unknown: list[int] = []
-        self.mute = False
         self._command = 0
         self._arguments: list[int] = []
         self._at = [0, 0]
         self._half: list[int] = []
 
-    def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
-        """One transfer of the wire; busy time is that of SPI."""
-        if self.mute:
-            raise ChipError("ssd1322: no acknowledge")
-        if op == 3:
-            return b"", many(self, payload)
-        if op == 1:
-            self.command_bytes += len(payload)
-            for byte in payload:
-                self._begin(byte)
-        elif op == 2:
-            self.data_bytes += len(payload)
-            for byte in payload:
-                self._data(byte)
-        else:
-            raise ChipError(f"ssd1322: no operation {op}")
-        return b"", len(payload) * 8 * 1_000_000 // self._bus_hz
-
-    def _begin(self, command: int) -> None:
+    def _take_command(self, command: int) -> None:
         self._command = command
         self._arguments = []
         if command == 0x5C:
@@ -78,8 +53,11 @@ class Ssd1322:
         elif command in (0xA4, 0xA5, 0xA6, 0xA7):
             self.mode = command
         elif command not in _ARGUMENTS and command not in _PLAIN:
-            self.unknown.append(command)
-            del self.unknown[:-100]
+            self._unknown(command)
+
+    def _take_data(self, data: bytes) -> None:
+        for byte in data:
+            self._data(byte)
 
     def _data(self, byte: int) -> None:
         if self._command == 0x5C:
@@ -87,7 +65,7 @@ class Ssd1322:
             return
         wanted = _ARGUMENTS.get(self._command, 0)
         if len(self._arguments) >= wanted:
-            self.unknown.append(0x100 | byte)
+            self._unknown(0x100 | byte)
             return
         self._arguments.append(byte)
         if len(self._arguments) == wanted:

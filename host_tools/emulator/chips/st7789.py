@@ -5,8 +5,7 @@ Commands take their arguments as data. Pixels of 16 or 18 bits are kept as
 inversion on (21h).
 """
 
-from host_tools.emulator.chips.display_parts import as_text, many, pages
-from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.display_parts import DisplayChip, as_text, pages
 
 #: Arguments that have a meaning here; others (porches, voltages, gamma) are taken and ignored.
 _ARGUMENTS = {0x2A: 4, 0x2B: 4, 0x36: 1, 0x3A: 1, 0x51: 1, 0x53: 1}
@@ -14,25 +13,19 @@ _IGNORED = (0x00, 0xB2, 0xB7, 0xBB, 0xC0, 0xC2, 0xC3, 0xC4, 0xC6, 0xD0, 0xE0, 0x
 _PLAIN = (0x01, 0x10, 0x11, 0x20, 0x21, 0x28, 0x29, 0x2C, 0x3C)
 
 
-class St7789:
-    """Wire kind "display"; ``width`` by ``height`` as the picture is seen (landscape)."""
-
-    controller = "st7789"
+class St7789(DisplayChip):
+    """On SPI; ``width`` by ``height`` as the picture is seen (landscape)."""
 
     def __init__(
         self, width: int = 320, height: int = 240, visible_from: int = 0, bus_hz: int = 32_000_000
     ) -> None:
         if not 8 <= width <= 320 - visible_from or not 8 <= height <= 320:
             raise ValueError(f"an st7789 drives no {width} x {height} panel")
+        super().__init__("st7789", bus_hz)
         self.width = width
         self.height = height
         self.visible_from = visible_from
-        self._bus_hz = bus_hz
         self.memory = [0x55AA55 if i & 1 else 0xAA55AA for i in range(320 * 320)]
-        self.command_bytes = 0
-        self.data_bytes = 0
-        self.unknown: list[int] = []
-        self.mute = False
         self._reset()
 
     def _reset(self) -> None:
@@ -49,24 +42,7 @@ class St7789:
         self._at = [0, 0]
         self._pixel = b""
 
-    def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
-        """One transfer of the wire; busy time is that of SPI."""
-        if self.mute:
-            raise ChipError("st7789: no acknowledge")
-        if op == 3:
-            return b"", many(self, payload)
-        if op == 1:
-            self.command_bytes += len(payload)
-            for byte in payload:
-                self._begin(byte)
-        elif op == 2:
-            self.data_bytes += len(payload)
-            self._data(payload)
-        else:
-            raise ChipError(f"st7789: no operation {op}")
-        return b"", len(payload) * 8 * 1_000_000 // self._bus_hz
-
-    def _begin(self, command: int) -> None:
+    def _take_command(self, command: int) -> None:
         self._command = command
         self._arguments = []
         if command == 0x01:
@@ -81,10 +57,9 @@ class St7789:
             self._at = [self.window[0], self.window[2]]
             self._pixel = b""
         elif command not in (*_ARGUMENTS, *_IGNORED, *_PLAIN):
-            self.unknown.append(command)
-            del self.unknown[:-100]
+            self._unknown(command)
 
-    def _data(self, data: bytes) -> None:
+    def _take_data(self, data: bytes) -> None:
         if self._command in (0x2C, 0x3C):
             self._pixels(data)
             return

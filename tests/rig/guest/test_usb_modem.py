@@ -23,9 +23,10 @@ from firmware.drivers.at_modem import AtModem
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerMute
 from host_tools.emulator.chips.at_modem import AtModemChip
+from host_tools.emulator.modem_pty import EchoEnd
 from tests.rig.guest.gadget import Gadget
 from tests.rig.guest.waiting import until
-from tests.support.modem_rig import Echo, EchoCarrier
+from tests.support.modem_rig import EchoCarrier
 
 #: Interfaces 2 and 3 of an EC25 speak AT; we call on the last one.
 AT, CALL = 2, 3
@@ -38,7 +39,7 @@ class UsbModem:
 
     def __init__(self) -> None:
         self.gadget = Gadget([f"gser.{number}" for number in range(4)], VENDOR, PRODUCT)
-        self.chip = AtModemChip(lambda: time.monotonic_ns() // 1000, "ec25", 2, Echo)
+        self.chip = AtModemChip(lambda: time.monotonic_ns() // 1000, "ec25", 2, EchoEnd)
         # Real seconds are waited for here: it boots and registers faster than any modem.
         self.chip.words = replace(self.chip.words, boot_ms=1500)
         self.chip.register_us = 200_000
