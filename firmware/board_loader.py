@@ -47,6 +47,8 @@ class Capabilities:
         self.cutter = bool(printer.get("cutter", False))
         self.has_network = "network" in board
         self.has_battery = "power" in board
+        #: No payment begins on a battery with less; a board says otherwise.
+        self.least_percent = int(board.get("power", {}).get("least_percent", 10))
         self.has_tamper = "tamper" in board
         self.has_card_reader = "card_reader" in board
         self.has_scanner = "scanner" in board

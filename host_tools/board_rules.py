@@ -130,6 +130,7 @@ def _languages(value: Any) -> str | None:
 PIN = Rule(_integer(0, 255))
 _optional_pin = Rule(_integer(0, 255), required=False)
 _level = Rule(_integer(0, 1), required=False)
+_least_percent = Rule(_integer(0, 50), required=False)
 _baud = Rule(_one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600))
 _bus = Rule(_text(1, 30))
 _wire = Rule(_text(1, 30))
@@ -261,9 +262,13 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "mains_bus": Rule(_text(1, 30), required=False),
                 "mains_pin": _optional_pin,
                 "mains_level": _level,
+                "least_percent": _least_percent,
             },
         ),
-        "linux_power": ({}, {"battery": Rule(_text(1, 60), required=False)}),
+        "linux_power": (
+            {},
+            {"battery": Rule(_text(1, 60), required=False), "least_percent": _least_percent},
+        ),
     },
     "tamper": {
         "tamper_pin": ({"bus": "pins"}, {"bus": _bus, "pin": PIN, "open_level": _level}),

@@ -200,11 +200,12 @@ async def show(t: Terminal, card_left: bool = False) -> None:
             bars = status.bars if status.up else 0
     except TillError as error:
         t.note_failure("network", error)
-    percent, mains = None, False
+    percent, mains, low = None, False, False
     try:
         if t.devices.power is not None:
             supply = await t.devices.power.status()
             percent, mains = supply.percent, supply.mains
+            low = supply.low(t.devices.capabilities.least_percent)
     except TillError as error:
         t.note_failure("power", error)
     notices = list(t.blocked)
@@ -217,6 +218,8 @@ async def show(t: Terminal, card_left: bool = False) -> None:
         at_it = t.session is not None and t.session.reversing
         at = 0 if t.debt_first else len(notices)
         notices.insert(at, "idle.reversing" if at_it else "idle.reversal_owed")
+    if low:
+        notices.append("error.battery_low")
     if card_left:
         notices.append("idle.card_left")
     if t.printer_trouble:

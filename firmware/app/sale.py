@@ -99,6 +99,7 @@ async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
     assert session is not None
     try:
         first_key = await _debt_first(t, first_key)
+        await _charged(t)
         if not slot_free and await _old_card_out(t):
             first_key = ""  # the amount is begun anew
         amount = await _amount(t, first_key)
@@ -232,6 +233,7 @@ async def _transaction(t: "Terminal", amount: int, attempt: int) -> str:
     session = t.session
     assert session is not None
     amount_text = t.amount_text(amount)
+    await _charged(t)
     await _card_in(t, amount_text)
     moment = await t.local_time()
     sale = await _new_sale(t, amount, moment)
@@ -288,6 +290,13 @@ async def _new_sale(
         },
     )
     return online.Sale(stan, session.batch, amount, currency.number, currency.exponent, moment)
+
+
+async def _charged(t: "Terminal") -> None:
+    """NotReady where the battery might not last until the answer; what is owed is
+    reversed and printed all the same."""
+    if await t.battery_low():
+        raise NotReady("error.battery_low")
 
 
 async def _old_card_out(t: "Terminal") -> bool:

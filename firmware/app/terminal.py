@@ -96,6 +96,18 @@ class Terminal:
         except ClockError:
             return None
 
+    async def battery_low(self) -> bool:
+        """Whether too little is left to begin a payment. A gauge that does not answer
+        keeps nobody from paying."""
+        if self.devices.power is None:
+            return False
+        try:
+            supply = await self.devices.power.status()
+        except TillError as error:
+            self.note_failure("power", error)
+            return False
+        return bool(supply.low(self.devices.capabilities.least_percent))
+
     async def show_result(self, screen: "Screen") -> None:
         """Show what is committed already. A panel that does not answer keeps neither
         sound nor paper back; the idle screen deals with it."""

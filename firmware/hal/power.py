@@ -18,6 +18,10 @@ class PowerStatus:
         self.mains = mains
         self.millivolts = millivolts
 
+    def low(self, least_percent: int) -> bool:
+        """Whether the battery alone carries the terminal and has less than that."""
+        return self.percent is not None and self.percent < least_percent and not self.mains
+
 
 class Power:
     """The terminal's supply."""

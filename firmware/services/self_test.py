@@ -57,16 +57,16 @@ async def run(
         elif getattr(devices, kind) is None:
             result = Result(kind, "absent")
         else:
-            result = await _one(kind, getattr(devices, kind), build_time)
+            result = await _one(kind, devices, build_time)
         results.append(result)
         await on_result(result)
     return results
 
 
-async def _one(kind: str, device: "Any", build_time: int) -> Result:
+async def _one(kind: str, devices: "Any", build_time: int) -> Result:
     try:
         check = _CHECKS.get(kind)
-        complaint = await check(device, build_time) if check else None
+        complaint = await check(devices, build_time) if check else None
     except TillError as error:
         return Result(kind, "fail", error.text_key, str(error))
     if complaint is None:
@@ -75,53 +75,53 @@ async def _one(kind: str, device: "Any", build_time: int) -> Result:
     return Result(kind, state, text_key, detail)
 
 
-async def _files(files: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    free = await files.free()
+async def _files(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    free = await devices.files.free()
     if free < LEAST_FREE_BYTES:
         return "fail", "error.storage_full", str(free) + " bytes left"
     return None
 
 
-async def _entropy(entropy: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    await entropy.self_test()
+async def _entropy(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.entropy.self_test()
     return None
 
 
-async def _vault(vault: "Any", build_time: int) -> "tuple[str, str, str] | None":
+async def _vault(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
     try:
-        await vault.status()  # one in service is not taken out of it
+        await devices.vault.status()  # one in service is not taken out of it
     except VaultError:
-        await vault.open()
+        await devices.vault.open()
     return None
 
 
-async def _clock(clock: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    now = await clock.now()
+async def _clock(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    now = await devices.clock.now()
     if now < build_time:
         return "fail", "error.clock_wrong", "the clock is earlier than this firmware"
     return None
 
 
-async def _tamper(tamper: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    if await tamper.open():
+async def _tamper(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    if await devices.tamper.open():
         return "fail", "error.tamper", "the case is open"
     return None
 
 
-async def _power(power: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    status = await power.status()
-    if status.percent is not None and status.percent < 10 and not status.mains:
+async def _power(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await devices.power.status()
+    if status.low(devices.capabilities.least_percent):
         return "warn", "error.battery_low", str(status.percent) + " %"
     return None
 
 
-async def _reader(reader: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    await reader.present()
+async def _reader(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.card_reader.present()
     return None
 
 
-async def _printer(printer: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    status = await printer.status()
+async def _printer(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await devices.printer.status()
     if status.paper_out:
         return "warn", "error.printer_paper", "no paper"
     if status.cover_open:
@@ -135,15 +135,15 @@ async def _printer(printer: "Any", build_time: int) -> "tuple[str, str, str] | N
     return None
 
 
-async def _network(network: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    status = await network.status()
+async def _network(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    status = await devices.network.status()
     if not status.up:
         return "warn", "error.network_link", "no link"
     return None
 
 
-async def _indicators(indicators: "Any", build_time: int) -> "tuple[str, str, str] | None":
-    await indicators.lamp("busy", False)
+async def _indicators(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.indicators.lamp("busy", False)
     return None
 
 
