@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 NEEDED = (
     "keypad", "files", "entropy", "vault", "clock", "card_reader", "pin_entry", "network",
 )  # fmt: skip
+#: Which of the board's languages the splash speaks; the journal has the setting itself.
+_LANGUAGE_FILE = "language"
 
 
 async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
     """Bring the terminal up. Raises only when not even the display works."""
     t = Terminal(devices, view, board)
+    view.set_language(await _last_language(t))
     await view.show(screens.boot([]))
     await test_devices(t)
     await _tamper(t)
@@ -38,7 +41,32 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     await _recover(t)
     await _provision(t)
     await _settle(t)
+    await keep_language(t)
     return t
+
+
+async def _last_language(t: Terminal) -> str:
+    """The language of the last life's screens, for what comes before the books are open."""
+    language = str(t.board["languages"][0])
+    try:
+        if t.devices.files is not None:
+            kept = bytes(await t.devices.files.read(_LANGUAGE_FILE, 0, 8))
+            for known in t.board["languages"]:
+                if kept == known.encode():
+                    language = known
+    except TillError:
+        pass  # none was kept, or the self-test names the storage
+    return language
+
+
+async def keep_language(t: Terminal) -> None:
+    """Let the next splash be in the language of today."""
+    now = t.view.language
+    try:
+        if t.devices.files is not None and await _last_language(t) != now:
+            await t.devices.files.replace(_LANGUAGE_FILE, now.encode())
+    except TillError as error:
+        t.note_failure("files", error)
 
 
 async def test_devices(t: Terminal) -> None:

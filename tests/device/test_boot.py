@@ -1,5 +1,7 @@
 """Boot and the menu: who the terminal is, what is broken, what it remembers."""
 
+import errno
+
 import pytest
 
 from firmware.payment.journal import records as r
@@ -254,9 +256,32 @@ def test_the_language_outlives_a_restart() -> None:
         await t.press("2")
         await t.when(lambda tree: "Key in" not in t.text and tree["screen"] == "idle", "Chinese")
         await t.power_off()
+        t.screens.clear()
         await t.power_on()
+        assert {tree["language"] for tree in t.screens} == {"zh"}  # from the splash on
         assert "Key in amount" not in t.text
         assert "开源测试商店" in t.text
+
+    tell(story)
+
+
+@pytest.mark.parametrize("kept", [b"", b"xx", b"zh\n", b"\xff\xfe", b"zh" * 5000])
+def test_a_language_file_that_makes_no_sense_is_as_good_as_none(kept: bytes) -> None:
+    async def story(t: Handheld) -> None:
+        t.put("language", kept)
+        await t.power_on()
+        assert {tree["language"] for tree in t.screens} == {"zh"}  # the board's first
+
+    tell(story, languages=("zh", "en"))
+
+
+def test_a_disk_that_keeps_no_language_file_changes_nothing_else() -> None:
+    async def story(t: Handheld) -> None:
+        t.disk.fault = lambda what, name: errno.EIO if name.startswith("language") else 0
+        await t.power_on()
+        assert t.screens[0]["language"] == "zh" and t.screens[-1]["language"] == "en"
+        await sell(t)
+        assert "result.approved" in t.keys_shown()
 
     tell(story)
 
