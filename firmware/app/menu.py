@@ -100,6 +100,7 @@ async def _language(t: "Terminal") -> None:
     if chosen is None:
         return
     t.view.set_language(languages[chosen])
+    await boot.keep_language(t)
     if "error.journal_blocked" not in t.blocked and "error.storage" not in t.blocked:
         await t.journal.append(
             records.SETTING,
@@ -167,7 +168,8 @@ async def supervisor(t: "Terminal") -> bool:
 
 async def _release(t: "Terminal") -> None:
     """What only a supervisor may do: confirm a damaged journal, release a debt or
-    script results that the acquirer does not take."""
+    script results that the acquirer does not take, give up slips that no printer
+    prints."""
     if "error.bundle_debt" not in t.blocked and await _no_session(t):
         return
     if "error.journal_confirm" in t.blocked:
@@ -178,7 +180,7 @@ async def _release(t: "Terminal") -> None:
         return
     request = _releasable(t)
     if request is None:
-        await dialogs.message(t, "release.none")
+        await _give_up_slips(t)
         return
     if not await supervisor(t):
         return
@@ -220,6 +222,23 @@ async def _released(t: "Terminal", request: "dict[int, Any]") -> None:
     await owed.slip_of(t, await t.journal.append(records.RELEASED, body))
     if "error.bundle_debt" in t.blocked:
         await dialogs.message(t, "release.restart")
+
+
+async def _give_up_slips(t: "Terminal") -> None:
+    """So many slips are owed that payments wait, and the printer stays broken: the
+    merchant does without them. Their values stay in the journal."""
+    owing = owed.paper(t)
+    if t.session is None or not t.session.prints_full:
+        await dialogs.message(t, "release.none")
+        return
+    if not await supervisor(t):
+        return
+    if not await dialogs.confirm(t, "release.slips", {"count": len(owing)}, MENU_TIMEOUT_MS):
+        return
+    note = {records.K_CODE: "slips_given_up", records.K_DETAIL: SUPERVISOR + ": " + str(len(owing))}
+    await t.journal.append(records.NOTICE, note, sync=False)
+    for one in owing:
+        await printing.give_up(t, one, one is owing[-1])
 
 
 async def _values(t: "Terminal", slip: str, request: "dict[int, Any] | None") -> "dict[str, Any]":

@@ -103,18 +103,27 @@ async def _printed(t: "Terminal", which: "dict[int, Any]", copy: str, sync: bool
     await t.journal.append(records.PRINTED, which, sync=sync)
 
 
-async def owed_slip(t: "Terminal", owed: "PrintOwed", record: "Record", duplicate: bool) -> bool:
-    """The merchant's copy that ``owed`` names, journalled once printed. False: skipped,
-    or a terminal without a printer, which owes it no longer."""
+async def give_up(t: "Terminal", owed: "PrintOwed", sync: bool = False) -> None:
+    """A slip that is owed no longer although nothing printed it."""
+    await _printed(t, _named(owed), records.COPY_NONE, sync)
+
+
+def _named(owed: "PrintOwed") -> "dict[int, Any]":
     which: "dict[int, Any]" = {records.K_SEQUENCE: owed.sequence}
     if owed.stan:
         which[records.K_STAN] = owed.stan
+    return which
+
+
+async def owed_slip(t: "Terminal", owed: "PrintOwed", record: "Record", duplicate: bool) -> bool:
+    """The merchant's copy that ``owed`` names, journalled once printed. False: skipped,
+    or a terminal without a printer, which owes it no longer."""
     if t.devices.printer is None:
-        await _printed(t, which, records.COPY_NONE, False)
+        await give_up(t, owed)
         return False
     if not await _print_record(t, record.body, duplicate):
         return False
-    await _printed(t, which, records.COPY_MERCHANT, True)
+    await _printed(t, _named(owed), records.COPY_MERCHANT, True)
     return True
 
 

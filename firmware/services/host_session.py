@@ -260,11 +260,16 @@ class HostSession:
 
     # ---- debts --------------------------------------------------------------------
 
+    @property
+    def prints_full(self) -> bool:
+        """Whether the next slip might push an owed one out."""
+        printing = self._devices.printer is not None
+        return printing and len(self.journal.state.print_owed) >= MOST_PRINTS_OWED
+
     async def prepare(self) -> None:
         """Everything that goes before a payment. DebtStands, HostRefused,
         HostSilent, ScriptsRefused, NetworkError, PrintsOwed, StorageFull."""
-        printing = self._devices.printer is not None
-        if printing and len(self.journal.state.print_owed) >= MOST_PRINTS_OWED:
+        if self.prints_full:
             raise PrintsOwed(str(MOST_PRINTS_OWED) + " slips are not printed")
         await self.journal.reserve()
         if not self.signed_in:

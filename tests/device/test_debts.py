@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from firmware.payment.journal import records
 from host_tools.acquirer.ledger import Terminal
 from tests.device.stories import menu, owe, sell, shown, tell
@@ -325,31 +327,59 @@ def test_many_unprinted_slips_are_all_kept_and_printed_from_the_menu() -> None:
     tell(story)
 
 
-def test_no_payment_begins_that_could_push_a_slip_out() -> None:
-    async def story(t: Handheld) -> None:
-        from firmware.services import host_session
+def test_no_payment_begins_that_could_push_a_slip_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firmware.services.host_session.MOST_PRINTS_OWED", 2)
 
-        kept, host_session.MOST_PRINTS_OWED = host_session.MOST_PRINTS_OWED, 2
-        try:
-            await t.power_on()
-            t.rack.printer.paper_out = True
-            for _ in range(2):
-                await t.pay("100", "no-cvm")
-                await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
-                await t.press("cancel")
-                await t.back_to_idle()
-            await t.pay("100", "no-cvm", "message")
-            assert "error.prints_owed" in t.keys_shown()
-            t.rack.printer.paper_out = False
-            await t.back_to_idle()
-            await menu(t, 1)
-            await t.until("question")
-            await t.press("enter")
-            await t.until("idle")
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        t.rack.printer.paper_out = True
+        for _ in range(2):
             await t.pay("100", "no-cvm")
-            assert "result.approved" in t.keys_shown()
-        finally:
-            host_session.MOST_PRINTS_OWED = kept
+            await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
+            await t.press("cancel")
+            await t.back_to_idle()
+        await t.pay("100", "no-cvm", "message")
+        assert "error.prints_owed" in t.keys_shown()
+        t.rack.printer.paper_out = False
+        await t.back_to_idle()
+        await menu(t, 1)
+        await t.until("question")
+        await t.press("enter")
+        await t.until("idle")
+        await t.pay("100", "no-cvm")
+        assert "result.approved" in t.keys_shown()
+
+    tell(story)
+
+
+def test_a_supervisor_gives_up_slips_that_a_broken_printer_owes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("firmware.services.host_session.MOST_PRINTS_OWED", 2)
+
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await menu(t, 7)
+        await t.until("message")
+        assert "release.none" in t.keys_shown()  # nothing stands in the way yet
+        await t.back_to_idle()
+        t.rack.printer.paper_out = True
+        for _ in range(2):
+            await t.pay("100", "no-cvm")
+            await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
+            await t.press("cancel")
+            await t.back_to_idle()
+        await menu(t, 7)
+        await t.press(*SUPERVISOR, "enter")
+        await t.when(lambda tree: "release.slips" in t.keys_shown(), "the question")
+        assert "Give up 2" in t.text
+        await t.press("enter")
+        await t.until("idle")
+        assert t.journal()[-3][1][records.K_CODE] == "slips_given_up"
+        await t.power_off()
+        await t.power_on()
+        await t.pay("100", "no-cvm")
+        assert "result.approved" in t.keys_shown()
 
     tell(story)
 
