@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from firmware.hal.indicators import LAMPS
 from host_tools.board_rules import (
     BOARD_RULES,
     BOARDS,
@@ -182,7 +181,7 @@ class _Check:
     def _pins(self, kind: str, value: Board, buses: Board) -> None:
         bus = value.get("bus")
         if isinstance(bus, str):
-            for setting in ("pin", *LAMPS, "buzzer"):
+            for setting in ("pin", "ready", "busy", "ok", "error", "buzzer"):
                 if setting in value:
                     on = value.get("buzzer_bus", bus) if setting == "buzzer" else bus
                     self._claim(on, value[setting], f"{kind}.{setting}", buses)

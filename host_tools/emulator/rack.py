@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from firmware.buses.wire import BusError, Wire
-from firmware.hal.indicators import LAMPS
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.card_slot import CardSlotChip
 from host_tools.emulator.chips.debug_port import DebugPort
@@ -74,7 +73,7 @@ class Rack(Wire):
         self.printer = EscposPrinter(
             clock_us, paper["dots"], uart["baud"], charset=_charset(paper.get("chinese", "none"))
         )
-        names = [name for name in LAMPS if name in lamps]
+        names = [name for name in ("ready", "busy", "ok", "error") if name in lamps]
         self.lamps = Lamps(
             self.pins, clock_us, {name: lamps[name] for name in names}, lamps.get("buzzer")
         )
