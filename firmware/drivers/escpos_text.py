@@ -16,6 +16,9 @@ CP858 = (
 #: Full-width signs for printers that never leave their Chinese mode.
 _FULL_WIDTH = {"¥": "￥", "£": "￡", "¢": "￠"}
 
+#: A receipt has some hundred different characters.
+_MOST_KNOWN = 128
+
 #: What a board may say of its printer's Chinese.
 CHINESE = ("gb18030", "gbk", "utf8", "raster")
 
@@ -40,8 +43,18 @@ class TextCodec:
             raise ValueError("no Chinese mode " + chinese)
         self._chinese = chinese
         self._latin = latin
+        #: Classes of characters seen lately.
+        self._known: "dict[str, int]" = {}
 
     def _class(self, char: str) -> int:
+        kind = self._known.get(char)
+        if kind is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            kind = self._known[char] = self._look_up(char)
+        return kind
+
+    def _look_up(self, char: str) -> int:
         """0 plain byte, 1 code page, 2 two columns in Chinese mode, 3 UTF-8, 9 not to be had."""
         point = ord(char)
         if point < 0x80:

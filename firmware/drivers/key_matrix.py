@@ -151,7 +151,8 @@ class KeyMatrix(ClaimedKeys):
             try:
                 seen = self._look()
                 moved = seen != self._stable
-                self._judge(seen)
+                if moved or any(self._count) or any(self._stable):
+                    self._judge(seen)
                 broken = False
             except BusError as error:
                 if not broken:

@@ -82,25 +82,28 @@ class Canvas:
         left, right = self._columns(x, width)
         if left >= right:
             return
-        frame = self.frame
+        frame, count = self.frame, right - left
         pages = self.height >> 3
         shift = y & 7
         page = y >> 3
+        # A strip as one number, a byte a column: all its columns move at once, and
+        # the mask takes away what went into the neighbour's byte.
+        every = int.from_bytes(b"\1" * count, "little")
         for strip in range((height + 7) >> 3):
-            source = strip * width - x
+            at = strip * width + left - x
+            row = int.from_bytes(strips[at : at + count], "little")
             for half in (0, 1) if shift else (0,):
                 target = page + strip + half
-                if not 0 <= target < pages:
+                if not 0 <= target < pages or not row:
                     continue
-                base = target * self.width
-                for column in range(left, right):
-                    byte = strips[source + column]
-                    if byte:
-                        byte = byte >> (8 - shift) if half else byte << shift & 0xFF
-                        if on:
-                            frame[base + column] |= byte
-                        else:
-                            frame[base + column] &= ~byte
+                if half:
+                    bits = row >> (8 - shift) & every * (0xFF >> (8 - shift))
+                else:
+                    bits = row << shift & every * (0xFF << shift & 0xFF)
+                base = target * self.width + left
+                old = int.from_bytes(frame[base : base + count], "little")
+                new = old | bits if on else old & ~bits
+                frame[base : base + count] = new.to_bytes(count, "little")
 
 
 def scaled(strips: "Strips", width: int, height: int, factor: int) -> bytes:

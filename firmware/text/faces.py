@@ -95,10 +95,15 @@ class Face:
     def draw(self, canvas: "Canvas", x: int, y: int, text: str, on: bool = True) -> None:
         """Draw one line with its top left corner at ``x``, ``y``."""
         up = self.metrics(text)[1]
+        run: "list[tuple[int, int, int, bytes]]" = []
         for char in text:
-            width, height, baseline, strips = self._cell(char)
-            canvas.blit(x, y + up - baseline, width, height, strips, on)
-            x += width
+            cell = self._cell(char)
+            if run and cell[1:3] != run[0][1:3]:
+                x = _draw_run(canvas, x, y + up, run, on)
+                run = []
+            run.append(cell)
+        if run:
+            _draw_run(canvas, x, y + up, run, on)
 
     def wrap(self, text: str, width: int) -> "list[str]":
         """Break ``text`` into lines of at most ``width`` pixels.
@@ -110,6 +115,22 @@ class Face:
         for part in text.split("\n"):
             lines.extend(wrap(part, width, self.width))
         return lines
+
+
+def _draw_run(
+    canvas: "Canvas", x: int, base: int, run: "list[tuple[int, int, int, bytes]]", on: bool
+) -> int:
+    """Draw cells of one height side by side as one picture; x behind them."""
+    _, height, baseline, _ = run[0]
+    width = 0
+    for cell in run:
+        width += cell[0]
+    picture = bytearray()
+    for strip in range((height + 7) >> 3):
+        for wide, _, _, strips in run:
+            picture += strips[strip * wide : strip * wide + wide]
+    canvas.blit(x, base - baseline, width, height, picture, on)
+    return x + width
 
 
 def _pieces(text: str) -> "list[str]":
