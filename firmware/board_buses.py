@@ -23,6 +23,12 @@ def _wire_i2c(bench: "Bench", s: "Settings") -> "Any":
     return WireI2c(bench.wire(), s["wire"])
 
 
+def _wire_spi(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.wire_bus import WireSpi
+
+    return WireSpi(bench.wire(), s["wire"])
+
+
 def _wire_pins(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.wire_bus import WirePins
 
@@ -61,6 +67,12 @@ def _linux_i2c(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.i2c_linux import LinuxI2c
 
     return LinuxI2c(s["port"])
+
+
+def _linux_spi(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.spi_linux import LinuxSpi
+
+    return LinuxSpi(s["port"], s["device"], s.get("hz", 1_000_000))
 
 
 def _linux_serial(bench: "Bench", s: "Settings") -> "Any":
@@ -124,6 +136,7 @@ def _tcp(bench: "Bench", s: "Settings") -> "Any":
 BUSES: "dict[str, Maker]" = {
     "wire_display": _wire_display,
     "wire_i2c": _wire_i2c,
+    "wire_spi": _wire_spi,
     "wire_pins": _wire_pins,
     "wire_serial": _wire_serial,
     "wire_card": _wire_card,
@@ -131,6 +144,7 @@ BUSES: "dict[str, Maker]" = {
     "wire_trng": _wire_trng,
     "wire_input": _wire_input,
     "linux_i2c": _linux_i2c,
+    "linux_spi": _linux_spi,
     "linux_serial": _linux_serial,
     "usb_printer": _usb_printer,
     "sysfs_pwm": _sysfs_pwm,

@@ -170,11 +170,12 @@ class _Check:
         elif driver == "linux_serial" and value.get("path") in _HEADER_UARTS:
             for pin in (14, 15):
                 self._claim(header, pin, f"bus.{name}.path", buses)
-        elif driver == "luma_spi":
-            for pin in (
-                (7 + (value.get("device") == 0), 9, 10, 11) if value.get("port") == 0 else ()
-            ):
-                self._claim(header, pin, "SPI port 0", buses)
+        elif driver in ("luma_spi", "linux_spi"):
+            if value.get("port") == 0:
+                for pin in (9, 10, 11):
+                    self._claim(header, pin, "SPI port 0", buses)
+                if value.get("device") in (0, 1):
+                    self._claim(header, 8 - value["device"], f"bus.{name}.device", buses)
             for setting in ("dc_pin", "reset_pin"):
                 self._claim(header, value.get(setting), f"bus.{name}.{setting}", buses)
 

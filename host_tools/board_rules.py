@@ -154,6 +154,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "wire_display": ("display", {"wire": _wire}),
     "wire_pins": ("pins", {"wire": _wire, "pins": Rule(_integer(1, 256))}),
     "wire_i2c": ("i2c", {"wire": _wire}),
+    "wire_spi": ("spi", {"wire": _wire}),
     "wire_serial": ("serial", {"wire": _wire, "baud": _baud}),
     "wire_card": ("card", {"wire": _wire}),
     "wire_net": ("net", {"wire": _wire}),
@@ -170,6 +171,14 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
         },
     ),
     "linux_i2c": ("i2c", {"port": Rule(_integer(0, 31))}),
+    "linux_spi": (
+        "spi",
+        {
+            "port": Rule(_integer(0, 7)),
+            "device": Rule(_integer(0, 3)),
+            "hz": Rule(_integer(100_000, 5_000_000), required=False),
+        },
+    ),
     "usb_printer": ("serial", {"path": Rule(_text(1, 200))}),
     "linux_serial": ("serial", {"path": Rule(_text(1, 200)), "baud": _baud, "flow": _flag}),
     "rpi_pins": ("pins", {}),

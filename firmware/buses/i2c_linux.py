@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 class LinuxI2c(I2c):
     """``port``: the N of /dev/i2c-N."""
 
+    blocking = True
+
     def __init__(self, port: int) -> None:
         """BusError when the bus is not there or not permitted."""
         try:

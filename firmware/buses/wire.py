@@ -15,6 +15,8 @@ display    2     data bytes                                  empty
 display    3     any number of: command count (1), commands, empty
                  data count (2), data; sent in order
 i2c        1     address, count to read, bytes to write      bytes read (error: no ACK)
+i2c        2     the same with a count of 2 bytes            the same
+spi        1     bytes to send under one select              as many bytes that came in
 serial     1     bytes to send                               bytes accepted (2, big endian)
 serial     2     most to read (2)                            bytes received so far
 serial     3     baud rate (4)                               empty

@@ -1,4 +1,4 @@
-"""Buses on a wire: display, I2C, pins and serial port whose chips are software.
+"""Buses on a wire: display, I2C, SPI, pins and serial port whose chips are software.
 
 Operation numbers and payloads are the table of ``firmware.buses.wire``. Each
 bus sums up ``busy_us``, the time a real bus would have been occupied.
@@ -9,6 +9,7 @@ from firmware.buses.display_bus import DisplayBus
 from firmware.buses.i2c import I2c
 from firmware.buses.pins import Pins
 from firmware.buses.serial_port import SerialPort
+from firmware.buses.spi import Spi
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
@@ -63,13 +64,31 @@ class WireI2c(I2c):
 
     def transfer(self, address: int, write: bytes, read: int) -> bytes:
         """One transaction. BusError when the chip does not acknowledge."""
-        if not 0 <= address <= 127 or not 0 <= read <= 255:
+        if not 0 <= address <= 127 or not 0 <= read <= 65535:
             raise ValueError("I2C address or length out of range")
-        request = bytes((address, read)) + write
-        answer, busy = self._wire.transfer(self._bus, 1, request)
+        op, width = (1, 1) if read < 256 else (2, 2)
+        request = bytes((address,)) + read.to_bytes(width, "big") + write
+        answer, busy = self._wire.transfer(self._bus, op, request)
         self.busy_us += busy
         if len(answer) != read:
             raise BusError("i2c: " + str(len(answer)) + " bytes instead of " + str(read))
+        return answer
+
+
+class WireSpi(Spi):
+    """An SPI bus with one chip on the wire."""
+
+    def __init__(self, wire: "Wire", bus: str) -> None:
+        self._wire = wire
+        self._bus = bus
+        self.busy_us = 0
+
+    def transfer(self, write: bytes) -> bytes:
+        """One select. BusError when the bus is gone."""
+        answer, busy = self._wire.transfer(self._bus, 1, write)
+        self.busy_us += busy
+        if len(answer) != len(write):
+            raise BusError("spi: " + str(len(answer)) + " bytes instead of " + str(len(write)))
         return answer
 
 

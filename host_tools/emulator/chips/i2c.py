@@ -15,7 +15,8 @@ class I2cChip(Protocol):
 
 
 class I2cBus:
-    """Wire kind "i2c": op 1, address, count to read, bytes to write."""
+    """Wire kind "i2c": op 1, address, count to read, bytes to write; with op 2 the
+    count has two bytes."""
 
     def __init__(self, chips: list[I2cChip], bus_hz: int = 400_000) -> None:
         self._chips = {chip.address: chip for chip in chips}
@@ -23,11 +24,12 @@ class I2cBus:
 
     def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
         """One transfer of the wire."""
-        if op != 1 or len(payload) < 2:
+        if op not in (1, 2) or len(payload) < 1 + op:
             raise ChipError(f"i2c: operation {op} with {len(payload)} bytes")
         chip = self._chips.get(payload[0])
         if chip is None:
             raise ChipError(f"i2c: no acknowledge at address {payload[0]:#04x}")
-        answer = chip.exchange(payload[2:], payload[1])
+        read = int.from_bytes(payload[1 : 1 + op], "big")
+        answer = chip.exchange(payload[1 + op :], read)
         clocks = (len(payload) + len(answer)) * 9
         return answer, clocks * 1_000_000 // self._bus_hz
