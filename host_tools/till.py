@@ -17,6 +17,7 @@ COMMANDS = {
     "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),
     "decode": ("host_tools.commands.decode", "decode TLV, ISO 8583, tracks and EMV bit fields"),
     "demo": ("host_tools.commands.demo", "take one chip sale without a browser"),
+    "doctor": ("host_tools.commands.doctor", "name each device of a board and its state"),
     "emulate": ("host_tools.commands.emulate", "start a virtual handheld, or run a command on one"),
     "emv": ("host_tools.commands.emv", "replay a card session, check offline data authentication"),
     "encode": ("host_tools.commands.encode", "encode ISO 8583"),

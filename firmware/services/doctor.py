@@ -1,0 +1,115 @@
+"""Every device of a board, its driver and its bus, and how it is: for engineers.
+
+What is wrong comes with its cause and with what merchant and engineer do about it,
+in both languages.
+"""
+
+from firmware.services import self_test
+from firmware.text.texts import LANGUAGES, Texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: What an engineer does about a cause, by words of drivers and kernels in it.
+_ADVICE = (
+    ("needs the ", "doctor.needs"),
+    ("No module named", "doctor.package"),
+    ("not installed", "doctor.package"),
+    ("Permission denied", "doctor.permission"),
+    ("Operation not permitted", "doctor.permission"),
+    ("busy", "doctor.busy"),
+    ("No such file", "doctor.absent"),
+    ("No such device", "doctor.absent"),
+    ("not found", "doctor.absent"),
+    ("no input device", "doctor.absent"),
+    ("answer", "doctor.silent"),
+    ("acknowledge", "doctor.silent"),
+    ("imed out", "doctor.silent"),
+    ("I/O error", "doctor.silent"),
+)
+
+
+def advice(cause: str) -> str:
+    """Text key of what an engineer does about a driver's complaint, "" for no idea."""
+    for words, key in _ADVICE:
+        if words in cause:
+            return key
+    return ""
+
+
+class Finding:
+    """One device. ``state``: "ok", "warn", "fail"; ``cause``: the driver's own words;
+    ``text_key``: what the merchant is told, "" for nothing."""
+
+    def __init__(self, kind: str, settings: "dict[str, Any]", board: "dict[str, Any]") -> None:
+        self.kind = kind
+        self.driver = str(settings.get("driver", ""))
+        self.buses = []
+        for name in sorted(settings):
+            if name == "bus" or name[-4:] == "_bus":
+                self.buses.append(_bus(str(settings[name]), board))
+        self.state = "ok"
+        self.text_key = ""
+        self.cause = ""
+
+    def table(self) -> "dict[str, Any]":
+        """JSON-able, with the words of every language by its code."""
+        said: "dict[str, Any]" = {}
+        for language, _ in LANGUAGES:
+            texts = Texts(language)
+            words = {"device": texts.get("boot.device." + self.kind)}
+            if self.text_key:
+                words["problem"] = texts.get(self.text_key)
+                if texts.has(self.text_key + ".do"):
+                    words["do"] = texts.get(self.text_key + ".do")
+            if self.state != "ok" and advice(self.cause):
+                words["engineer"] = texts.get(advice(self.cause))
+            texts.close()
+            said[language] = words
+        return {
+            "kind": self.kind,
+            "driver": self.driver,
+            "buses": self.buses,
+            "state": self.state,
+            "cause": self.cause,
+            "words": said,
+        }
+
+
+async def examine(
+    devices: "Any", board: "dict[str, Any]", kinds: "tuple[str, ...]"
+) -> "list[Finding]":
+    """Test what was built of ``board``: of ``kinds`` those that it has."""
+
+    async def heard(result: self_test.Result) -> None:
+        tested[result.kind] = result
+
+    tested: "dict[str, self_test.Result]" = {}
+    await self_test.run(devices, int(board["built"]), heard)
+    broken = {}
+    for kind, _, error in devices.failures:
+        broken[kind] = error
+    findings = []
+    for kind in kinds:
+        if kind not in board:
+            continue
+        finding = Finding(kind, board[kind], board)
+        findings.append(finding)
+        result = tested.get(kind)
+        if result is not None and result.state != "absent":
+            finding.state, finding.text_key = result.state, result.text_key
+            finding.cause = result.detail
+        if kind in broken:
+            finding.state, finding.cause = "fail", str(broken[kind])
+            finding.text_key = finding.text_key or "error." + kind
+    return findings
+
+
+def _bus(name: str, board: "dict[str, Any]") -> "dict[str, Any]":
+    """A bus by its name in the board file, with its driver and where it is."""
+    table = {"name": name}
+    settings = board.get("bus", {}).get(name, {})
+    for key in settings:
+        table[key] = settings[key]
+    return table
