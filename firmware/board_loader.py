@@ -275,6 +275,14 @@ def _chip_reader(bench: Bench, s: "Settings") -> "Any":
     return ChipReader(bench.bus(s["bus"]))
 
 
+def _alpar_reader(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.alpar import AlparSlot
+    from firmware.drivers.chip_reader import ChipReader
+
+    volts, pps = s.get("volts", "5"), bool(s.get("pps", False))
+    return ChipReader(AlparSlot(bench.bus(s["bus"]), volts, pps))
+
+
 def _serial_lines(bench: Bench, s: "Settings", most: int) -> "Any":
     from firmware.drivers.lines import SerialLines
 
@@ -370,7 +378,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "power": {"max17048": _max17048, "linux_power": _linux_power},
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
-    "card_reader": {"chip_reader": _chip_reader},
+    "card_reader": {"chip_reader": _chip_reader, "alpar_reader": _alpar_reader},
     "scanner": {"serial_scanner": _scanner, "key_scanner": _scanner},
     "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},

@@ -296,7 +296,17 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
             },
         )
     },
-    "card_reader": {"chip_reader": ({"bus": "card"}, {"bus": _bus})},
+    "card_reader": {
+        "chip_reader": ({"bus": "card"}, {"bus": _bus}),
+        "alpar_reader": (
+            {"bus": "serial"},
+            {
+                "bus": _bus,
+                "volts": Rule(_one_of("5", "3", "1.8"), required=False),
+                "pps": _flag,
+            },
+        ),
+    },
     "scanner": {
         "serial_scanner": ({"bus": "serial"}, _SCANNER),
         "key_scanner": ({"bus": "input"}, {**_SCANNER, "layout": _LAYOUT}),

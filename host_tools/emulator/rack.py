@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from firmware.buses.wire import BusError, Wire
+from host_tools.emulator.chips.alpar import AlparChip
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.card_slot import CardSlotChip
 from host_tools.emulator.chips.debug_port import DebugPort
@@ -88,6 +89,7 @@ class Rack(Wire):
         self.scanner = SerialLine(clock_us)
         self.swipe = HidKeys(clock_us)
         self.slot = CardSlotChip()
+        self.coprocessor = AlparChip(clock_us, self.slot, seed or 0)
         self.debug = DebugPort()
         self._seats: dict[str, Chip] = {
             "panel": self.display,
@@ -100,6 +102,7 @@ class Rack(Wire):
             "modem_data": self.modem.port(1),
             "pc": self.pc,
             "card": self.slot,
+            "reader": self.coprocessor,
             "scanner": self.scanner,
             "swipe": self.swipe,
             "debug": self.debug,

@@ -1,4 +1,5 @@
-"""Every chip card reader must do this: T=0 and T=1, on the wire and behind a real pcscd."""
+"""Every chip card reader must do this: T=0 and T=1, on the wire, behind a coprocessor
+on a serial port, and behind a real pcscd."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from firmware.hal.card_reader import CardChannel, CardMute, CardReader, CardRemo
 from host_tools.emulator import deck
 from host_tools.emulator.chips.card import Card
 from host_tools.emulator.vpcd import VpcdCard
-from tests.support import pcscd, virtual_time
+from tests.support import alpar_wire, pcscd, virtual_time
 from tests.support.card_sale import Sale
 from tests.support.card_wire import reader_with
 
@@ -32,6 +33,12 @@ class Bench(Protocol):
     def run(self, work: Work) -> None: ...
 
 
+class TimedBench(Bench, Protocol):
+    """A bench on virtual time whose reader can be taken away."""
+
+    def unplug(self) -> None: ...
+
+
 class WireBench:
     """Virtual time; the slot is a chip on the wire."""
 
@@ -45,6 +52,31 @@ class WireBench:
 
     def remove(self) -> None:
         self.wire.slot.remove()
+
+    def unplug(self) -> None:
+        self.wire.slot.broken = True
+
+    def run(self, work: Work) -> None:
+        virtual_time.run(work())
+
+
+class AlparBench:
+    """Virtual time; a TDA8029 on a serial port of the wire."""
+
+    def __init__(self, protocol: int, resolves: bool = True) -> None:
+        self.protocol = protocol
+        reader, _, self.wire = alpar_wire.reader_with()
+        self.reader: CardReader = reader
+        self.wire.chip.resolves = resolves
+
+    def insert(self, card: Card) -> None:
+        self.wire.chip.slot.insert(card)
+
+    def remove(self) -> None:
+        self.wire.chip.slot.remove()
+
+    def unplug(self) -> None:
+        self.wire.chip.line.unplugged = True
 
     def run(self, work: Work) -> None:
         virtual_time.run(work())
@@ -91,6 +123,9 @@ def daemon() -> pcscd.PcscDaemon:
     params=[
         ("wire", 0),
         ("wire", 1),
+        ("alpar", 0),
+        ("alpar", 1),
+        ("alpar-tpdu", 0),
         pytest.param(("pcsc", 0), marks=pytest.mark.pcscd),
         pytest.param(("pcsc", 1), marks=pytest.mark.pcscd),
     ],
@@ -100,7 +135,18 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     kind, protocol = request.param
     if kind == "wire":
         return WireBench(protocol)
+    if kind.startswith("alpar"):
+        return AlparBench(protocol, kind == "alpar")
     return PcscBench(protocol, request.getfixturevalue("daemon"))
+
+
+@pytest.fixture(
+    params=[("wire", 0), ("wire", 1), ("alpar", 0), ("alpar", 1)],
+    ids=lambda param: f"{param[0]}-t{param[1]}",
+)
+def timed(request: pytest.FixtureRequest) -> TimedBench:
+    kind, protocol = request.param
+    return WireBench(protocol) if kind == "wire" else AlparBench(protocol)
 
 
 def card(bench: Bench, name: str = "approve", **fields: Any) -> Card:
@@ -254,56 +300,46 @@ def test_reinserted(bench: Bench) -> None:
     bench.run(work)
 
 
-# What only the wire can show: silence and time.
+# What only virtual time can show: silence and delay.
 
 
-@pytest.mark.parametrize("protocol", [0, 1])
-def test_silence_is_mute_after_the_waiting_time(protocol: int) -> None:
-    bench = WireBench(protocol)
-
+def test_silence_is_mute_after_the_waiting_time(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench, faults=[{"at": 1, "kind": "mute"}]))
+        channel = await powered(timed, card(timed, faults=[{"at": 1, "kind": "mute"}]))
         began = aio.ticks_ms()
         with pytest.raises(CardMute):
             await channel.transmit(bytes.fromhex("80CA9F3600"))
         assert aio.elapsed_ms(began) >= 1000
 
-    bench.run(work)
+    timed.run(work)
 
 
-@pytest.mark.parametrize("protocol", [0, 1])
-def test_elapsed_time_is_the_cards(protocol: int) -> None:
-    bench = WireBench(protocol)
-
+def test_elapsed_time_is_the_cards(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench, faults=[{"at": 2, "kind": "late", "ms": 700}]))
+        channel = await powered(timed, card(timed, faults=[{"at": 2, "kind": "late", "ms": 700}]))
         select = bytes.fromhex("00A4040008A00000033301010100")
         assert (await channel.transmit(select))[2] < 200_000
         assert 700_000 <= (await channel.transmit(select))[2] < 900_000
 
-    bench.run(work)
+    timed.run(work)
 
 
-def test_a_card_that_never_ends_is_given_up() -> None:
-    bench = WireBench(0)
-
+def test_a_card_that_never_ends_is_given_up(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench, faults=[{"at": 1, "kind": "late", "ms": 90000}]))
+        channel = await powered(timed, card(timed, faults=[{"at": 1, "kind": "late", "ms": 90000}]))
         with pytest.raises(CardMute):
             await channel.transmit(bytes.fromhex("80CA9F3600"))
 
-    bench.run(work)
+    timed.run(work)
 
 
-def test_pulled_while_busy_is_noticed_at_once() -> None:
-    bench = WireBench(0)
-
+def test_pulled_while_busy_is_noticed_at_once(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench, faults=[{"at": 1, "kind": "late", "ms": 20000}]))
+        channel = await powered(timed, card(timed, faults=[{"at": 1, "kind": "late", "ms": 20000}]))
 
         async def hand() -> None:
             await aio.sleep_ms(3000)
-            bench.remove()
+            timed.remove()
 
         pull = aio.spawn("hand", hand())
         began = aio.ticks_ms()
@@ -312,52 +348,46 @@ def test_pulled_while_busy_is_noticed_at_once() -> None:
         assert 3000 <= aio.elapsed_ms(began) <= 3200
         await pull.join()
 
-    bench.run(work)
+    timed.run(work)
 
 
-def test_a_cancelled_command_kills_the_channel() -> None:
-    bench = WireBench(0)
-
+def test_a_cancelled_command_kills_the_channel(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench, faults=[{"at": 1, "kind": "late", "ms": 5000}]))
+        channel = await powered(timed, card(timed, faults=[{"at": 1, "kind": "late", "ms": 5000}]))
         name, _ = await aio.first(
             ("card", channel.transmit(bytes.fromhex("80CA9F3600"))), timeout_ms=100
         )
         assert name == "timeout"
         with pytest.raises(CardRemoved):
             await channel.transmit(bytes.fromhex("80CA9F3600"))
-        again = await bench.reader.power_on()
+        again = await timed.reader.power_on()
         assert (await again.transmit(bytes.fromhex("00A4040008A00000033301010100")))[1] == 0x9000
 
-    bench.run(work)
+    timed.run(work)
 
 
-def test_reader_gone() -> None:
-    bench = WireBench(0)
-
+def test_reader_gone(timed: TimedBench) -> None:
     async def work() -> None:
-        channel = await powered(bench, card(bench))
-        bench.wire.slot.broken = True
-        for wait in (bench.reader.present, bench.reader.wait_present, bench.reader.power_on):
+        channel = await powered(timed, card(timed))
+        timed.unplug()
+        for wait in (timed.reader.present, timed.reader.wait_present, timed.reader.power_on):
             with pytest.raises(ReaderMissing):
                 await wait()
         with pytest.raises((ReaderMissing, CardRemoved)):
             await channel.transmit(bytes.fromhex("80CA9F3600"))
 
-    bench.run(work)
+    timed.run(work)
 
 
-def test_waiting_can_be_cancelled() -> None:
-    bench = WireBench(0)
-
+def test_waiting_can_be_cancelled(timed: TimedBench) -> None:
     async def work() -> None:
-        assert (await aio.first(("card", bench.reader.wait_present()), timeout_ms=500))[0] == (
+        assert (await aio.first(("card", timed.reader.wait_present()), timeout_ms=500))[0] == (
             "timeout"
         )
-        bench.insert(card(bench))
-        assert (await aio.first(("card", bench.reader.wait_present()), timeout_ms=500))[0] == "card"
+        timed.insert(card(timed))
+        assert (await aio.first(("card", timed.reader.wait_present()), timeout_ms=500))[0] == "card"
 
-    bench.run(work)
+    timed.run(work)
 
 
 @pytest.mark.pcscd
