@@ -78,10 +78,14 @@ async def _network_test(t: "Terminal") -> None:
     if await _no_session(t):
         return
     assert t.session is not None
+    from firmware.services import network_test
+
     await t.view.show(screens.progress("sale.stage.connecting"))
     async with t.session.lock:
-        took = await t.session.echo()
-    await dialogs.message(t, "network.ok", {"ms": took})
+        lines, error = await network_test.run(t.devices.network, t.session)
+    if error is not None:
+        await dialogs.failure(t, error)
+    await dialogs.lines(t, "menu.echo", lines, MENU_TIMEOUT_MS)
 
 
 async def _no_session(t: "Terminal") -> bool:

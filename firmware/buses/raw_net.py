@@ -8,7 +8,12 @@ class NothingSent(BusError):
 
 
 class RawConnection:
-    """An open TCP connection. Raises BusError when it broke."""
+    """An open TCP connection. Raises BusError when it broke.
+
+    ``name_ms``: what looking up the host's name took, -1 if that is not known.
+    """
+
+    name_ms = -1
 
     async def write(self, data: bytes) -> None:
         """Hand over all of ``data`` for sending. NothingSent when it is proved

@@ -95,11 +95,17 @@ class TcpLinux(RawNet):
 
     async def connect(self, host: str, port: int) -> TcpConnection:
         failure = f"{host} has no address"
-        for family, address in await self._resolve(host, port):
+        started = aio.ticks_ms()
+        addresses = await self._resolve(host, port)
+        name_ms = aio.elapsed_ms(started)
+        for family, address in addresses:
             try:
-                return await aio.deadline(_ADDRESS_MS, self._open(family, address), "connecting")
+                found = await aio.deadline(_ADDRESS_MS, self._open(family, address), "connecting")
             except (BusError, Timeout) as error:
                 failure = str(error)
+            else:
+                found.name_ms = name_ms
+                return found
         raise BusError(f"no connection to {host} port {port}: {failure}")
 
     async def _resolve(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:

@@ -51,6 +51,7 @@ class TlsLinkBase(NetworkLink):
         started = aio.ticks_ms()
         engine = await self._engine(tls)
         raw = await self._raw_connection(host, port, timeout_ms)
+        connected_ms = aio.elapsed_ms(started)
         try:
             stream = self._stream(raw, engine, tls.server_name)
             left = timeout_ms - aio.elapsed_ms(started)
@@ -63,6 +64,12 @@ class TlsLinkBase(NetworkLink):
             if isinstance(error, BusError):
                 raise TlsFailed("closed during the handshake: " + str(error), "cut") from None
             raise
+        name_ms = max(raw.name_ms, 0)
+        named = (("name", name_ms),) if raw.name_ms >= 0 else ()
+        stream.took = named + (
+            ("connect", connected_ms - name_ms),
+            ("tls", aio.elapsed_ms(started) - connected_ms),
+        )
         return stream
 
     async def _raw_connection(self, host: str, port: int, timeout_ms: int) -> "RawConnection":

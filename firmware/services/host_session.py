@@ -212,14 +212,19 @@ class HostSession:
         await self._devices.vault.forget_working_keys()
         await self.journal.append(records.SIGNED_OUT, {records.K_STAN: stan})
 
-    async def echo(self) -> int:
-        """Ask whether the acquirer answers; returns the milliseconds it took."""
+    async def echo(self) -> "tuple[int, int | None]":
+        """Ask whether the acquirer answers: (milliseconds from connecting to the answer,
+        seconds that its clock is ahead of ours, None if it or ours did not say)."""
         merchant = self.provision.merchant
         stan = await self.next_stan("echo")
         started = aio.ticks_ms()
         request = messages.echo(stan, self.batch, merchant.terminal_id, merchant.merchant_id)
-        self._usable(await self.exchange.exchange(request, mac=False))
-        return aio.elapsed_ms(started)
+        answer = self._usable(await self.exchange.exchange(request, mac=False))
+        took = aio.elapsed_ms(started)
+        try:
+            return took, await self._clock_step(answer)
+        except ClockError:
+            return took, None
 
     def _usable(self, outcome: "Any") -> "Message":
         """The answer's message; HostSilent (or the network's own error) otherwise."""
@@ -233,21 +238,26 @@ class HostSession:
             raise HostSilent("the answer's MAC is wrong")
         return outcome.message
 
-    async def _adjust_clock(self, answer: "Message") -> None:
-        """Take the host's date and time within a day of ours; the year is ours."""
+    async def _clock_step(self, answer: "Message") -> "int | None":
+        """Seconds that the host's date and time are ahead of our clock, the year being
+        ours; None where one of them is missing."""
         time, date = answer.fields.get(12), answer.fields.get(13)
         if not isinstance(time, str) or not isinstance(date, str) or self._devices.clock is None:
-            return
-        now = await self._devices.clock.now()
+            return None
+        now = int(await self._devices.clock.now())
         offset = self.provision.terminal.utc_offset * 60
         theirs = calendar.nearest(date, time, now + offset)
-        if theirs is None:
+        return None if theirs is None else theirs - offset - now
+
+    async def _adjust_clock(self, answer: "Message") -> None:
+        """Take the host's date and time within a day of ours."""
+        step = await self._clock_step(answer)
+        if step is None or abs(step) < LEAST_CLOCK_STEP_S:
             return
-        step = theirs - offset - now
-        if abs(step) < LEAST_CLOCK_STEP_S:
-            return
+        now = await self._devices.clock.now()
         if abs(step) > MOST_CLOCK_STEP_S:
-            detail = "host time " + date + time + " is more than a day away"
+            stamp = answer.text(13) + answer.text(12)
+            detail = "host time " + stamp + " is more than a day away"
             body = {records.K_CODE: "host_time", records.K_DETAIL: detail}
             await self.journal.append(records.NOTICE, body, sync=False)
             return

@@ -102,6 +102,7 @@ class _OpenStream(Stream):
 
     def __init__(self, stream: Stream, way: Way) -> None:
         self._stream = stream
+        self.took = stream.took
         self._way: "Way | None" = way
         way.streams += 1
         way.idle.clear()

@@ -294,7 +294,7 @@ def test_about_echo_sign_in_and_sign_out() -> None:
         assert t.board["serial"] in t.text
         await t.press("down", "up", "cancel")
         await t.until("idle")
-        for item, key in ((3, "network.ok"), (2, "network.signed_in"), (6, "network.signed_out")):
+        for item, key in ((2, "network.signed_in"), (6, "network.signed_out")):
             await menu(t, item)
             await t.until("message")
             assert key in t.keys_shown()
@@ -302,10 +302,51 @@ def test_about_echo_sign_in_and_sign_out() -> None:
             await t.until("idle")
         names = [name for name, _ in t.journal()]
         assert names[-1] == "SIGNED_OUT"
-        t.rack.net.link(False)
+
+    tell(story)
+
+
+def _steps(t: Handheld) -> dict[str, str]:
+    lines = next(node for node in t.screen["nodes"] if node["kind"] == "lines")["items"]
+    return {str(line[0]): str(line[1]) for line in lines}
+
+
+def test_the_line_is_tested_step_by_step() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await menu(t, 3)
+        await t.until("info")
+        steps = _steps(t)
+        assert list(steps) == ["Link", "Connect", "TLS", "Bank's answer", "Bank's clock"]
+        assert steps["Link"] == "Mobile" and steps["TLS"].endswith(" ms")
+        assert steps["Bank's clock"] == "0 s"
+        await t.press("cancel")
+        await t.until("idle")
+
+    tell(story)
+
+
+def test_a_line_test_names_the_step_that_fails() -> None:
+    async def fails(t: Handheld, key: str, *steps: str) -> None:
         await menu(t, 3)
         await t.until("message")
-        assert "error.network_link" in t.keys_shown()
+        assert key in t.keys_shown()
+        await t.press("enter")
+        await t.until("info")
+        found = _steps(t)
+        assert list(found) == list(steps)
+        assert found.popitem()[1] == "FAIL" and "FAIL" not in found.values()
+        await t.press("cancel")
+        await t.until("idle")
+
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        t.acquirer.rule("drop", mti="0820")
+        await fails(t, "error.network_host", "Link", "Connect", "TLS", "Bank's answer")
+        t.rack.net.dial = lambda host, port: None
+        await fails(t, "error.network_host", "Link", "Connect")
+        t.rack.net.link(False)
+        await fails(t, "error.network_link", "Link")
 
     tell(story)
 

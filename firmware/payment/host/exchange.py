@@ -120,6 +120,8 @@ class HostExchange:
         self.tap: "Callable[[str, bytes], None] | None" = None
         #: Told "connecting", "sending", "waiting" as the exchange goes on.
         self.stage: "Callable[[str], None] | None" = None
+        #: What the steps to the latest connection took (``hal.network.Stream``).
+        self.took: "tuple[tuple[str, int], ...]" = ()
 
     async def exchange(
         self,
@@ -137,10 +139,12 @@ class HostExchange:
         async with self._lock:
             frame = await self._frame(request, mac)
             self._tell("connecting")
+            self.took = ()
             try:
                 stream = await self._connect()
             except NetworkError as error:
                 return NotSent(error)
+            self.took = stream.took
             try:
                 if before_first_byte is not None:
                     await before_first_byte()
