@@ -29,10 +29,10 @@ class LinuxSpi(Spi):
         except OSError as error:
             raise BusError(self._name + ": " + str(error)) from None
 
-    def transfer(self, write: bytes) -> bytes:
+    def transfer(self, data: "bytes | bytearray") -> bytes:
         """One select, both directions at once. BusError."""
         try:
-            return bytes(self._bus.xfer2(list(write)))
+            return bytes(self._bus.xfer2(list(data)))
         except OSError as error:
             raise BusError(self._name + ": " + str(error)) from None
 

@@ -83,12 +83,12 @@ class WireSpi(Spi):
         self._bus = bus
         self.busy_us = 0
 
-    def transfer(self, write: bytes) -> bytes:
+    def transfer(self, data: "bytes | bytearray") -> bytes:
         """One select. BusError when the bus is gone."""
-        answer, busy = self._wire.transfer(self._bus, 1, write)
+        answer, busy = self._wire.transfer(self._bus, 1, bytes(data))
         self.busy_us += busy
-        if len(answer) != len(write):
-            raise BusError("spi: " + str(len(answer)) + " bytes instead of " + str(len(write)))
+        if len(answer) != len(data):
+            raise BusError("spi: " + str(len(answer)) + " bytes instead of " + str(len(data)))
         return answer
 
 
