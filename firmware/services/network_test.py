@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from firmware.services.host_session import HostSession
 
-#: Steps in their order; a text key each, "network.step." before it.
-STEPS = ("link", "name", "connect", "tls", "echo", "clock")
 FAILED = "boot.state.fail"
 
 

@@ -134,8 +134,11 @@ def test_a_damaged_table_is_a_named_error(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 #: Keys that are put together at run time: from answer codes, device kinds, kinds of result
-#: and of slip, and the names of stages.
-_MADE = ("host.", "boot.device.", "boot.state.", "error.", "result.", "slip.title.", "sale.stage.")
+#: and of slip, the names of stages, kinds of link and the steps of its test.
+_MADE = (
+    "host.", "boot.device.", "boot.state.", "error.", "result.", "slip.title.", "sale.stage.",
+    "network.kind.", "network.step.",
+)  # fmt: skip
 
 
 def test_no_key_is_left_over() -> None:
