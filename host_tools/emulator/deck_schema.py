@@ -221,6 +221,7 @@ CARD: dict[str, Check] = {
     "expect": text(r"[a-z_]{1,40}"),
     "protocol": number(0, 1),
     "pse": flag,
+    "contactless": one_of(("none", "A", "B")),
     "blocked": flag,
     "mute": flag,
     "faults": list_of(_fault, 0, 20),

@@ -38,6 +38,7 @@ def make_card(spec: CardSpec) -> Card:
         seed=hashlib.sha256(spec.name.encode()).digest(),
         protocol=fields["protocol"],
         pse=fields["pse"],
+        contactless=fields["contactless"],
         blocked=fields["blocked"],
         mute=fields["mute"],
         faults=fields["faults"],

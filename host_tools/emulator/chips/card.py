@@ -1,4 +1,4 @@
-"""A chip card at its contacts: reset, T=0 and T=1 behaviour, SELECT, faults.
+"""A chip card at its contacts or antenna: reset, T=0 and T=1 behaviour, SELECT, faults.
 
 ``exchange`` takes a TPDU (T=0: header, P3, data) or an APDU (T=1) and gives
 the response with SW1 SW2 and the time that a real chip would have been busy,
@@ -26,6 +26,7 @@ from host_tools.emulator.chips.card_scripts import SCRIPT_INS, run_script
 from host_tools.emulator.chips.card_tlv import garbled, tlv
 
 PSE_NAME = b"1PAY.SYS.DDF01"
+PPSE_NAME = b"2PAY.SYS.DDF01"
 SELECT, READ_RECORD, GET_DATA, GET_RESPONSE = 0xA4, 0xB2, 0xCA, 0xC0
 GET_CHALLENGE, VERIFY, GPO, GENERATE_AC = 0x84, 0x20, 0xA8, 0xAE
 INTERNAL, EXTERNAL = 0x88, 0x82
@@ -66,11 +67,14 @@ class Card:
         seed: bytes,
         protocol: int = 0,
         pse: bool = True,
+        contactless: str = "none",
         blocked: bool = False,
         mute: bool = False,
         faults: Sequence[Fault] = (),
     ) -> None:
         self.protocol = protocol
+        #: ISO/IEC 14443 type of its antenna, "A" or "B", or "none".
+        self.contactless = contactless
         self.faults: list[Fault] = list(faults)
         #: Set when a fault pulled the card; whoever holds the slot removes it.
         self.torn = False
@@ -88,6 +92,7 @@ class Card:
 
     def _power_off(self) -> None:
         self._powered = False
+        self._in_field = False
         self._silent = False
         self._torn_next = False
         self._current: Application | None = None
@@ -115,8 +120,21 @@ class Card:
         self.torn = fault == "torn"
         return answer_to_reset(self.protocol) if self._powered else b""
 
+    def enter_field(self) -> bool:
+        """A reader's field powers it, and it is activated: APDUs pass whole from then
+        on. False from a card without antenna, or one that is mute."""
+        if self.contactless == "none":
+            return False
+        self._in_field = bool(self.power_on())
+        return self._in_field
+
+    @property
+    def serial(self) -> bytes:
+        """Four bytes that tell it from others: its UID or PUPI."""
+        return hashlib.sha256(b"serial" + self._seed).digest()[:4]
+
     def power_off(self) -> None:
-        """The contacts lost power. Harmless twice."""
+        """The contacts or the antenna lost power. Harmless twice."""
         self._power_off()
 
     def state(self) -> dict[str, Any]:
@@ -172,7 +190,8 @@ class Card:
             self._pending = b""
             return bytes.fromhex(fault["sw"]), BUSY_OTHER
         garble = fault is not None and fault["kind"] == "garble"
-        response, busy = (self._t1 if self.protocol else self._t0)(command, garble)
+        whole = self.protocol or self._in_field
+        response, busy = (self._t1 if whole else self._t0)(command, garble)
         if fault is not None and fault["kind"] == "late":
             busy += fault["ms"] * 1000
         return response, busy + BUSY_BYTE * (len(command) + len(response))
@@ -328,6 +347,10 @@ class Card:
             names = tlv(0x9F11, b"\x01")  # the directory's names are in ISO 8859-1
             fci = tlv(0xA5, tlv(0x88, b"\x01"), tlv(0x5F2D, b"zhen"), names)
             return tlv(0x6F, tlv(0x84, PSE_NAME), fci), OK
+        if self._in_field and name == PPSE_NAME:
+            self._enter(None, False)
+            entries = [application.data.directory_entry for application in self.applications]
+            return tlv(0x6F, tlv(0x84, PPSE_NAME), tlv(0xA5, tlv(0xBF0C, *entries))), OK
         first = self._matched + 1 if p2 == 0x02 else 0
         for place in range(first, len(self.applications)):
             application = self.applications[place]
