@@ -123,6 +123,51 @@ def _pcsc(bench: "Bench", s: "Settings") -> "Any":
     return PcscSlot(s.get("reader", ""))
 
 
+def _mpy_pins(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.pins_mpy import MpyPins
+
+    return MpyPins()
+
+
+def _mpy_i2c(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.i2c_mpy import MpyI2c
+
+    return MpyI2c(s["port"], s["scl"], s["sda"], s.get("hz", 400_000))
+
+
+def _mpy_spi(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.spi_mpy import MpySpi
+
+    pins = s["sck"], s["mosi"], s["miso"], s["select"]
+    return MpySpi(s["port"], *pins, s["hz"], s.get("mode", 0))
+
+
+def _mpy_serial(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.serial_mpy import MpySerial
+
+    return MpySerial(s["port"], s["baud"], s["tx"], s["rx"])
+
+
+def _mpy_wlan(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.wlan_mpy import MpyWlan
+
+    security, country = s.get("security", "auto"), s.get("country", "")
+    return MpyWlan(s["ssid"], s.get("key", ""), security, country)
+
+
+def _i2c_display(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.display_i2c import I2cDisplay
+
+    return I2cDisplay(bench.bus(s["bus"]), s.get("address", 0x3C))
+
+
+def _spi_display(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.display_spi import SpiDisplay
+
+    pins = bench.bus(s["pins_bus"])
+    return SpiDisplay(bench.bus(s["bus"]), pins, s["dc_pin"], s.get("reset_pin"))
+
+
 def _tcp(bench: "Bench", s: "Settings") -> "Any":
     if _CPYTHON:
         from firmware.buses.tcp_linux import TcpLinux
@@ -154,4 +199,11 @@ BUSES: "dict[str, Maker]" = {
     "evdev": _evdev,
     "pcsc": _pcsc,
     "tcp": _tcp,
+    "mpy_pins": _mpy_pins,
+    "mpy_i2c": _mpy_i2c,
+    "mpy_spi": _mpy_spi,
+    "mpy_serial": _mpy_serial,
+    "mpy_wlan": _mpy_wlan,
+    "i2c_display": _i2c_display,
+    "spi_display": _spi_display,
 }

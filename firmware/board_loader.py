@@ -237,6 +237,18 @@ def _linux_watchdog(bench: Bench, s: "Settings") -> "Any":
     return LinuxWatchdog(s.get("path", "/dev/watchdog"), s.get("timeout_s", 60))
 
 
+def _mpy_watchdog(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.watchdog_mpy import MpyWatchdog
+
+    return MpyWatchdog(s.get("timeout_ms", 8000))
+
+
+def _mpy_rtc(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.rtc_mpy import MpyRtc
+
+    return MpyRtc()
+
+
 def _system_clock(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.system_clock import SystemClock
 
@@ -342,6 +354,12 @@ def _entropy_linux(bench: Bench, s: "Settings") -> "Any":
     return LinuxEntropy()
 
 
+def _entropy_mpy(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.entropy_mpy import MpyEntropy
+
+    return MpyEntropy(bool(s.get("radio", False)))
+
+
 def _folder(bench: Bench, s: "Settings") -> "Any":
     if _CPYTHON:
         from firmware.drivers.files_posix import PosixFiles
@@ -374,7 +392,12 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     },
     "keypad": {"key_matrix": _key_matrix, "key_device": _key_device},
     "printer": {"escpos": _escpos, "escpos_net": _escpos_net},
-    "clock": {"ds3231": _ds3231, "linux_rtc": _linux_rtc, "system": _system_clock},
+    "clock": {
+        "ds3231": _ds3231,
+        "linux_rtc": _linux_rtc,
+        "system": _system_clock,
+        "mpy_rtc": _mpy_rtc,
+    },
     "power": {"max17048": _max17048, "linux_power": _linux_power},
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
@@ -383,11 +406,11 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},
     "network": {"tls_link": _tls_link},
-    "entropy": {"trng": _trng, "linux": _entropy_linux},
+    "entropy": {"trng": _trng, "linux": _entropy_linux, "mpy": _entropy_mpy},
     "files": {"folder": _folder},
     "vault": {"soft_vault": _soft_vault},
     "pc_pipe": {"pc_serial": _pc_serial},
-    "watchdog": {"linux_watchdog": _linux_watchdog},
+    "watchdog": {"linux_watchdog": _linux_watchdog, "mpy_watchdog": _mpy_watchdog},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from host_tools.board_rules import (
     BOARD_RULES,
     BOARDS,
+    BUS_ON_BUS,
     BUSES,
     DEVICES,
     FORMAT,
@@ -90,15 +91,17 @@ class _Check:
         if not isinstance(buses, dict):
             self.say("bus", "must be a table of buses")
             buses = {}
+        used: set[str] = set()
         for name, value in buses.items():
             driver = self.driver(f"bus.{name}", value, BUSES)
             if driver is not None:
                 self.table(f"bus.{name}", value, BUSES[driver][1])
+                used |= self._stands_on(f"bus.{name}", value, BUS_ON_BUS.get(driver, {}), buses)
                 self._bus_pins(name, driver, value)
+                self._chip_pins(name, driver, value)
         for kind in NEEDED:
             if kind not in board:
                 self.say(kind, "is missing; every board has " + ", ".join(NEEDED))
-        used: set[str] = set()
         for kind, drivers in DEVICES.items():
             if kind in board:
                 used |= self._device(kind, board[kind], drivers, buses)
@@ -120,6 +123,15 @@ class _Check:
         for other in STANDS_ON.get(kind, ()):
             if other not in self._board:
                 self.say(kind, f"{driver} stands on the {other}, which the board lacks")
+        used = self._stands_on(kind, value, kinds, buses)
+        self._pins(kind, value, buses)
+        self._sizes(kind, value)
+        return used
+
+    def _stands_on(self, owner: str, value: Any, kinds: dict[str, str], buses: Board) -> set[str]:
+        """The buses that a device, or another bus, names; each must be of its kind."""
+        if not isinstance(value, dict):
+            return set()
         used = set()
         for setting, wanted in kinds.items():
             name = value.get(setting)
@@ -137,9 +149,7 @@ class _Check:
             if bus is None or name not in fitting:
                 said = "there is no such bus" if bus is None else "is another kind of bus"
                 choice = ", ".join(fitting) or "none is defined"
-                self.say(f"{kind}.{setting}", f"{name!r}: {said}; allowed ({wanted}): {choice}")
-        self._pins(kind, value, buses)
-        self._sizes(kind, value)
+                self.say(f"{owner}.{setting}", f"{name!r}: {said}; allowed ({wanted}): {choice}")
         return used
 
     def _claim(self, bus: str, pin: Any, owner: str, buses: Board) -> None:
@@ -178,6 +188,34 @@ class _Check:
                     self._claim(header, 8 - value["device"], f"bus.{name}.device", buses)
             for setting in ("dc_pin", "reset_pin"):
                 self._claim(header, value.get(setting), f"bus.{name}.{setting}", buses)
+
+    def _chip_pins(self, name: str, driver: str, value: Any) -> None:
+        """Pins and peripherals that a bus of a microcontroller takes for itself."""
+        buses = self._board["bus"]
+        if not isinstance(value, dict):
+            return
+        chip = next(
+            (n for n, b in buses.items() if isinstance(b, dict) and b.get("driver") == "mpy_pins"),
+            None,
+        )
+        if driver == "mpy_pins":
+            reserved = value.get("reserved")
+            for pin in reserved if isinstance(reserved, list) else []:
+                self._claim(name, pin, f"bus.{name}.reserved", buses)
+        elif driver in ("mpy_i2c", "mpy_spi", "mpy_serial"):
+            owner, port = f"bus.{name}.port", value.get("port")
+            if isinstance(port, int):
+                other = self._owners.setdefault((driver, port), owner)
+                if other != owner:
+                    self.say(owner, f"port {port} of {driver} already belongs to {other}")
+            for setting in ("scl", "sda", "sck", "mosi", "miso", "select", "tx", "rx"):
+                if setting in value and chip is not None:
+                    self._claim(chip, value[setting], f"bus.{name}.{setting}", buses)
+        elif driver == "spi_display" and isinstance(value.get("pins_bus"), str):
+            for setting in ("dc_pin", "reset_pin"):
+                if setting in value:
+                    on = value["pins_bus"]
+                    self._claim(on, value[setting], f"bus.{name}.{setting}", buses)
 
     def _pins(self, kind: str, value: Board, buses: Board) -> None:
         bus = value.get("bus")

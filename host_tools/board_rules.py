@@ -67,10 +67,14 @@ def _hex(count: int) -> Callable[[Any], str | None]:
     return check
 
 
-def _pin_list(value: Any) -> str | None:
-    good = isinstance(value, list) and 1 <= len(value) <= 16
+def _pin_list(value: Any, most: int = 16) -> str | None:
+    good = isinstance(value, list) and 1 <= len(value) <= most
     good = good and all(_integer(0, 255)(pin) is None for pin in value)
-    return None if good else "a list of 1 to 16 pin numbers from 0 to 255"
+    return None if good else f"a list of 1 to {most} pin numbers from 0 to 255"
+
+
+def _pins(value: Any) -> str | None:
+    return _pin_list(value, 64)
 
 
 def key_map(value: Any) -> str | None:
@@ -135,6 +139,8 @@ _baud = Rule(_one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400
 _bus = Rule(_text(1, 30))
 _wire = Rule(_text(1, 30))
 _address = Rule(_integer(0x08, 0x77), required=False)
+_port = Rule(_integer(0, 7))
+_i2c_hz = Rule(_integer(10_000, 1_000_000), required=False)
 _flag = Rule(_boolean, required=False)
 _path = Rule(_text(1, 200), required=False)
 
@@ -186,6 +192,41 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "evdev": ("input", {"devices": Rule(_input_devices)}),
     "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
     "tcp": ("net", {}),
+    "mpy_pins": ("pins", {"pins": Rule(_integer(1, 64)), "reserved": Rule(_pins, required=False)}),
+    "mpy_i2c": ("i2c", {"port": _port, "scl": PIN, "sda": PIN, "hz": _i2c_hz}),
+    "mpy_spi": (
+        "spi",
+        {
+            "port": _port,
+            "sck": PIN,
+            "mosi": PIN,
+            "miso": PIN,
+            "select": PIN,
+            "hz": Rule(_integer(100_000, 80_000_000)),
+            "mode": Rule(_integer(0, 3), required=False),
+        },
+    ),
+    "mpy_serial": ("serial", {"port": _port, "baud": _baud, "tx": PIN, "rx": PIN}),
+    "mpy_wlan": (
+        "net",
+        {
+            "ssid": Rule(_text(1, 32)),
+            "key": Rule(_text(8, 63), required=False),
+            "security": Rule(_one_of("auto", "wpa3", "open"), required=False),
+            "country": Rule(_text(2, 2), required=False),
+        },
+    ),
+    "i2c_display": ("display", {"bus": _bus, "address": _address}),
+    "spi_display": (
+        "display",
+        {"bus": _bus, "pins_bus": _bus, "dc_pin": PIN, "reset_pin": _optional_pin},
+    ),
+}
+
+#: Bus driver: the buses that it stands on, by setting, and their kind.
+BUS_ON_BUS: dict[str, dict[str, str]] = {
+    "i2c_display": {"bus": "i2c"},
+    "spi_display": {"bus": "spi", "pins_bus": "pins"},
 }
 
 _OLED = {
@@ -261,6 +302,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         "ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}),
         "linux_rtc": ({}, {"path": _path}),
         "system": ({}, {}),
+        "mpy_rtc": ({}, {}),
     },
     "power": {
         "max17048": (
@@ -322,7 +364,11 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
             {"bus": _bus, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
         )
     },
-    "entropy": {"trng": ({"bus": "trng"}, {"bus": _bus}), "linux": ({}, {})},
+    "entropy": {
+        "trng": ({"bus": "trng"}, {"bus": _bus}),
+        "linux": ({}, {}),
+        "mpy": ({}, {"radio": _flag}),
+    },
     "files": {"folder": ({}, {})},
     "vault": {"soft_vault": ({}, {})},
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
@@ -330,6 +376,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         "linux_watchdog": (
             {},
             {"path": _path, "timeout_s": Rule(_integer(5, 3600), required=False)},
-        )
+        ),
+        "mpy_watchdog": ({}, {"timeout_ms": Rule(_integer(1000, 8388), required=False)}),
     },
 }

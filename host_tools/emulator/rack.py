@@ -21,13 +21,16 @@ from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.chips.i2c import I2cBus
 from host_tools.emulator.chips.key_matrix import KeyMatrix
 from host_tools.emulator.chips.max17048 import Max17048
+from host_tools.emulator.chips.mcu import Mcu
 from host_tools.emulator.chips.net import NetChip
+from host_tools.emulator.chips.panel_buses import I2cPanel, SpiPanel
 from host_tools.emulator.chips.pins import Lamps, PinBank, Switch
 from host_tools.emulator.chips.serial_line import SerialLine
 from host_tools.emulator.chips.ssd1306 import OledChip
 from host_tools.emulator.chips.ssd1322 import Ssd1322
 from host_tools.emulator.chips.st7789 import St7789
 from host_tools.emulator.chips.trng import Trng
+from host_tools.emulator.chips.wlan_radio import WlanRadio
 
 #: What the virtual clock chip shows when nobody says otherwise: 2026-11-21 08:00:00 UTC.
 DEFAULT_TIME = 1_795_248_000
@@ -90,6 +93,8 @@ class Rack(Wire):
         self.swipe = HidKeys(clock_us)
         self.slot = CardSlotChip()
         self.coprocessor = AlparChip(clock_us, self.slot, seed or 0)
+        self.mcu = Mcu(clock_us)
+        self.radio = WlanRadio(clock_us)
         self.debug = DebugPort()
         self._seats: dict[str, Chip] = {
             "panel": self.display,
@@ -105,8 +110,21 @@ class Rack(Wire):
             "reader": self.coprocessor,
             "scanner": self.scanner,
             "swipe": self.swipe,
+            "mcu": self.mcu,
+            "wlan": self.radio,
             "debug": self.debug,
         }
+        self._wire_panel(board)
+
+    def _wire_panel(self, board: Mapping[str, Any]) -> None:
+        """The panel on the I2C or SPI bus that a microcontroller's board gives it."""
+        bus = board["bus"].get(board["display"].get("bus"), {})
+        if bus.get("driver") == "i2c_display":
+            panel = I2cPanel(self.display, bus.get("address", 0x3C))
+            self._seats["i2c"] = I2cBus([self.rtc, self.gauge, panel])
+        elif bus.get("driver") == "spi_display":
+            select = board["bus"][bus["bus"]].get("select")
+            self._seats["spi"] = SpiPanel(self.display, self.pins, bus["dc_pin"], select)
 
     def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:
         """One transfer: (answer, busy time in us). BusError."""

@@ -1,0 +1,46 @@
+"""Clock: the microcontroller's own, by MicroPython's ``machine.RTC``.
+
+It keeps UTC here. Without power it forgets and begins at a date of the port's
+choice, which is told from a set clock by being long ago: a board with a
+battery-backed chip (``ds3231``) has the better clock.
+"""
+
+from firmware.drivers.calendar import civil_from_unix, unix_from_civil
+from firmware.hal.clock import Clock, ClockError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: 2025-01-01 and 2099-12-31: before the first no clock of ours was ever set.
+_FIRST, _LAST = 1735689600, 4102444799
+
+
+class MpyRtc(Clock):
+    """``machine.RTC``: (year, month, day, weekday, hour, minute, second, subseconds)."""
+
+    def __init__(self) -> None:
+        import machine
+
+        self._rtc: "Any" = machine.RTC()
+
+    async def now(self) -> int:
+        """Unix seconds, UTC. ClockError until it was set since power-on."""
+        try:
+            year, month, day, _, hour, minute, second = self._rtc.datetime()[:7]
+            seconds = unix_from_civil(year, month, day, hour, minute, second)
+        except (OSError, ValueError) as error:
+            raise ClockError("rtc: " + str(error)) from None
+        if seconds < _FIRST:
+            raise ClockError("rtc: lost power since it was set")
+        return seconds
+
+    async def set(self, unix_seconds: int) -> None:
+        """Set the calendar. ClockError when the port refuses."""
+        if not _FIRST <= unix_seconds <= _LAST:
+            raise ClockError("the clock holds the years 2025 to 2099")
+        year, month, day, hour, minute, second, weekday = civil_from_unix(unix_seconds)
+        try:
+            self._rtc.datetime((year, month, day, weekday, hour, minute, second, 0))
+        except (OSError, ValueError) as error:
+            raise ClockError("rtc: " + str(error)) from None

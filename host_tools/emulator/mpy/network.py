@@ -1,0 +1,112 @@
+"""Module ``network`` of the virtual microcontroller: its Wi-Fi in station mode.
+
+As MicroPython 1.25's documentation has it ("class WLAN"), with the differences of
+the two ports: numbers of states and securities; rp2 takes ``security`` in ``connect``
+and knows no ``reconnects``, esp32 the other way round, and retries for ever unless told
+otherwise. Sockets are the computer's own.
+"""
+
+from host_tools.emulator.mpy import mcu
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: States of the radio's wire, in the order of their numbers, as each port calls them.
+_STATES = {
+    "rp2": (0, 1, 2, 3, -3, -2, -1, 0),
+    "esp32": (1000, 1001, 1001, 1010, 202, 201, 203, 200),
+}
+_codes = _STATES[mcu.port()]
+STAT_IDLE, STAT_CONNECTING, _, STAT_GOT_IP, STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND = _codes[:6]
+_UP, _FAILURES = 3, (4, 5, 6, 7)
+_country = [""]
+
+
+def country(code: "str | None" = None) -> str:
+    """Get or set the regulatory domain."""
+    if code is not None:
+        if len(code) != 2:
+            raise ValueError("country must be two letters")
+        _country[0] = code
+    return _country[0]
+
+
+class WLAN:
+    """The station interface."""
+
+    IF_STA, IF_AP = 0, 1
+    #: cyw43's and ESP-IDF's numbers of WPA3-SAE.
+    SEC_WPA3 = 0x01000004 if mcu.port() == "rp2" else 6
+
+    def __init__(self, interface: int = 0) -> None:
+        if interface != WLAN.IF_STA:
+            raise ValueError("only the station interface is wired")
+        self._retries = True  # esp32's default
+        self._again = b""
+
+    def active(self, on: "bool | None" = None) -> bool:
+        """Ask without argument, else switch."""
+        return mcu.transfer("wlan", 1, b"" if on is None else bytes((on,)))[0] == 1
+
+    def config(self, **wanted: int) -> None:
+        """Set parameters."""
+        for name, value in wanted.items():
+            if mcu.port() != "esp32" or name != "reconnects":
+                raise ValueError("unknown config param")
+            self._retries = value != 0
+
+    def connect(self, ssid: str, key: str = "", **wanted: int) -> None:
+        """Begin to join."""
+        if wanted and (mcu.port() != "rp2" or list(wanted) != ["security"]):
+            raise TypeError("extra keyword arguments given")
+        only = wanted.get("security") == WLAN.SEC_WPA3
+        name = ssid.encode()
+        self._again = bytes((only, len(name))) + name + key.encode()
+        mcu.transfer("wlan", 3, self._again)
+
+    def disconnect(self) -> None:
+        """Leave."""
+        self._again = b""
+        if self.active():
+            mcu.transfer("wlan", 4, b"")
+
+    def _told(self) -> bytes:
+        told = mcu.transfer("wlan", 5, b"")
+        if told[0] in _FAILURES and self._again and mcu.port() == "esp32" and self._retries:
+            mcu.transfer("wlan", 3, self._again)
+            told = b"\x01" + told[1:]
+        return told
+
+    def status(self, what: str = "") -> int:
+        """State of the link, or "rssi"."""
+        told = self._told()
+        if what == "rssi":
+            return told[1] - 128
+        if what:
+            raise ValueError("unknown status param")
+        return _codes[told[0]]
+
+    def isconnected(self) -> bool:
+        """Whether there is an address."""
+        return self._told()[0] == _UP
+
+    def ipconfig(self, what: str) -> "tuple[str, str]":
+        """("192.168.4.20", "255.255.255.0") for "addr4"."""
+        if what != "addr4":
+            raise ValueError("unknown config param")
+        return ".".join([str(part) for part in self._told()[2:6]]), "255.255.255.0"
+
+    def scan(self) -> "list[tuple[Any, ...]]":
+        """(name, BSSID, channel, dBm, security, hidden) of each network."""
+        told = mcu.transfer("wlan", 2, b"")
+        found = []
+        at = 0
+        while at < len(told):
+            end = at + 1 + told[at]
+            rest = told[end : end + 10]
+            found.append(
+                (told[at + 1 : end], rest[:6], rest[6], rest[7] - 128, rest[8], bool(rest[9]))
+            )
+            at = end + 10
+        return found

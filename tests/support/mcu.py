@@ -1,0 +1,30 @@
+"""A virtual microcontroller in this process: ``machine`` and ``network`` on a rack."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from firmware.buses.wire import Wire
+from host_tools.emulator.mpy import mcu
+
+
+@contextmanager
+def installed(wire: Wire, seats: dict[str, str], port: str) -> Iterator[Any]:
+    """The modules ``machine`` and ``network`` of ``port`` ("rp2", "esp32"), led to ``wire``."""
+    mcu.attach(wire, seats, port)
+    before = {name: sys.modules.get(name) for name in ("machine", "network")}
+    modules = {}
+    for name in before:
+        module = importlib.import_module(f"host_tools.emulator.mpy.{name}")
+        modules[name] = importlib.reload(module)  # its constants are the port's
+    sys.modules.update(modules)
+    try:
+        yield modules["machine"]
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
