@@ -342,7 +342,7 @@ class Card:
             return b"", NOT_SUPPORTED
         if not name:
             return b"", WRONG_LENGTH
-        if self._pse and name == PSE_NAME:
+        if self._pse and name == PSE_NAME and not self._in_field:
             self._enter(None, True)
             names = tlv(0x9F11, b"\x01")  # the directory's names are in ISO 8859-1
             fci = tlv(0xA5, tlv(0x88, b"\x01"), tlv(0x5F2D, b"zhen"), names)
