@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from host_tools import board_file, board_rules
+from host_tools import board_file, board_rules, board_wiring
 from host_tools.command_line import command_app
 
 app = command_app("Check and build board files.")
@@ -25,7 +25,7 @@ def check(board: _BoardArgument = "") -> None:
     \b
     Examples:
       till board check
-      till board check raspberry-pi
+      till board check rpi-zero-2w
     """
     names = [board] if board else sorted(p.parent.name for p in board_rules.BOARDS.glob("*/*.toml"))
     problems: list[str] = []
@@ -81,3 +81,25 @@ def build_time() -> int:
     """Unix seconds of the build; SOURCE_DATE_EPOCH makes it repeatable."""
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     return int(given) if given.isdigit() else int(time.time())
+
+
+@app.command()
+def wiring(
+    board: _BoardArgument,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the picture there.")
+    ] = None,
+) -> None:
+    """Print which wire goes where, from the board file; --svg draws it.
+
+    \b
+    Example:
+      till board wiring rpi-zero-2w
+    """
+    data = board_file.read(board_file.find(board))
+    typer.echo(board_wiring.markdown(data), nl=False)
+    if svg is not None:
+        try:
+            svg.write_text(board_wiring.svg(data), encoding="utf-8")
+        except OSError as error:
+            raise board_file.BoardFileError(f"{svg}: {error.strerror or error}") from None

@@ -46,7 +46,7 @@ def doctor(
     \b
     Examples:
       till doctor virtual
-      till doctor raspberry-pi --language zh
+      till doctor rpi-zero-2w --language zh
     """
     if language not in ("en", "zh"):
         raise UserError(f"no language {language!r}; known: en, zh")

@@ -110,7 +110,7 @@ def test_the_command_examines_software_chips(capsys: pytest.CaptureFixture[str])
 def test_the_command_on_a_machine_that_is_not_the_board(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    code, out, err = _command(capsys, "raspberry-pi", "--language", "zh", "--data", str(tmp_path))
+    code, out, err = _command(capsys, "rpi-zero-2w", "--language", "zh", "--data", str(tmp_path))
     assert (code, err) == (1, "")
     assert "FAIL  时钟: ds3231 on i2c1 (linux_i2c, port 1)" in out and "请联系维修" in out
     assert "ok    存储: folder" in out and "Traceback" not in out

@@ -303,7 +303,7 @@ def test_a_kept_folder_goes_on_where_it_ended(tmp_path: Path) -> None:
         (("--language", "fr"), 1),
         (("--trace", "all"), 1),
         (("--board", "nope"), 1),
-        (("--board", "raspberry-pi"), 1),
+        (("--board", "rpi-zero-2w"), 1),
         (("--command", "'"), 1),
         (("--data", "/proc/nothing"), 1),
     ],

@@ -146,7 +146,7 @@ def test_one_mistake_is_told_once(path: str, value: Any) -> None:
 
 
 def test_header_pins_that_a_linux_bus_takes_are_taken() -> None:
-    board = copy.deepcopy(board_file.read(board_file.find("raspberry-pi")))
+    board = copy.deepcopy(board_file.read(board_file.find("rpi-zero-2w")))
     board["tamper"]["pin"] = 3
     board["indicators"]["ok"] = 15
     board["keypad"]["rows"][0] = 28

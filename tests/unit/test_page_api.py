@@ -402,6 +402,6 @@ def test_a_folder_serves_one_emulator(machine: Machine, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in use by another emulator"):
         Machine(machine.folder)
     with pytest.raises(UserError, match="real hardware"):
-        Machine(tmp_path, "raspberry-pi")
+        Machine(tmp_path, "rpi-zero-2w")
     with pytest.raises(UserError, match="no board or file"):
         Machine(tmp_path, "nope")

@@ -129,7 +129,7 @@ def test_spi_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _with_spi(**devices: int) -> list[str]:
-    board = board_file.read(board_file.find("raspberry-pi"))
+    board = board_file.read(board_file.find("rpi-zero-2w"))
     for name, device in devices.items():
         board["bus"][name] = {"driver": "linux_spi", "port": 0, "device": device}
     return [line for line in board_file.check(board) if "no device uses" not in line]
