@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 UP, JOINING, STOPPED, WRONG_KEY, NOT_FOUND, FAILED = (
     "up", "joining", "stopped", "wrong_key", "not_found", "failed",
 )  # fmt: skip
+#: Of a WlanError alone: the radio does not answer.
+MUTE = "mute"
 #: In words, for error texts.
 _WORDS = {
     WRONG_KEY: "the access point refuses the password",
@@ -84,7 +86,7 @@ class MpyWlan(TcpMpy):
                 return UP
             code = self._nic.status()
         except OSError as error:
-            raise WlanError("wlan: " + str(error)) from None
+            raise WlanError("wlan: " + str(error), MUTE) from None
         # After "connecting" cyw43 says "no address yet", which has no name in Python.
         if code in (names.STAT_CONNECTING, names.STAT_CONNECTING + 1):
             return JOINING
@@ -112,7 +114,7 @@ class MpyWlan(TcpMpy):
         except TypeError:
             raise WlanError("this port cannot be told to use WPA3 only") from None
         except (OSError, ValueError) as error:
-            raise WlanError("wlan: " + str(error)) from None
+            raise WlanError("wlan: " + str(error), MUTE) from None
 
     async def join(self, timeout_ms: int = JOIN_MS) -> None:
         """Until joined, with an address. WlanError with its cause."""
@@ -143,7 +145,7 @@ class MpyWlan(TcpMpy):
         try:
             self._nic.active(on)
         except OSError as error:
-            raise WlanError("wlan: " + str(error)) from None
+            raise WlanError("wlan: " + str(error), MUTE) from None
 
     def address(self) -> str:
         """The address as text, "" without one."""

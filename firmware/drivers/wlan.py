@@ -2,7 +2,7 @@
 
 from firmware import aio
 from firmware.buses.wire import BusError
-from firmware.buses.wlan_mpy import JOINING, NOT_FOUND, UP, WRONG_KEY, WlanError
+from firmware.buses.wlan_mpy import JOINING, MUTE, NOT_FOUND, UP, WRONG_KEY, WlanError
 from firmware.hal import bearer
 from firmware.hal.bearer import DEGRADED, DOWN, Bearer, BearerError, BearerMute, BearerStatus
 
@@ -28,7 +28,7 @@ class WlanNotFound(BearerError):
     cause = "no_service"
 
 
-_ERRORS = {WRONG_KEY: WlanDenied, NOT_FOUND: WlanNotFound}
+_ERRORS = {WRONG_KEY: WlanDenied, NOT_FOUND: WlanNotFound, MUTE: BearerMute}
 
 
 class WlanBearer(Bearer):

@@ -1,0 +1,97 @@
+"""The boards of microcontrollers under MicroPython itself: their drivers unmodified, ``machine``
+and ``network`` proxies to the virtual chips (host_tools/emulator/mpy)."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from host_tools import board_file
+from host_tools.emulator import mpy_seats
+from host_tools.emulator.chips.wlan_radio import AccessPoint
+from host_tools.emulator.rack import Rack
+from host_tools.emulator.rack_server import RackServer
+from tests.support import rig
+from tests.system.test_micropython import ROOT, unpacked
+
+pytestmark = [
+    pytest.mark.micropython,
+    # ESP32-S3 and RP2350 are 32-bit chips; one of the two also runs as a 64-bit process.
+    pytest.mark.parametrize(
+        ("name", "port", "arch"),
+        [("rp2350-pico2w", "rp2", "i386"), ("esp32-s3", "esp32", "amd64")],
+    ),
+]
+
+
+def use(
+    name: str, port: str, arch: str, tmp_path: Path, key: str, spoil: str = ""
+) -> tuple[Rack, list[str]]:
+    """What the script said, and the rack as it was left; ``spoil``: a chip that is dead."""
+    board = rig.board(name)
+    module = tmp_path / "board.py"
+    module.write_text(board_file.module_text(board), encoding="utf-8")
+    said: list[str] = []
+
+    async def main() -> Rack:
+        rack = Rack(lambda: time.monotonic_ns() // 1000, 3, board)
+        rack.radio.air = [AccessPoint(board["bus"]["wlan"]["ssid"], key)]
+        if spoil:
+            getattr(rack, spoil).mute = True
+        server = RackServer(rack)
+        socket = str(tmp_path / "rack.sock")
+        await server.listen_unix(socket)
+        process = await asyncio.create_subprocess_exec(
+            unpacked(arch), "-X", "heapsize=2M", str(ROOT / "tests/support/mpy_mcu.py"),
+            str(module), str(tmp_path),
+            env={**os.environ, **mpy_seats.environment(board, socket, port)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(60):
+                async for line in process.stdout:
+                    said.append(line.decode().rstrip("\r\n"))
+                    if said[-1] == "ready":
+                        rack.keys.tap("enter", 300_000)
+                await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            await server.close()
+        return rack
+
+    return asyncio.run(main()), said
+
+
+def test_every_device_of_the_board(name: str, port: str, arch: str, tmp_path: Path) -> None:
+    key = rig.board(name)["bus"]["wlan"]["key"]
+    rack, said = use(name, port, arch, tmp_path, key)
+    assert said[0].startswith("time 17952480"), said
+    assert said[1:] == [
+        "percent 84", "tamper False", "card False", "genuine True",
+        "link (True, 3) 192.168.4.20", "ready", "key enter",
+    ], said  # fmt: skip
+    assert rack.display.frame() == bytes(range(256)) * 4
+    if rack.display.controller != "sh1106":  # to which luma, too, sends an SSD1306's 20h
+        assert rack.display.unknown == []
+    assert rack.lamps.state()["ok"]
+    assert [hertz for _, hertz in rack.lamps.heard] == [2400, 0]
+    assert rack.printer.paper.lines[0].strip() == "MicroPython 收据"
+    assert rack.printer.overruns == 0
+    assert rack.pins.shorts == []
+    assert (rack.mcu.watchdog_ms, rack.mcu.resets) == (8000, 0)
+    assert rack.radio.joins == 1
+
+
+def test_a_dead_gauge_and_a_wrong_password_are_named(
+    name: str, port: str, arch: str, tmp_path: Path
+) -> None:
+    rack, said = use(name, port, arch, tmp_path, "another key", "gauge")
+    number = next(bus["port"] for bus in rack.board["bus"].values() if bus["driver"] == "mpy_i2c")
+    assert said[0] == f"failed power max17048: i2c {number}, address 0x36: no acknowledge", said
+    assert said[-4:] == ["wrong_key", "link (False, 0) ", "ready", "key enter"], said
+    assert rack.radio.joins == 1
