@@ -10,6 +10,9 @@ from tests.support.edited_card import EditedCard
 from tests.support.handheld import DECK, Handheld
 from tests.support.hostile import HostileCard, clean_screens, to_idle
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 #: Objects that a card may give and no request can carry.
 UNFIT = {
     "csn_ff": {0x5F34: b"\xff"},

@@ -12,6 +12,9 @@ from tests.support import virtual_time
 from tests.support.handheld import Handheld
 from tests.support.hostile import to_idle
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 STRANGER = Authority.create("ecdsa")
 #: Certificates are judged by the host's clock here; these are wrong on any day.
 PAST, PRESENT, FUTURE = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2048))

@@ -11,6 +11,9 @@ from tests.support import virtual_time
 from tests.support.handheld import Handheld
 from tests.support.hostile import clean_screens
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 DRAW = random.Random(3)
 
 

@@ -8,6 +8,9 @@ from tests.support import virtual_time
 from tests.support.handheld import Handheld
 from tests.support.hostile import clean_screens, to_idle
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "half": lambda data: data[: len(data) // 2],

@@ -1,5 +1,7 @@
 """The journal with the shipped vault on one disk: cuts at every event of a sale."""
 
+import pytest
+
 from firmware.drivers.soft_vault import SoftVault
 from firmware.payment.journal import fold
 from firmware.payment.journal import records as r
@@ -8,6 +10,9 @@ from tests.support.faulty_disk import FaultyDisk, PowerCut
 from tests.support.journal_script import sale
 from tests.support.vault_parts import SeededEntropy
 from tests.support.virtual_time import run
+
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
 
 
 async def _boot(disk: FaultyDisk) -> tuple[Journal, str, list[str]]:

@@ -21,6 +21,9 @@ from tests.support.littlefs_flash import Flash, mount
 from tests.support.noted_vault import NotedVault
 from tests.support.virtual_time import run
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 SEGMENT = 2048
 
 

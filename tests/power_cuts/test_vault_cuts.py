@@ -15,6 +15,9 @@ from tests.support import vault_parts as parts
 from tests.support.faulty_disk import FaultyDisk, PowerCut
 from tests.support.virtual_time import run
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 _NEW = parts.field62([parts.MAC_KEY * 2, parts.PIN_KEY])
 
 

@@ -18,6 +18,9 @@ from tests.support import virtual_time
 from tests.support.cut_story import STORIES, Cut, Played, Story, play
 from tests.support.handheld import Handheld
 
+# Thousands of stories through code that others cover: tracing them would double their time.
+pytestmark = pytest.mark.no_cover
+
 SEED = int(os.environ.get("OPENTILL_SEED", "1"))
 #: Runs for each story in the ordinary run.
 ONE_DEEP, TWO_DEEP = 20, 6
