@@ -26,8 +26,8 @@ _CPYTHON = sys.implementation.name == "cpython"
 #: Order of building: a device may stand on those before it.
 KINDS = (
     "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
-    "indicators", "printer", "card_reader", "scanner", "stripe", "network", "pc_pipe",
-    "watchdog",
+    "indicators", "printer", "card_reader", "contactless", "scanner", "stripe", "network",
+    "pc_pipe", "watchdog",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class Capabilities:
         self.least_percent = int(board.get("power", {}).get("least_percent", 10))
         self.has_tamper = "tamper" in board
         self.has_card_reader = "card_reader" in board
+        self.has_contactless = "contactless" in board
         self.has_scanner = "scanner" in board
         self.has_stripe = "stripe" in board
         self.has_pc_pipe = "pc_pipe" in board
@@ -71,6 +72,7 @@ class Devices:
         self.keypad: "Any" = None
         self.printer: "Any" = None
         self.card_reader: "Any" = None
+        self.contactless: "Any" = None
         self.scanner: "Any" = None
         self.stripe: "Any" = None
         self.pin_entry: "Any" = None
@@ -295,6 +297,29 @@ def _alpar_reader(bench: Bench, s: "Settings") -> "Any":
     return ChipReader(AlparSlot(bench.bus(s["bus"]), volts, pps))
 
 
+def _pn532(bench: Bench, s: "Settings") -> "Any":
+    from firmware.buses.i2c import I2c
+    from firmware.buses.spi import Spi
+    from firmware.drivers import pn532_port
+    from firmware.drivers.pn532 import Pn532
+    from firmware.drivers.pn532_reader import Pn532Reader
+
+    bus = bench.bus(s["bus"])
+    port: "pn532_port.Pn532Port"
+    if isinstance(bus, I2c):
+        port = pn532_port.I2cPn532(bus, s.get("address", pn532_port.ADDRESS))
+    elif isinstance(bus, Spi):
+        port = pn532_port.SpiPn532(bus)
+    else:
+        port = pn532_port.SerialPn532(bus)
+    restart: "Any" = None
+    if "reset_bus" in s:
+        from firmware.buses.pin_restart import PinRestart
+
+        restart = PinRestart(bench.bus(s["reset_bus"]), s["reset_pin"], ((0, 20), (1, 20)))
+    return Pn532Reader(Pn532(port, restart))
+
+
 def _serial_lines(bench: Bench, s: "Settings", most: int) -> "Any":
     from firmware.drivers.lines import SerialLines
 
@@ -402,6 +427,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
     "card_reader": {"chip_reader": _chip_reader, "alpar_reader": _alpar_reader},
+    "contactless": {"pn532": _pn532},
     "scanner": {"serial_scanner": _scanner, "key_scanner": _scanner},
     "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},

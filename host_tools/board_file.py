@@ -16,6 +16,7 @@ from host_tools.board_rules import (
     BUSES,
     DEVICES,
     FORMAT,
+    I2C_ADDRESSES,
     PIN,
     TRUST_RULES,
     Board,
@@ -125,6 +126,7 @@ class _Check:
                 self.say(kind, f"{driver} stands on the {other}, which the board lacks")
         used = self._stands_on(kind, value, kinds, buses)
         self._pins(kind, value, buses)
+        self._address(kind, driver, value, buses)
         self._sizes(kind, value)
         return used
 
@@ -142,7 +144,7 @@ class _Check:
             fitting = sorted(
                 n for n, b in buses.items() if isinstance(b, dict)
                 and isinstance(b.get("driver"), str)
-                and BUSES.get(b["driver"], ("", {}))[0] == wanted
+                and BUSES.get(b["driver"], ("", {}))[0] in wanted.split(" or ")
             )  # fmt: skip
             if isinstance(bus, dict) and bus.get("driver") not in list(BUSES):
                 continue  # said of the bus
@@ -228,11 +230,30 @@ class _Check:
                 lines = value.get(setting)
                 for i, pin in enumerate(lines if isinstance(lines, list) else []):
                     self._claim(bus, pin, f"{kind}.{setting}[{i}]", buses)
-        mains = value.get("mains_bus")
-        if isinstance(mains, str) and "mains_pin" in value:
-            self._claim(mains, value["mains_pin"], f"{kind}.mains_pin", buses)
-        elif kind == "power" and ("mains_bus" in value) != ("mains_pin" in value):
-            self.say(f"{kind}.mains_pin", "mains_bus and mains_pin go together")
+        for one in ("mains", "reset"):
+            on, pin = value.get(f"{one}_bus"), value.get(f"{one}_pin")
+            if isinstance(on, str) and pin is not None:
+                self._claim(on, pin, f"{kind}.{one}_pin", buses)
+            elif (f"{one}_bus" in value) != (f"{one}_pin" in value):
+                self.say(f"{kind}.{one}_pin", f"{one}_bus and {one}_pin go together")
+
+    def _address(self, kind: str, driver: str, value: Board, buses: Board) -> None:
+        """One chip at each I2C address; other buses have none."""
+        name = value.get("bus")
+        if driver not in I2C_ADDRESSES or not isinstance(name, str):
+            return
+        bus = buses.get(name)
+        bus_kind = BUSES.get(str(bus.get("driver")), ("", {}))[0] if isinstance(bus, dict) else ""
+        address = value.get("address", I2C_ADDRESSES[driver])
+        if bus_kind == "i2c" and isinstance(address, int):
+            owner = self._owners.setdefault((f"I2C {name}", address), kind)
+            if owner != kind:
+                self.say(f"{kind}.address", f"{address:#04x} of bus {name!r} belongs to {owner}")
+        elif bus_kind in ("serial", "spi"):
+            if "address" in value:
+                self.say(f"{kind}.address", f"bus {name!r} is no I2C bus and has no addresses")
+            if bus.get("baud", 115200) != 115200:
+                self.say(f"{kind}.bus", f"{driver} talks at 115200 baud, bus {name!r} at another")
 
     def _sizes(self, kind: str, value: Board) -> None:
         if kind == "keypad" and key_codes(value.get("codes")) is None:

@@ -253,7 +253,9 @@ _ESCPOS = {
     "cutter": _flag,
     "answers": _flag,
 }
-#: Device: driver: (bus kinds by setting, settings).
+#: Where a chip answers on an I2C bus unless told otherwise.
+I2C_ADDRESSES = {"ds3231": 0x68, "max17048": 0x36, "pn532": 0x24}
+#: Device: driver: (bus kinds by setting, settings); " or " parts kinds that all fit.
 DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "display": {
         "ssd1306": ({"bus": "display"}, {**_OLED, "column_offset": Rule(_one_of(0), False)}),
@@ -346,6 +348,17 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "bus": _bus,
                 "volts": Rule(_one_of("5", "3", "1.8"), required=False),
                 "pps": _flag,
+            },
+        ),
+    },
+    "contactless": {
+        "pn532": (
+            {"bus": "serial or i2c or spi", "reset_bus": "pins"},
+            {
+                "bus": _bus,
+                "address": _address,
+                "reset_bus": Rule(_text(1, 30), required=False),
+                "reset_pin": _optional_pin,
             },
         ),
     },

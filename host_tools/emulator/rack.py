@@ -25,6 +25,7 @@ from host_tools.emulator.chips.mcu import Mcu
 from host_tools.emulator.chips.net import NetChip
 from host_tools.emulator.chips.panel_buses import I2cPanel, SpiPanel
 from host_tools.emulator.chips.pins import Lamps, PinBank, Switch
+from host_tools.emulator.chips.pn532 import Pn532
 from host_tools.emulator.chips.serial_line import SerialLine
 from host_tools.emulator.chips.ssd1306 import OledChip
 from host_tools.emulator.chips.ssd1322 import Ssd1322
@@ -92,6 +93,7 @@ class Rack(Wire):
         self.scanner = SerialLine(clock_us)
         self.swipe = HidKeys(clock_us)
         self.slot = CardSlotChip()
+        self.nfc = Pn532(clock_us)
         self.coprocessor = AlparChip(clock_us, self.slot, seed or 0)
         self.mcu = Mcu(clock_us)
         self.radio = WlanRadio(clock_us)
@@ -100,13 +102,15 @@ class Rack(Wire):
             "panel": self.display,
             "gpio": self.pins,
             "printer": self.printer,
-            "i2c": I2cBus([self.rtc, self.gauge]),
+            "i2c": I2cBus([self.rtc, self.gauge, self.nfc.i2c]),
             "net": self.net,
             "trng": self.trng,
             "modem": self.modem.port(0),
             "modem_data": self.modem.port(1),
             "pc": self.pc,
             "card": self.slot,
+            "nfc_uart": self.nfc.serial,
+            "nfc_spi": self.nfc.spi,
             "reader": self.coprocessor,
             "scanner": self.scanner,
             "swipe": self.swipe,
@@ -121,7 +125,7 @@ class Rack(Wire):
         bus = board["bus"].get(board["display"].get("bus"), {})
         if bus.get("driver") == "i2c_display":
             panel = I2cPanel(self.display, bus.get("address", 0x3C))
-            self._seats["i2c"] = I2cBus([self.rtc, self.gauge, panel])
+            self._seats["i2c"] = I2cBus([self.rtc, self.gauge, self.nfc.i2c, panel])
         elif bus.get("driver") == "spi_display":
             select = board["bus"][bus["bus"]].get("select")
             self._seats["spi"] = SpiPanel(self.display, self.pins, bus["dc_pin"], select)
