@@ -94,7 +94,10 @@ class Pn532:
         self.field = False
         self.retries = FOREVER
         self._targets: dict[int, FieldCard] = {}
+        #: Frames to the host with the time when each is ready.
         self._sent: list[tuple[int, bytes]] = []
+        #: The first of them, as it goes over the line, once it was ready.
+        self._out = b""
         self._job: tuple[int, int, Job] | None = None
         self._last = b""
         self._chained = b""
@@ -134,7 +137,7 @@ class Pn532:
         now = self._clock_us()
         if body == ACK:
             self._job = None
-            self._sent.clear()
+            self._forget()
         elif body == NACK:
             if not self._last or self._job is not None:
                 self.violations.append("NACK where no answer was given")
@@ -143,32 +146,35 @@ class Pn532:
         elif self.deaf:
             self.deaf -= 1
         elif body[:1] == b"\xd4" and len(body) > 1 and not self.stalled:
-            if self._job is not None or self._sent:
+            if self._job is not None or self._sent or self._out:
                 self.violations.append(f"command {body[1]:02X} before the last one was done")
-            self._sent = [(now + ACK_US, ACK)]
+            self._forget()
+            self._sent.append((now + ACK_US, ACK))
             due, job = self._start(body[1], body[2:])
             self._job = now + ACK_US + due, body[1], job
 
     def ready(self) -> bool:
         """Whether the host can fetch a frame."""
         self._settle()
-        while self._sent and self._sent[0][0] <= self._clock_us():
-            if not self.spoil:
-                return True
-            due, sound = self._sent[0]
-            self._sent[0] = due, self.spoil.pop(0)(sound)
-            if self._sent[0][1]:
-                return True
-            del self._sent[0]
-        return False
+        while not self._out and self._sent and self._sent[0][0] <= self._clock_us():
+            self._out = self._sent.pop(0)[1]
+            if self.spoil:
+                self._out = self.spoil.pop(0)(self._out)
+            self._settle()
+        return bool(self._out)
 
     def fetch(self) -> bytes:
         """The frame that is ready."""
-        return self._sent.pop(0)[1]
+        out, self._out = self._out, b""
+        return out
+
+    def _forget(self) -> None:
+        self._sent.clear()
+        self._out = b""
 
     def _settle(self) -> None:
         now = self._clock_us()
-        if self._job is None or self._job[0] > now or self._sent:
+        if self._job is None or self._job[0] > now or self._sent or self._out:
             return
         due, code, job = self._job
         answer = job(now)
