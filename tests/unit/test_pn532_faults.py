@@ -227,6 +227,20 @@ def test_an_apdu_that_gets_lost_is_not_sent_again(bus: str) -> None:
 
 
 @pytest.mark.parametrize("bus", BUSES)
+def test_an_apdu_whose_ack_is_lost_reaches_the_card_once(bus: str) -> None:
+    async def work(rig: TapRig) -> None:
+        slow = held(rig)
+        slow.faults = [{"kind": "late", "at": 1, "ms": 400}]
+        channel = await rig.reader.wait_tap()
+        rig.chip.spoil = [_lost]
+        with pytest.raises(CardMute):
+            await channel.transmit(PPSE)
+        assert rig.chip.exchanges == [PPSE]
+
+    on(bus, work)
+
+
+@pytest.mark.parametrize("bus", BUSES)
 def test_a_chip_that_stalls_is_missing_and_may_recover(bus: str) -> None:
     async def work(rig: TapRig) -> None:
         held(rig)
