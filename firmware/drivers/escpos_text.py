@@ -16,8 +16,8 @@ CP858 = (
 #: Full-width signs for printers that never leave their Chinese mode.
 _FULL_WIDTH = {"¥": "￥", "£": "￡", "¢": "￠"}
 
-#: A receipt has some hundred different characters.
-_MOST_KNOWN = 128
+#: Both halves of a pair, whole and as they stand on the line.
+_MOST_KNOWN = 4
 
 #: What a board may say of its printer's Chinese.
 CHINESE = ("gb18030", "gbk", "utf8", "raster")
@@ -43,18 +43,19 @@ class TextCodec:
             raise ValueError("no Chinese mode " + chinese)
         self._chinese = chinese
         self._latin = latin
-        #: Classes of characters seen lately.
-        self._known: "dict[str, int]" = {}
+        #: The classes of texts seen lately, a byte a character: a line is asked about,
+        #: measured and then encoded.
+        self._known: "dict[str, bytes]" = {}
 
-    def _class(self, char: str) -> int:
-        kind = self._known.get(char)
-        if kind is None:
+    def _classes(self, text: str) -> bytes:
+        kinds = self._known.get(text)
+        if kinds is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            kind = self._known[char] = self._look_up(char)
-        return kind
+            kinds = self._known[text] = bytes([self._class(char) for char in text])
+        return kinds
 
-    def _look_up(self, char: str) -> int:
+    def _class(self, char: str) -> int:
         """0 plain byte, 1 code page, 2 two columns in Chinese mode, 3 UTF-8, 9 not to be had."""
         point = ord(char)
         if point < 0x80:
@@ -69,17 +70,18 @@ class TextCodec:
 
     def has(self, text: str) -> bool:
         """Whether the printer's own type has every character of ``text``."""
-        return faces.is_ascii(text) or all(self._class(char) != 9 for char in text)
+        return faces.is_ascii(text) or b"\x09" not in self._classes(text)
 
     def columns(self, text: str) -> int:
         """Width in columns in the printer's own type."""
         if faces.is_ascii(text):
             return len(text)
-        total = 0
-        for char in text:
-            kind = self._class(char)
-            wide = faces.is_wide(char) if kind in (3, 9) else kind == 2
-            total += 2 if wide else 1
+        kinds = self._classes(text)
+        total = len(text)
+        for i in range(len(text)):
+            kind = kinds[i]
+            if kind == 2 or (kind in (3, 9) and faces.is_wide(text[i])):
+                total += 1
         return total
 
     def encode(self, text: str) -> bytes:
@@ -88,8 +90,9 @@ class TextCodec:
             return text.encode()
         out = bytearray()
         chinese = False
-        for char in text:
-            kind = self._class(char)
+        kinds = self._classes(text)
+        for i in range(len(text)):
+            char, kind = text[i], kinds[i]
             if kind == 9:
                 raise ValueError("the printer's type has no " + repr(char))
             if (kind == 2) != chinese:
