@@ -33,6 +33,7 @@ from firmware.hal.vault import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.hal.card_reader import CardChannel
+    from firmware.hal.counter import Counter
     from firmware.hal.entropy import Entropy
     from firmware.hal.files import Files
     from firmware.hal.pin_entry import PinHandle
@@ -48,12 +49,20 @@ _HMAC = "hmac-sha256"
 
 
 class SoftVault(Vault):
-    """``pins`` is shared with the PIN pad; one is made when absent."""
+    """``pins`` is shared with the PIN pad; one is made when absent. ``counter``: notices old
+    copies of the files; it takes a step every ``every`` notes (vault_position.py)."""
 
-    def __init__(self, files: "Files", entropy: "Entropy", pins: "PinStore | None" = None) -> None:
+    def __init__(
+        self,
+        files: "Files",
+        entropy: "Entropy",
+        pins: "PinStore | None" = None,
+        counter: "Counter | None" = None,
+        every: int = 32,
+    ) -> None:
         self.pins = pins if pins is not None else PinStore()
         self._entropy = entropy
-        self._store = VaultStore(files, entropy)
+        self._store = VaultStore(files, entropy, counter, every)
         self._state: "State | None" = None
         self._erased = False
         self._lock = aio.Lock()
@@ -244,11 +253,8 @@ class SoftVault(Vault):
         async with self._lock:
             self._now()
             noted_epoch, noted = self._store.position
-            if epoch == noted_epoch:
-                if sequence < noted:
-                    raise VaultError("the journal's sequence would go back")
-                if sequence == noted:
-                    return
+            if epoch == noted_epoch and sequence < noted:
+                raise VaultError("the journal's sequence would go back")
             await self._store.note(epoch, sequence)
 
     async def journal_position(self) -> "tuple[int, int]":

@@ -1,9 +1,7 @@
 """How the software vault lies on storage.
 
 ``device.key``   "OTDEVKEY1" | 32 random bytes | 8 bytes of their SHA-256; or "OTERASED1"
-``vault.seq``    28-byte records: epoch (4) | sequence (8) | tag (16), appended; the
-                 last one counts. A record is one append and one sync: one durable
-                 barrier. A record that was never synced may be torn or missing.
+``vault.seq``    the journal's position (firmware/drivers/vault_position.py)
 ``vault.bin``    "OTVAULT1" | sealed state (firmware/crypto/wrap.py) under the device key
 
 They are made in this order, so that a first boot cut anywhere is resumed, and
@@ -11,29 +9,25 @@ any other absence is tampering. All numbers big endian.
 """
 
 from firmware.crypto import CryptoError, hashes, wipe, wrap
+from firmware.drivers.vault_position import MOST_FILE, POSITION, PositionFile
 from firmware.hal.files import NoSuchFile
 from firmware.hal.vault import VaultError, VaultTampered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.hal.counter import Counter
     from firmware.hal.entropy import Entropy
-    from firmware.hal.files import AppendFile, Files
+    from firmware.hal.files import Files
 
 DEVICE = "device.key"
-POSITION = "vault.seq"
 STATE = "vault.bin"
 
 _DEVICE_MAGIC = b"OTDEVKEY1"
 _ERASED = b"OTERASED1"
 _STATE_MAGIC = b"OTVAULT1"
 _LABEL = b"OpenTill vault 1"
-_RECORD = 28
-_TAG = 16
 #: No vault is near this; a larger file is not ours.
 _MOST_STATE = 65536
-#: Compacted at open when larger, and while running when larger.
-_TIDY = 4096
-_MOST_POSITION = 65536
 
 
 class Slot:
@@ -110,31 +104,35 @@ class _Reader:
 
 
 class VaultStore:
-    """Reads and writes the three files. Errors of ``Files`` pass through."""
+    """Reads and writes the three files. Errors of ``Files`` and of the counter pass through."""
 
-    def __init__(self, files: "Files", entropy: "Entropy") -> None:
+    def __init__(
+        self,
+        files: "Files",
+        entropy: "Entropy",
+        counter: "Counter | None" = None,
+        every: int = 32,
+    ) -> None:
+        """``counter``, ``every``: as for PositionFile."""
         self._files = files
         self._entropy = entropy
         self._device = bytearray()
-        self._position_key = bytearray()
-        self._position = (0, 0)
-        self._append: "AppendFile | None" = None
-        self._size = 0
-        self._unsure = False  # an append may have ended half-way
+        self._notes = PositionFile(files, entropy, counter, every)
 
     @property
     def position(self) -> "tuple[int, int]":
-        """(epoch, sequence) as last noted."""
-        return self._position
+        """(epoch, sequence) as last noted; no journal's while the files are an old copy."""
+        return self._notes.position
 
     async def load(self) -> "State | None":
         """The stored state; None when there is no vault yet, or its making was cut.
 
         VaultTampered: erased, missing, altered. VaultError: other version.
+        CounterError and its kinds: the counter is not as this vault left it.
         """
         await self.close()
         device = await self._read(DEVICE, 256)
-        position = await self._read(POSITION, 4 * _MOST_POSITION)
+        position = await self._read(POSITION, MOST_FILE)
         sealed = await self._read(STATE, _MOST_STATE)
         if device is None:
             if position is not None or sealed is not None:
@@ -145,9 +143,9 @@ class VaultStore:
             if sealed is not None:
                 raise VaultTampered(POSITION + " is missing")
             return None
-        await self._take_position(position)
+        await self._notes.load(position)
         if sealed is None:
-            if self._position != (0, 0):
+            if self.position != (0, 0):
                 raise VaultTampered(STATE + " is missing")
             return None
         return self._unseal(sealed)
@@ -158,7 +156,7 @@ class VaultStore:
             key = bytearray(self._entropy.random(32))
             await self._files.replace(DEVICE, _DEVICE_MAGIC + bytes(key) + _check(key))
             self._set_device(key)
-        await self._rewrite_position(0, 0)
+        await self._notes.create()
         await self.save(state)
 
     async def save(self, state: State) -> None:
@@ -172,17 +170,7 @@ class VaultStore:
 
     async def note(self, epoch: int, sequence: int) -> None:
         """Make (epoch, sequence) the position, at the cost of one sync."""
-        if self._unsure or self._size + _RECORD > _MOST_POSITION:
-            await self._rewrite_position(epoch, sequence)
-            return
-        self._unsure = True
-        if self._append is None:
-            self._append = await self._files.open_append(POSITION)
-        await self._append.append(self._record(epoch, sequence))
-        await self._append.sync()
-        self._position = (epoch, sequence)
-        self._size += _RECORD
-        self._unsure = False
+        await self._notes.note(epoch, sequence)
 
     async def erase(self) -> None:
         """Destroy the device key first, in one durable write; then the rest."""
@@ -199,17 +187,12 @@ class VaultStore:
     def forget(self) -> None:
         """Wipe what RAM holds."""
         wipe(self._device)
-        wipe(self._position_key)
         self._device = bytearray()
-        self._position_key = bytearray()
-        self._position = (0, 0)
+        self._notes.forget()
 
     async def close(self) -> None:
         """Close the position file."""
-        if self._append is not None:
-            append = self._append
-            self._append = None
-            await append.close()
+        await self._notes.close()
 
     async def _read(self, name: str, most: int) -> "bytes | None":
         try:
@@ -233,7 +216,7 @@ class VaultStore:
 
     def _set_device(self, key: bytearray) -> None:
         self._device = key
-        self._position_key = wrap.derive(key, _LABEL, b"position")
+        self._notes.take_key(key)
 
     def _unseal(self, data: bytes) -> State:
         size = len(_STATE_MAGIC)
@@ -249,36 +232,6 @@ class VaultStore:
             return decode(plain)
         finally:
             wipe(plain)
-
-    def _record(self, epoch: int, sequence: int) -> bytes:
-        body = epoch.to_bytes(4, "big") + sequence.to_bytes(8, "big")
-        return body + hashes.hmac_sha256(self._position_key, body)[:_TAG]
-
-    async def _take_position(self, data: bytes) -> None:
-        """The last record that verifies, if only the very last may be torn."""
-        whole = 0
-        while whole + _RECORD <= len(data):
-            part = data[whole : whole + _RECORD]
-            epoch = int.from_bytes(part[:4], "big")
-            sequence = int.from_bytes(part[4:12], "big")
-            if not hashes.same(part, self._record(epoch, sequence)):
-                break
-            self._position = (epoch, sequence)
-            whole += _RECORD
-        if whole == 0 or len(data) - whole > _RECORD:
-            raise VaultTampered(POSITION + " does not verify at byte " + str(whole))
-        self._size = whole
-        self._unsure = False
-        if whole != len(data) or whole > _TIDY:
-            await self._rewrite_position(self._position[0], self._position[1])
-
-    async def _rewrite_position(self, epoch: int, sequence: int) -> None:
-        self._unsure = True
-        await self.close()
-        await self._files.replace(POSITION, self._record(epoch, sequence))
-        self._position = (epoch, sequence)
-        self._size = _RECORD
-        self._unsure = False
 
 
 def _check(key: bytearray) -> bytes:
