@@ -243,7 +243,9 @@ class _Check:
         if driver not in I2C_ADDRESSES or not isinstance(name, str):
             return
         bus = buses.get(name)
-        bus_kind = BUSES.get(str(bus.get("driver")), ("", {}))[0] if isinstance(bus, dict) else ""
+        if not isinstance(bus, dict):
+            return  # said above
+        bus_kind = BUSES.get(str(bus.get("driver")), ("", {}))[0]
         address = value.get("address", I2C_ADDRESSES[driver])
         if bus_kind == "i2c" and isinstance(address, int):
             owner = self._owners.setdefault((f"I2C {name}", address), kind)

@@ -8,8 +8,8 @@ tap, switching the field off resets the card.
 from firmware import aio
 from firmware.buses.card_slot import CardSlot
 from firmware.buses.wire import BusError
-from firmware.drivers.chip_reader import ChipChannel
 from firmware.drivers.pn532 import TYPE_A, TYPE_B
+from firmware.drivers.tap_channel import FieldChannel
 from firmware.hal.card_reader import CardMute, ReaderMissing
 from firmware.hal.contactless import ContactlessReader, ManyCards, NoTap, TapChannel
 
@@ -24,14 +24,6 @@ RESET_MS = 8
 GUARD_MS = 6
 #: Looks without an answer until the card counts as gone.
 GONE = 2
-
-
-class FieldChannel(ChipChannel, TapChannel):
-    """A card in the field: APDUs pass whole, as with T=1."""
-
-    def __init__(self, slot: CardSlot, answer: bytes, kind: str) -> None:
-        super().__init__(slot, answer, 1)
-        self.kind = kind
 
 
 class _FieldSlot(CardSlot):

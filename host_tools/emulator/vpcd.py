@@ -10,19 +10,41 @@ from __future__ import annotations
 
 import socket
 import threading
-
-from host_tools.emulator.chips.card import Card, answer_to_reset
+from typing import Protocol
 
 PORT = 0x8C7B
 
 POWER_OFF, POWER_ON, RESET, GET_ATR = 0, 1, 2, 4
 
 
-def answer(card: Card, message: bytes) -> bytes | None:
+class Contacts(Protocol):
+    """What stands in the slot: ``chips.card.Card``, or something that poses as one."""
+
+    torn: bool
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether reset gets no answer."""
+
+    @property
+    def atr(self) -> bytes:
+        """Answer to reset."""
+
+    def power_on(self) -> bytes:
+        """Reset; the ATR or b""."""
+
+    def power_off(self) -> None:
+        """Harmless twice."""
+
+    def exchange(self, command: bytes) -> tuple[bytes, int]:
+        """(response, busy us); b"" for none."""
+
+
+def answer(card: Contacts, message: bytes) -> bytes | None:
     """What goes back for one message; None for nothing (control codes but the ATR's)."""
     if message == bytes([GET_ATR]):
         # vpcd asks for the ATR before it gives power too; a mute card has none.
-        return b"" if card.is_mute else answer_to_reset(card.protocol)
+        return b"" if card.is_mute else card.atr
     if message in (bytes([POWER_ON]), bytes([RESET])):
         card.power_on()
         return None
@@ -35,7 +57,7 @@ def answer(card: Card, message: bytes) -> bytes | None:
 class VpcdCard:
     """One card in vpcd's slot, served by a thread over a connected socket."""
 
-    def __init__(self, connection: socket.socket, card: Card) -> None:
+    def __init__(self, connection: socket.socket, card: Contacts) -> None:
         self.card = card
         self.messages = 0
         self._connection = connection
@@ -43,7 +65,7 @@ class VpcdCard:
         self._thread.start()
 
     @classmethod
-    def insert(cls, card: Card, host: str = "127.0.0.1", port: int = PORT) -> VpcdCard:
+    def insert(cls, card: Contacts, host: str = "127.0.0.1", port: int = PORT) -> VpcdCard:
         """Put ``card`` into the vpcd at an address. OSError when nobody listens."""
         return cls(socket.create_connection((host, port), timeout=5), card)
 

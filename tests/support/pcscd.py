@@ -17,8 +17,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from host_tools.emulator.chips.card import Card
-from host_tools.emulator.vpcd import PORT, VpcdCard
+from host_tools.emulator.vpcd import PORT, Contacts, VpcdCard
 
 SCRIPT = Path(__file__).with_name("pcscd.sh")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opentill" / "pcscd"
@@ -157,7 +156,7 @@ class PcscDaemon:
             raise found[0]
         return found[0]
 
-    def insert(self, card: Card) -> VpcdCard:
+    def insert(self, card: Contacts) -> VpcdCard:
         """Put a virtual card into the reader."""
         inserted = VpcdCard(self._connect(), card)
         self._cards.append(inserted)

@@ -1,4 +1,5 @@
-"""A PN532 on a wire of its own, on each of its buses, with the driver that ships on it."""
+"""A contactless reader on a wire of its own, with the driver that ships on it: a PN532 on
+each of its buses, and one that poses as a slot (PC/SC)."""
 
 from __future__ import annotations
 
@@ -6,11 +7,15 @@ import asyncio
 
 from firmware.buses.wire import BusError, Wire
 from firmware.buses.wire_bus import WireI2c, WireSerial, WireSpi
+from firmware.buses.wire_card import WireCardSlot
 from firmware.drivers.pn532 import Pn532
 from firmware.drivers.pn532_port import I2cPn532, Pn532Port, SerialPn532, SpiPn532
 from firmware.drivers.pn532_reader import Pn532Reader
+from firmware.drivers.slot_tap import SlotTap
+from firmware.hal.contactless import ContactlessReader
 from host_tools.emulator.chips import pn532
 from host_tools.emulator.chips.errors import ChipError
+from host_tools.emulator.chips.field_slot import FieldSlot
 from host_tools.emulator.chips.i2c import I2cBus
 
 BUSES = ("serial", "i2c", "spi")
@@ -32,8 +37,7 @@ class TapRig(Wire):
             "i2c": I2cBus([self.chip.i2c]),
             "spi": self.chip.spi,
         }
-        self.driver = Pn532(self._port(bus))
-        self.reader = Pn532Reader(self.driver)
+        self.reader: ContactlessReader = Pn532Reader(Pn532(self._port(bus)))
 
     def _port(self, bus: str) -> Pn532Port:
         if bus == "serial":
@@ -46,5 +50,19 @@ class TapRig(Wire):
         self.transfers += 1
         try:
             return self._seats[bus].transfer(op, payload)  # type: ignore[attr-defined,no-any-return]
+        except ChipError as error:
+            raise BusError(str(error)) from None
+
+
+class SlotRig(Wire):
+    """The same hands on a reader that poses as a slot."""
+
+    def __init__(self) -> None:
+        self.chip = FieldSlot()
+        self.reader: ContactlessReader = SlotTap(WireCardSlot(self, "card"))
+
+    def transfer(self, bus: str, op: int, payload: bytes) -> tuple[bytes, int]:
+        try:
+            return self.chip.transfer(op, payload)
         except ChipError as error:
             raise BusError(str(error)) from None

@@ -107,6 +107,11 @@ class Card:
             application.selected()
 
     @property
+    def atr(self) -> bytes:
+        """What its contacts say to a reset."""
+        return answer_to_reset(self.protocol)
+
+    @property
     def is_mute(self) -> bool:
         """Whether reset gets no answer."""
         return self._mute

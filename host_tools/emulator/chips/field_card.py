@@ -65,6 +65,22 @@ class FieldCard:
         """50h, PUPI, application data, protocol information: as the ATS, in type B's words."""
         return b"\x50" + self.chip.serial + bytes(4) + b"\x00\x81\x71"
 
+    @property
+    def pseudo_atr(self) -> bytes:
+        """What a PC/SC reader makes of it (PC/SC part 3): 3B 8n 80 01, historical bytes
+        of the ATS or application data, protocol information and 00 of type B, check."""
+        if self.plain:
+            historical = bytes.fromhex("804F0CA00000030603000100000000")
+        elif self.kind == "B":
+            historical = self.atqb[5:12] + b"\x00"
+        else:
+            historical = HISTORICAL
+        rest = bytes((0x80 | len(historical), 0x80, 0x01)) + historical
+        check = 0
+        for byte in rest:
+            check ^= byte
+        return b"\x3b" + rest + bytes((check,))
+
     def listed(self, number: int) -> bytes:
         """How InListPassiveTarget tells of it (UM0701-02, 7.3.5)."""
         if self.kind == "B":
