@@ -148,6 +148,12 @@ def _mpy_serial(bench: "Bench", s: "Settings") -> "Any":
     return MpySerial(s["port"], s["baud"], s["tx"], s["rx"])
 
 
+def _mpy_usb_serial(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.usb_mpy import MpyUsbSerial
+
+    return MpyUsbSerial()
+
+
 def _mpy_wlan(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.wlan_mpy import MpyWlan
 
@@ -203,6 +209,7 @@ BUSES: "dict[str, Maker]" = {
     "mpy_i2c": _mpy_i2c,
     "mpy_spi": _mpy_spi,
     "mpy_serial": _mpy_serial,
+    "mpy_usb_serial": _mpy_usb_serial,
     "mpy_wlan": _mpy_wlan,
     "i2c_display": _i2c_display,
     "spi_display": _spi_display,

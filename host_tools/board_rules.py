@@ -207,6 +207,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
         },
     ),
     "mpy_serial": ("serial", {"port": _port, "baud": _baud, "tx": PIN, "rx": PIN}),
+    "mpy_usb_serial": ("serial", {}),
     "mpy_wlan": (
         "net",
         {
@@ -361,6 +362,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "reset_pin": _optional_pin,
             },
         ),
+        "pcsc_tap": ({"bus": "card"}, {"bus": _bus}),
     },
     "scanner": {
         "serial_scanner": ({"bus": "serial"}, _SCANNER),

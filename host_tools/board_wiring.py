@@ -25,7 +25,7 @@ _UART = (("TXD", 14), ("RXD", 15))
 _PLUGS = {
     "evdev": ("plug", "USB"), "usb_printer": ("plug", "USB"), "pcsc": ("plug", "USB"),
     "tcp": ("plug", "network"), "linux_serial": ("plug", "serial or USB"),
-    "mpy_wlan": ("aerial", "Wi-Fi of the module"),
+    "mpy_wlan": ("aerial", "Wi-Fi of the module"), "mpy_usb_serial": ("plug", "USB of the chip"),
 }  # fmt: skip
 #: Settings of pins that are signals of the device itself.
 _SIGNALS = (

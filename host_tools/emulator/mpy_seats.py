@@ -18,7 +18,7 @@ SERIAL = {
 
 def seats(board: Mapping[str, Any]) -> dict[str, str]:
     """Peripheral of the microcontroller: seat of the rack."""
-    found = {"pins": "gpio", "mcu": "mcu", "wlan": "wlan"}
+    found = {"pins": "gpio", "mcu": "mcu", "wlan": "wlan", "usb": "pc"}
     buses = board["bus"]
     for name, bus in buses.items():
         driver, port = bus["driver"], bus.get("port")

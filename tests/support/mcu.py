@@ -9,16 +9,20 @@ from typing import Any
 from firmware.buses.wire import Wire
 from host_tools.emulator.mpy import mcu
 
+#: Parents first.
+NAMES = ("machine", "network", "usb", "usb.device", "usb.device.cdc")
+
 
 @contextmanager
 def installed(wire: Wire, seats: dict[str, str], port: str) -> Iterator[Any]:
     """The modules ``machine`` and ``network`` of ``port`` ("rp2", "esp32"), led to ``wire``."""
     mcu.attach(wire, seats, port)
-    before = {name: sys.modules.get(name) for name in ("machine", "network")}
+    before = {name: sys.modules.get(name) for name in NAMES}
     modules = {}
     for name in before:
         module = importlib.import_module(f"host_tools.emulator.mpy.{name}")
-        modules[name] = importlib.reload(module)  # its constants are the port's
+        # The constants of "network" are the port's.
+        modules[name] = importlib.reload(module) if name == "network" else module
     sys.modules.update(modules)
     try:
         yield modules["machine"]

@@ -2,6 +2,7 @@
 same virtual chips as everywhere; and what they say when something is wrong."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ from firmware.buses.pins import IN, IN_PULLUP, OUT
 from firmware.buses.pins_mpy import MpyPins
 from firmware.buses.serial_mpy import SEND, MpySerial
 from firmware.buses.spi_mpy import MpySpi
+from firmware.buses.usb_mpy import MpyUsbSerial
 from firmware.buses.wire import BusError
 from firmware.drivers.entropy_mpy import MpyEntropy
+from firmware.drivers.pc_serial import PcSerial
 from firmware.drivers.rtc_mpy import MpyRtc
 from firmware.drivers.watchdog_mpy import MpyWatchdog
 from firmware.hal.clock import ClockError
@@ -26,7 +29,7 @@ from firmware.hal.printer import PrinterMissing
 from firmware.hal.watchdog import WatchdogError
 from firmware.services.heartbeat import Heartbeat
 from host_tools import board_file
-from host_tools.emulator import mpy_seats
+from host_tools.emulator import deck, mpy_seats
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.panel_buses import I2cPanel
 from host_tools.emulator.mpy import mcu
@@ -35,6 +38,7 @@ from tests.support import rig
 from tests.support.mcu import installed
 from tests.support.virtual_time import run
 
+PPSE = bytes.fromhex("00A404000E") + b"2PAY.SYS.DDF01" + b"\x00"
 BOARDS = {"rp2350-pico2w": "rp2", "esp32-s3": "esp32"}
 EACH = pytest.mark.parametrize("name", BOARDS)
 #: Peripheral and pins as on the boards: (port, scl, sda) and (port, baud, tx, rx).
@@ -81,6 +85,10 @@ def test_every_device_of_the_board_starts_and_works(name: str, tmp_path: Path) -
             rack.keys.tap("enter", 300_000)
             assert await devices.keypad.read() == "enter"
             assert not await devices.card_reader.present()
+            rack.nfc.put(deck.load().cards["approve"].make_card())
+            channel = await devices.contactless.wait_tap(5000)
+            assert (await channel.transmit(PPSE))[1] == 0x9000
+            await devices.contactless.release()
             await devices.printer.print(rig.DOCUMENT)
             assert rack.printer.paper.lines[0].strip() == "OpenTill 商店"
             assert rack.printer.overruns == 0
@@ -365,6 +373,54 @@ def test_a_printer_that_stalls_is_named_in_time(name: str, tmp_path: Path) -> No
     run(main())
 
 
+# ---- USB ------------------------------------------------------------------------------------
+
+
+def test_the_usb_port_carries_both_ways_and_tells_when_the_pc_goes() -> None:
+    async def main() -> None:
+        rack = rig.rack()
+        with installed(rack, {"usb": "pc"}, "rp2"):
+            port = MpyUsbSerial()
+            text = bytes(i & 0xFF for i in range(6000))
+            rack.pc.feed(b"hello")
+            assert await port.read(3, 100) == b"hel"
+            assert await port.read(10) == b"lo"
+            assert await port.read(10, 50) == b""
+            pipe = PcSerial(port)
+            await pipe.write(text)
+            await aio.sleep_ms(1000)
+            assert rack.pc.take() == text
+            rack.pc.feed(bytes(3000))
+            await aio.sleep_ms(1000)
+            port.drop_input()
+            assert await port.read(10, 0) == b""
+            waiting = aio.spawn("read", port.read(10))
+            await aio.sleep_ms(50)
+            rack.pc.unplugged = True
+            await waiting.done.wait()
+            assert isinstance(waiting.error, BusError) and "no PC" in str(waiting.error)
+            with pytest.raises(BusError, match="no PC"):
+                await port.write(b"x")
+            assert await port.read(10, 100) == b"", "without a PC one is waited for"
+            back = aio.spawn("read", port.read(10))
+            await aio.sleep_ms(100)
+            rack.pc.unplugged = False
+            rack.pc.feed(b"again")
+            await back.done.wait()
+            assert back.result and b"again".startswith(back.result)
+            await port.close()
+            with pytest.raises(BusError, match="closed"):
+                await port.read(1)
+
+    run(main())
+
+
+def test_an_image_without_the_package_has_no_usb_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "usb", None)
+    with pytest.raises(BusError, match="usb"):
+        MpyUsbSerial()
+
+
 # ---- what the chip has inside ------------------------------------------------------------
 
 
@@ -514,7 +570,7 @@ def test_a_wrong_wiring_names_both_owners(path: str, value: Any, parts: list[str
 def test_a_panels_pins_on_spi_belong_to_it() -> None:
     board = board_file.read(board_file.find("rp2350-pico2w"))
     board["bus"]["spi0"] = {
-        "driver": "mpy_spi", "port": 0, "sck": 26, "mosi": 27, "miso": 28, "select": 15,
+        "driver": "mpy_spi", "port": 0, "sck": 26, "mosi": 27, "miso": 28, "select": 20,
         "hz": 20_000_000,
     }  # fmt: skip
     board["bus"]["panel"] = {
@@ -523,4 +579,5 @@ def test_a_panels_pins_on_spi_belong_to_it() -> None:
     assert board_file.check(board) == [
         "board: power.mains_pin: pin 22 of bus 'gpio' already belongs to bus.panel.reset_pin",
         "board: tamper.pin: pin 21 of bus 'gpio' already belongs to bus.panel.dc_pin",
+        "board: indicators.buzzer: pin 20 of bus 'gpio' already belongs to bus.spi0.select",
     ]

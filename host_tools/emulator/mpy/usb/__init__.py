@@ -1,0 +1,1 @@
+"""Package ``usb`` of micropython-lib."""

@@ -1,0 +1,130 @@
+"""Boards under MicroPython: what their manifests freeze, and what their pages say."""
+
+import ast
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.board_loader import Capabilities
+from host_tools import board_file, board_rules
+from tests.house.sources import ROOT, portable
+from tests.support import rig
+
+NAMES = sorted(
+    path.parent.name
+    for path in board_rules.BOARDS.glob("*/board.toml")
+    if (path.parent / "manifest.py").exists()
+)
+EACH = pytest.mark.parametrize("name", NAMES)
+#: Reach software chips; the wire's own errors belong to every bus.
+OF_THE_WIRE = {"wire_bus", "wire_card", "wire_input", "wire_net", "wire_stream", "trng_wire"}
+
+
+class Manifest:
+    """MicroPython's manifest tool, as its documentation describes it: notes what it is told."""
+
+    def __init__(self) -> None:
+        self.required: list[str] = []
+        self.included: list[str] = []
+        self.frozen: dict[str, Path] = {}
+
+    def run(self, path: Path) -> None:
+        before = Path.cwd()
+        os.chdir(path.parent)
+        try:
+            names = {"include": self.include, "require": self.required.append,
+                     "package": self.package, "module": self.module}  # fmt: skip
+            exec(compile(path.read_text(encoding="utf-8"), path, "exec"), names)
+        finally:
+            os.chdir(before)
+
+    def include(self, name: str) -> None:
+        if name.startswith("$("):
+            self.included.append(name)
+        else:
+            self.run(Path(name).resolve())
+
+    def package(self, name: str, files: Iterable[str], base_path: str, opt: int) -> None:
+        for file in files:
+            path = (Path(base_path) / name / file).resolve()
+            assert path.is_file() and opt == 1
+            self.frozen[f"{name}/{file}"] = path
+
+    def module(self, name: str, opt: int) -> None:
+        assert Path(name).is_file() and opt == 1
+        self.frozen[name] = Path(name).resolve()
+
+
+def _manifest(name: str) -> Manifest:
+    manifest = Manifest()
+    manifest.run(board_rules.BOARDS / name / "manifest.py")
+    return manifest
+
+
+@EACH
+def test_the_image_has_what_runs_there_and_nothing_else(name: str) -> None:
+    manifest = _manifest(name)
+    wanted = {each for each in portable() if Path(each).stem not in OF_THE_WIRE}
+    assert set(manifest.frozen) == wanted | {"main.py"}
+    assert len(manifest.included) == 1
+    for path in manifest.frozen.values():
+        compile(path.read_text(encoding="utf-8"), path, "exec")
+
+
+def _top_imports(path: Path) -> set[str]:
+    """Modules of the firmware that importing ``path`` imports."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("firmware"):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+@EACH
+def test_no_frozen_module_needs_one_that_is_left_out(name: str) -> None:
+    frozen = _manifest(name).frozen
+    modules = {file[:-3].replace("/", ".").removesuffix(".__init__") for file in frozen}
+    left_out = {
+        path.relative_to(ROOT).as_posix()[:-3].replace("/", ".")
+        for path in (ROOT / "firmware").rglob("*.py")
+    } - modules  # fmt: skip
+    against = {
+        (file, needed)
+        for file, path in frozen.items()
+        for needed in _top_imports(path) & left_out
+        if not needed.endswith("__init__")
+    }
+    assert against == set()
+
+
+@EACH
+def test_micropython_lib_packages_are_those_that_the_buses_import(name: str) -> None:
+    drivers = {bus["driver"] for bus in rig.board(name)["bus"].values()}
+    wanted = ["usb-device-cdc"] if "mpy_usb_serial" in drivers else []
+    assert _manifest(name).required == wanted
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.parent.name for path in board_rules.BOARDS.glob("*/board.toml"))
+)
+def test_every_board_has_its_capabilities(name: str) -> None:
+    board = rig.board(name)
+    can = Capabilities(board)
+    assert can.has_printer and can.has_network and can.has_card_reader
+    assert can.columns in (32, 48)
+    assert set("0123456789") | {"enter", "cancel", "clear"} <= set(can.keys)
+    assert can.emulated == name.startswith("virtual")
+    assert can.test_trust
+
+
+@EACH
+def test_a_boards_page_tells_what_it_cannot_do(name: str) -> None:
+    folder = board_rules.BOARDS / name
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for heading in ("## Building", "## What it cannot do", "## What ran"):
+        assert heading in page
+    settings: dict[str, Any] = board_file.read(folder / "board.toml")
+    assert settings["board"]["micropython"] in page
