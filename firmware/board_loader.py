@@ -320,6 +320,12 @@ def _pn532(bench: Bench, s: "Settings") -> "Any":
     return Pn532Reader(Pn532(port, restart))
 
 
+def _pcsc_tap(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.slot_tap import SlotTap
+
+    return SlotTap(bench.bus(s["bus"]))
+
+
 def _serial_lines(bench: Bench, s: "Settings", most: int) -> "Any":
     from firmware.drivers.lines import SerialLines
 
@@ -427,7 +433,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "tamper": {"tamper_pin": _tamper_pin},
     "indicators": {"lamps": _lamps},
     "card_reader": {"chip_reader": _chip_reader, "alpar_reader": _alpar_reader},
-    "contactless": {"pn532": _pn532},
+    "contactless": {"pn532": _pn532, "pcsc_tap": _pcsc_tap},
     "scanner": {"serial_scanner": _scanner, "key_scanner": _scanner},
     "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},

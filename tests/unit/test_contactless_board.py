@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firmware import board_loader
+from firmware.hal.contactless import NoTap
 from host_tools import board_file
 from host_tools.emulator import deck
 from tests.support import rig
@@ -53,6 +54,19 @@ def test_the_reader_answers_on_every_bus_of_the_rack(board: dict[str, Any], tmp_
     run(main())
 
 
+def test_a_pc_sc_reader_is_one_too(tmp_path: Path) -> None:
+    board = table({"driver": "pcsc_tap", "bus": "slot0"})
+    assert board_file.check(board) == []
+
+    async def main() -> None:
+        data = board_file.compiled(board, "0.1.0", 0)
+        devices = await board_loader.build(data, rig.rack(board), str(tmp_path))
+        with pytest.raises(NoTap):
+            await devices.contactless.wait_tap(100)
+
+    run(main())
+
+
 def test_a_board_without_one_says_so() -> None:
     board = board_file.compiled(board_file.read(board_file.find("virtual")), "0.1.0", 0)
     board.pop("contactless", None)
@@ -71,7 +85,7 @@ def test_a_board_without_one_says_so() -> None:
         (table({**I2C, "reset_bus": "gpio", "reset_pin": 14}), "already belongs to"),
         (table({**I2C, "reset_pin": 20}), "reset_bus and reset_pin go together"),
         (table({**I2C, "reset_bus": "i2c0", "reset_pin": 20}), "allowed (pins): gpio"),
-        (table({"driver": "pn533", "bus": "i2c0"}), "allowed: pn532"),
+        (table({"driver": "pn533", "bus": "i2c0"}), "allowed: pcsc_tap, pn532"),
     ],
 )
 def test_what_is_wrong_with_it_is_named(board: dict[str, Any], problem: str) -> None:
