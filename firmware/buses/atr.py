@@ -35,6 +35,27 @@ class Atr:
         return self.protocols[0]
 
 
+def missing(begun: bytes) -> int:
+    """How many characters at least must follow those of an ATR that came so far."""
+    if len(begun) < 2:
+        return 2 - len(begun)
+    end = 2
+    follow = begun[1] >> 4
+    check = 0
+    while follow:
+        for bit in (1, 2, 4, 8):
+            if follow & bit:
+                end += 1
+        if not follow & 8:
+            break
+        if len(begun) < end:
+            return end - len(begun)
+        follow = begun[end - 1] >> 4
+        if begun[end - 1] & 0x0F:
+            check = 1
+    return max(end + (begun[1] & 0x0F) + check - len(begun), 0)
+
+
 def parse(atr: bytes) -> Atr:
     """Check an ATR and take it apart. AtrError when the card must be rejected.
 

@@ -16,11 +16,19 @@ class ReopenedSerial(SerialPort):
         self.baud = baud
         self._open_port = open_port
         self._port: "SerialPort | None" = None
+        self._mode: "tuple[int, str, int] | None" = None
 
     def _now(self) -> SerialPort:
         if self._port is None:
             self._port = self._open_port()
+            if self._mode is not None:
+                self._port.set_mode(*self._mode)
         return self._port
+
+    def set_mode(self, baud: int, parity: str, stop: int) -> None:
+        self._now().set_mode(baud, parity, stop)
+        self._mode = (baud, parity, stop)
+        self.baud = baud
 
     async def write(self, data: bytes) -> int:
         port = self._now()

@@ -49,6 +49,7 @@ class LinuxSerial(SerialPort):
 
     def __init__(self, path: str, baud: int, flow: bool = False) -> None:
         """``flow``: RTS/CTS. BusError when the port cannot be opened."""
+        import termios
         import threading
 
         import serial
@@ -56,15 +57,20 @@ class LinuxSerial(SerialPort):
         self.baud = baud
         self._path = path
         self._flow = flow
+        self._parity, self._stop = "N", 1
         self._got = bytearray()
-        self._error: "type[Exception]" = serial.SerialException
+        # pyserial raises TypeError when the port is closed under a waiting read, and lets
+        # what the terminal calls raise through.
+        self._errors: "tuple[type[Exception], ...]" = (
+            serial.SerialException, OSError, TypeError, ValueError, termios.error
+        )  # fmt: skip
         self._opening = threading.Lock()
         self._port: "Any" = None
         self._class = _port_class()
         self._closed = False
         try:
             self._live()
-        except (serial.SerialException, OSError, ValueError) as error:
+        except self._errors as error:
             raise self._named(error) from None
         # pyserial's POSIX port may be read and written from two threads at once.
         self._reader = aio.Worker("serial-in")
@@ -78,8 +84,7 @@ class LinuxSerial(SerialPort):
             raise BusError("serial port " + self._path + " is closed")
         try:
             return await worker.call(function, *args)
-        except (self._error, OSError, TypeError) as error:
-            # pyserial raises TypeError when the port is closed under a waiting read.
+        except self._errors as error:
             raise self._named(error) from None
 
     # In the threads.
@@ -93,12 +98,25 @@ class LinuxSerial(SerialPort):
                 self._port = self._class(
                     self._path,
                     self.baud,
+                    parity=self._parity,
+                    stopbits=self._stop,
                     timeout=READ_S,
                     write_timeout=1.0,
                     rtscts=self._flow,
                     exclusive=True,
                 )
             return self._port
+
+    def set_mode(self, baud: int, parity: str, stop: int) -> None:
+        """See ``SerialPort.set_mode``. BusError."""
+        self.baud, self._parity, self._stop = baud, parity[:1].upper(), stop
+        port = self._port
+        if port is None:  # lost: whoever opens it anew opens it so
+            return
+        try:
+            port.baudrate, port.parity, port.stopbits = baud, self._parity, stop
+        except self._errors as error:
+            raise self._named(error) from None
 
     def _lose(self, port: "Any") -> None:
         """Let a broken port go at once, so that the kernel can give its name again."""
@@ -115,7 +133,7 @@ class LinuxSerial(SerialPort):
             return int(port.write(data) or 0)
         except serial.SerialTimeoutException:
             return 0
-        except (serial.SerialException, OSError, TypeError):
+        except self._errors:
             self._lose(port)
             raise
 
@@ -126,7 +144,7 @@ class LinuxSerial(SerialPort):
             part = port.read(1)
             if part:
                 part += port.read(min(port.in_waiting, most))
-        except (self._error, OSError, TypeError):
+        except self._errors:
             self._lose(port)
             raise
         self._got += part
@@ -169,7 +187,7 @@ class LinuxSerial(SerialPort):
             return
         try:
             port.reset_input_buffer()
-        except (self._error, OSError, TypeError) as error:
+        except self._errors as error:
             raise self._named(error) from None
 
     async def close(self) -> None:
@@ -182,7 +200,7 @@ class LinuxSerial(SerialPort):
             if port is not None:
                 await self._writer.call(port.cancel_write)
             await self._reader.call(self._release)
-        except (self._error, OSError):  # gone already
+        except self._errors:  # gone already
             pass
         self._reader.close()
         self._writer.close()

@@ -1,5 +1,7 @@
 """Bus: asynchronous serial port."""
 
+from firmware.buses.wire import BusError
+
 
 class SerialPort:
     """Bytes with a baud rate. Raises BusError when the port is gone."""
@@ -11,6 +13,12 @@ class SerialPort:
 
     async def end(self) -> None:
         """The job ended: what ``begin`` opened is closed."""
+
+    def set_mode(self, baud: int, parity: str, stop: int) -> None:
+        """8 data bits at another pace, with ``parity`` "none", "even" or "odd" and 1 or 2
+        ``stop`` bits, until the next call. Characters with a wrong parity are received as
+        they are. BusError when the port has no such mode."""
+        raise BusError("this serial port has one mode only")
 
     async def write(self, data: bytes) -> int:
         """Send; returns how many bytes were accepted (the rest was not)."""

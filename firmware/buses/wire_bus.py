@@ -149,7 +149,12 @@ class WireSerial(SerialPort):
         self._wire = wire
         self._bus = bus
         self.baud = baud
-        wire.transfer(bus, 3, baud.to_bytes(4, "big"))
+        self.set_mode(baud, "none", 1)
+
+    def set_mode(self, baud: int, parity: str, stop: int) -> None:
+        """The pace alone: software chips have no parity. BusError."""
+        self._wire.transfer(self._bus, 3, baud.to_bytes(4, "big"))
+        self.baud = baud
 
     async def write(self, data: bytes) -> int:
         """Hand bytes over; returns how many the port took. BusError."""

@@ -1,5 +1,5 @@
 """Every chip card reader must do this: T=0 and T=1, on the wire, behind a coprocessor
-on a serial port, and behind a real pcscd."""
+on a serial port, on a bare serial port, and behind a real pcscd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from firmware.hal.card_reader import CardChannel, CardMute, CardReader, CardRemo
 from host_tools.emulator import deck
 from host_tools.emulator.chips.card import Card
 from host_tools.emulator.vpcd import VpcdCard
-from tests.support import alpar_wire, pcscd, virtual_time
+from tests.support import alpar_wire, bare_wire, pcscd, virtual_time
 from tests.support.card_sale import Sale
 from tests.support.card_wire import reader_with
 
@@ -82,6 +82,27 @@ class AlparBench:
         virtual_time.run(work())
 
 
+class BareBench:
+    """Virtual time; the card's contacts on a serial port and pins of the wire."""
+
+    def __init__(self, protocol: int) -> None:
+        self.protocol = protocol
+        reader, _, self.wire = bare_wire.reader_with()
+        self.reader: CardReader = reader
+
+    def insert(self, card: Card) -> None:
+        self.wire.chip.slot.insert(card)
+
+    def remove(self) -> None:
+        self.wire.chip.slot.remove()
+
+    def unplug(self) -> None:
+        self.wire.broken = True
+
+    def run(self, work: Work) -> None:
+        virtual_time.run(work())
+
+
 class PcscBench:
     """Real time; pyscard, pcscd and vsmartcard's reader."""
 
@@ -126,6 +147,8 @@ def daemon() -> pcscd.PcscDaemon:
         ("alpar", 0),
         ("alpar", 1),
         ("alpar-tpdu", 0),
+        ("bare", 0),
+        ("bare", 1),
         pytest.param(("pcsc", 0), marks=pytest.mark.pcscd),
         pytest.param(("pcsc", 1), marks=pytest.mark.pcscd),
     ],
@@ -137,16 +160,23 @@ def bench(request: pytest.FixtureRequest) -> Bench:
         return WireBench(protocol)
     if kind.startswith("alpar"):
         return AlparBench(protocol, kind == "alpar")
+    if kind == "bare":
+        return BareBench(protocol)
     return PcscBench(protocol, request.getfixturevalue("daemon"))
 
 
 @pytest.fixture(
-    params=[("wire", 0), ("wire", 1), ("alpar", 0), ("alpar", 1)],
+    params=[("wire", 0), ("wire", 1), ("alpar", 0), ("alpar", 1), ("bare", 0), ("bare", 1)],
     ids=lambda param: f"{param[0]}-t{param[1]}",
 )
 def timed(request: pytest.FixtureRequest) -> TimedBench:
     kind, protocol = request.param
-    return WireBench(protocol) if kind == "wire" else AlparBench(protocol)
+    benches: dict[str, Callable[[int], TimedBench]] = {
+        "wire": WireBench,
+        "alpar": AlparBench,
+        "bare": BareBench,
+    }
+    return benches[kind](protocol)
 
 
 def card(bench: Bench, name: str = "approve", **fields: Any) -> Card:

@@ -27,10 +27,14 @@ class PinBank:
         self.waves: dict[int, tuple[int, int]] = {}
         #: Level that the outside world forces on a pin (switches, sensors).
         self.driven: dict[int, int] = {}
+        #: The same for a pin whose level is asked for at each look.
+        self.sensors: dict[int, Callable[[], int]] = {}
         #: Called for the bridges (pairs of connected pins) that hold now.
         self.bridges: list[Callable[[], list[tuple[int, int]]]] = []
         #: Called with (pin, frequency, duty) at each change of a square wave.
         self.on_wave: list[Callable[[int, int, int], None]] = []
+        #: Called with the pin after each write and each change of a pin's mode.
+        self.on_drive: list[Callable[[int], None]] = []
         #: Pins that were driven high and low at once, which real pins may not survive.
         self.shorts: list[int] = []
 
@@ -48,6 +52,7 @@ class PinBank:
             if self.modes[pin] != OUT:
                 raise ChipError(f"pins: pin {pin} is not an output")
             self.levels[pin] = payload[1] & 1
+            self._driven(pin)
         elif op == 2:
             return bytes((self.level(pin),)), 1
         elif op == 3:
@@ -56,6 +61,7 @@ class PinBank:
             self.modes[pin] = payload[1]
             if payload[1] != OUT:
                 self._wave(pin, 0, 0)
+            self._driven(pin)
         else:
             if self.modes[pin] != OUT:
                 raise ChipError(f"pins: pin {pin} is not an output")
@@ -76,6 +82,10 @@ class PinBank:
             levels += level
             busy += spent
         return levels, busy
+
+    def _driven(self, pin: int) -> None:
+        for hear in self.on_drive:
+            hear(pin)
 
     def _wave(self, pin: int, frequency: int, duty: int) -> None:
         before = self.waves.get(pin)
@@ -101,7 +111,8 @@ class PinBank:
                     grown = True
         low = high = pulled = False
         for member in net:
-            forced = self.driven.get(member)
+            sensor = self.sensors.get(member)
+            forced = sensor() if sensor is not None else self.driven.get(member)
             if self.modes[member] == OUT:
                 low |= self.levels[member] == 0
                 high |= self.levels[member] == 1
