@@ -2,9 +2,8 @@
 
 The other sources of a payment have contracts of their own: a swipe yields
 checked tracks (hal.stripe), a scan yields text and symbology (hal.scanner),
-and a contactless reader, when it comes, the same CardChannel after
-anticollision (with ATS in place of ATR). A sale flow waits on *several*
-sources and asks each only "what arrived".
+a tap the same CardChannel after anticollision (hal.contactless). A sale flow
+waits on *several* sources and asks each only "what arrived".
 """
 
 from firmware.errors import TillError

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firmware import board_loader
+from firmware.hal.card_reader import ReaderMissing
 from firmware.hal.contactless import NoTap
 from host_tools import board_file
 from host_tools.emulator import deck
@@ -50,6 +51,37 @@ def test_the_reader_answers_on_every_bus_of_the_rack(board: dict[str, Any], tmp_
         data_, sw, _ = await channel.transmit(PPSE)
         assert sw == 0x9000 and data_.count(b"\xa0\x00\x00\x03\x33") == 2
         await devices.contactless.close()
+
+    run(main())
+
+
+def test_a_chip_that_hangs_is_pulsed_by_its_reset_pin(tmp_path: Path) -> None:
+    board = table({**I2C, "reset_bus": "gpio", "reset_pin": 20})
+
+    async def main() -> None:
+        rack = rig.rack(board)
+        pulses: list[int] = []
+
+        def reset(op: int, payload: bytes) -> tuple[bytes, int]:
+            if op == 1 and payload[0] == 20:
+                pulses.append(payload[1])
+                if not payload[1]:
+                    rack.nfc.stalled = False
+                    rack.nfc.reset()
+            return plain(op, payload)
+
+        plain = rack.pins.transfer
+        rack.pins.transfer = reset  # type: ignore[method-assign]  # RSTPDN, low is reset
+        data = board_file.compiled(board, "0.1.0", 0)
+        devices = await board_loader.build(data, rack, str(tmp_path))
+        rack.nfc.put(deck.load().cards["approve"].make_card())
+        rack.nfc.stalled = True
+        with pytest.raises(ReaderMissing):
+            await devices.contactless.wait_tap(1000)
+        assert pulses == [1]
+        channel = await devices.contactless.wait_tap(1000)
+        assert pulses == [1, 0, 1, 1]
+        assert (await channel.transmit(PPSE))[1] == 0x9000
 
     run(main())
 
