@@ -47,6 +47,17 @@ def _wire_card(bench: "Bench", s: "Settings") -> "Any":
     return WireCardSlot(bench.wire(), s["wire"])
 
 
+def _serial_card(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.card_line import CardLine
+    from firmware.buses.contact_slot import ContactSlot
+
+    present, power, reset = [
+        (s[name + "_pin"], s.get(name + "_level", 0)) for name in ("present", "power", "reset")
+    ]
+    port, pins = bench.bus(s["bus"]), bench.bus(s["pins_bus"])
+    return ContactSlot(CardLine(port, pins, present, power, reset, bool(s.get("echo", True))))
+
+
 def _wire_net(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.wire_net import WireNet
 
@@ -191,6 +202,7 @@ BUSES: "dict[str, Maker]" = {
     "wire_pins": _wire_pins,
     "wire_serial": _wire_serial,
     "wire_card": _wire_card,
+    "serial_card": _serial_card,
     "wire_net": _wire_net,
     "wire_trng": _wire_trng,
     "wire_input": _wire_input,

@@ -213,8 +213,8 @@ class _Check:
             for setting in ("scl", "sda", "sck", "mosi", "miso", "select", "tx", "rx"):
                 if setting in value and chip is not None:
                     self._claim(chip, value[setting], f"bus.{name}.{setting}", buses)
-        elif driver == "spi_display" and isinstance(value.get("pins_bus"), str):
-            for setting in ("dc_pin", "reset_pin"):
+        elif driver in ("spi_display", "serial_card") and isinstance(value.get("pins_bus"), str):
+            for setting in ("dc_pin", "present_pin", "power_pin", "reset_pin"):
                 if setting in value:
                     on = value["pins_bus"]
                     self._claim(on, value[setting], f"bus.{name}.{setting}", buses)

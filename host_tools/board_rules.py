@@ -190,6 +190,20 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "rpi_pins": ("pins", {}),
     "sysfs_pwm": ("pwm", {"chip": Rule(_integer(0, 31))}),
     "evdev": ("input", {"devices": Rule(_input_devices)}),
+    "serial_card": (
+        "card",
+        {
+            "bus": _bus,
+            "pins_bus": _bus,
+            "present_pin": PIN,
+            "power_pin": PIN,
+            "reset_pin": PIN,
+            "present_level": _level,
+            "power_level": _level,
+            "reset_level": _level,
+            "echo": _flag,
+        },
+    ),
     "pcsc": ("card", {"reader": Rule(_text(0, 100), required=False)}),
     "tcp": ("net", {}),
     "mpy_pins": ("pins", {"pins": Rule(_integer(1, 64)), "reserved": Rule(_pins, required=False)}),
@@ -227,6 +241,7 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
 #: Bus driver: the buses that it stands on, by setting, and their kind.
 BUS_ON_BUS: dict[str, dict[str, str]] = {
     "i2c_display": {"bus": "i2c"},
+    "serial_card": {"bus": "serial", "pins_bus": "pins"},
     "spi_display": {"bus": "spi", "pins_bus": "pins"},
 }
 

@@ -81,7 +81,10 @@ def _bus_wires(bus: dict[str, Any]) -> list[tuple[str, str]]:
         where = bus.get("path") or ", ".join(bus.get("devices", [])) or bus.get("reader", "")
         signal, end = _PLUGS[driver]
         return [(signal, f"{end} {where}".strip())]
-    named = ("sda", "scl", "sck", "mosi", "miso", "select", "tx", "rx", "dc_pin", "reset_pin")
+    named = (
+        "sda", "scl", "sck", "mosi", "miso", "select", "tx", "rx",
+        "dc_pin", "present_pin", "power_pin", "reset_pin",
+    )  # fmt: skip
     return _named(tuple((_word(key), bus[key]) for key in named if key in bus), header)
 
 

@@ -1,7 +1,7 @@
 """Bus: the contacts of a card slot on a UART and three pins, without a coprocessor.
 
-The UART's two data lines are joined at the card's I/O contact (or a front end such
-as NXP's TDA8024 joins them), so that the terminal hears what it sends. The card's
+The UART's two data lines are joined at the card's I/O contact, so that the terminal
+hears what it sends; a front end that adapts levels may stand between. The card's
 clock comes from an oscillator of 372 times the bus's baud rate: 3.5712 MHz for
 9600. The pins switch the supply (of a front end: its activation), hold the card in
 reset and tell whether a card is in.

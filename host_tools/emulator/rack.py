@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from firmware.buses.wire import BusError, Wire
 from host_tools.emulator.chips.alpar import AlparChip
 from host_tools.emulator.chips.at_modem import AtModemChip
+from host_tools.emulator.chips.bare_contacts import BareContacts
 from host_tools.emulator.chips.card_slot import CardSlotChip
 from host_tools.emulator.chips.debug_port import DebugPort
 from host_tools.emulator.chips.ds3231 import Ds3231
@@ -94,6 +95,7 @@ class Rack(Wire):
         self.swipe = HidKeys(clock_us)
         self.slot = CardSlotChip()
         self.nfc = Pn532(clock_us)
+        self.contacts: BareContacts | None = None
         self.coprocessor = AlparChip(clock_us, self.slot, seed or 0)
         self.mcu = Mcu(clock_us)
         self.radio = WlanRadio(clock_us)
@@ -119,6 +121,20 @@ class Rack(Wire):
             "debug": self.debug,
         }
         self._wire_panel(board)
+        self._wire_contacts(board)
+
+    def _wire_contacts(self, board: Mapping[str, Any]) -> None:
+        """The slot's card on the serial port and pins of a board without a card controller."""
+        for bus in board["bus"].values():
+            if bus["driver"] == "serial_card":
+                present, power, reset = (
+                    (bus[f"{name}_pin"], bus.get(f"{name}_level", 0))
+                    for name in ("present", "power", "reset")
+                )
+                self.contacts = self._seats["contacts"] = BareContacts(
+                    self._clock_us, self.pins, present, power, reset, self.slot,
+                    board["bus"][bus["bus"]]["baud"],
+                )  # fmt: skip
 
     def _wire_panel(self, board: Mapping[str, Any]) -> None:
         """The panel on the I2C or SPI bus that a microcontroller's board gives it."""
