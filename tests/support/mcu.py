@@ -1,5 +1,6 @@
 """A virtual microcontroller in this process: ``machine`` and ``network`` on a rack."""
 
+import asyncio
 import importlib
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,14 @@ from host_tools.emulator.mpy import mcu
 NAMES = ("machine", "network", "usb", "usb.device", "usb.device.cdc")
 
 
+def _now_ms() -> int:
+    return int(asyncio.get_running_loop().time() * 1000)
+
+
 @contextmanager
 def installed(wire: Wire, seats: dict[str, str], port: str) -> Iterator[Any]:
     """The modules ``machine`` and ``network`` of ``port`` ("rp2", "esp32"), led to ``wire``."""
-    mcu.attach(wire, seats, port)
+    mcu.attach(wire, seats, port, _now_ms)
     before = {name: sys.modules.get(name) for name in NAMES}
     modules = {}
     for name in before:

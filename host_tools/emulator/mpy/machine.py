@@ -137,6 +137,8 @@ class SPI:
 class UART:
     """Serial port. Stream methods give None where nothing could be done in time."""
 
+    IRQ_RXIDLE = 8
+
     def __init__(
         self, number: int, baudrate: int, bits: int, parity: None, stop: int, tx: Pin, rx: Pin,
         timeout: int = 0, timeout_char: int = 0, rxbuf: int = 256, txbuf: int = 256,
@@ -169,6 +171,10 @@ class UART:
         if not mcu.has(self._name):
             return len(data)
         return int.from_bytes(mcu.transfer(self._name, 1, bytes(data)), "big") or None
+
+    def irq(self, handler: "Any" = None, trigger: int = 0) -> None:
+        """Interrupts are played by whoever waits for them (network.PPP)."""
+        self.handler = handler
 
     def deinit(self) -> None:
         """Switch it off."""

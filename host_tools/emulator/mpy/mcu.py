@@ -6,11 +6,15 @@ rack's address; OPENTILL_SEATS, "uart0=printer,i2c0=i2c,pins=gpio"; OPENTILL_POR
 """
 
 import os
+import time
 
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from firmware.buses.wire import Wire
 
 EIO, ENODEV, EALREADY = 5, 19, 114
@@ -18,10 +22,19 @@ EIO, ENODEV, EALREADY = 5, 19, 114
 _rack: "list[Wire]" = []
 _seats: "dict[str, str]" = {}
 _port = ["rp2"]
+_clock: "list[Callable[[], int]]" = []
 
 
-def attach(wire: "Wire", seats: "dict[str, str]", port: str = "rp2") -> None:
-    """Wire the chip to a rack in this process."""
+def attach(
+    wire: "Wire",
+    seats: "dict[str, str]",
+    port: str = "rp2",
+    now_ms: "Callable[[], int] | None" = None,
+) -> None:
+    """Wire the chip to a rack in this process; ``now_ms``: its time, else the interpreter's."""
+    _clock.clear()
+    if now_ms is not None:
+        _clock.append(now_ms)
     _rack.clear()
     _rack.append(wire)
     _seats.clear()
@@ -37,6 +50,14 @@ def _find() -> None:
         name, _, seat = pair.partition("=")
         seats[name] = seat
     attach(connect(os.getenv("OPENTILL_WIRE") or ""), seats, os.getenv("OPENTILL_PORT") or "rp2")
+
+
+def now_ms() -> int:
+    """The chip's ticks."""
+    if _clock:
+        return _clock[0]()
+    ticks: "Any" = time
+    return int(ticks.ticks_ms())
 
 
 def port() -> str:

@@ -1,11 +1,12 @@
-"""Module ``network`` of the virtual microcontroller: its Wi-Fi in station mode.
+"""Module ``network`` of the virtual microcontroller: its Wi-Fi in station mode, and PPP.
 
-As MicroPython 1.25's documentation has it ("class WLAN"), with the differences of
+As MicroPython 1.25's documentation has it ("class WLAN", "class PPP"), with the differences of
 the two ports: numbers of states and securities; rp2 takes ``security`` in ``connect``
 and knows no ``reconnects``, esp32 the other way round, and retries for ever unless told
 otherwise. Sockets are the computer's own.
 """
 
+from host_tools.emulator.chips.ppp import PppEnd
 from host_tools.emulator.mpy import mcu
 
 TYPE_CHECKING = False
@@ -110,3 +111,66 @@ class WLAN:
             )
             at = end + 10
         return found
+
+
+class PPP:
+    """PPP on a UART. What lwIP does by interrupt and timer is done when it is asked how
+    things stand; an image without PPP has no such class."""
+
+    SEC_NONE, SEC_PAP, SEC_CHAP = 0, 1, 2
+    _INACTIVE, _ACTIVE, _ERROR, _CONNECTING, _CONNECTED = range(5)
+
+    def __init__(self, stream: "Any") -> None:
+        self._stream = stream
+        self._end: "PppEnd | None" = None
+
+    def connect(self, security: int = 0, user: str = "", key: str = "") -> None:
+        """Begin to agree."""
+        if self._end is not None and not self._end.ended:
+            raise OSError(mcu.EALREADY)
+        if security not in (PPP.SEC_NONE, PPP.SEC_PAP):
+            raise ValueError("invalid auth")
+        self._stream.irq(self.poll, self._stream.IRQ_RXIDLE)
+        self._end = PppEnd(mcu.now_ms, login=(user, key) if security else None)
+        self._end.begin()
+        self.poll()
+
+    def poll(self, _stream: "Any" = None) -> int:
+        """Take what came, send what is due."""
+        end = self._end
+        if end is None:
+            return -1
+        got = 0
+        while data := self._stream.read(256):
+            end.feed(data)
+            got += len(data)
+        out = end.take()
+        if out:
+            self._stream.write(out)
+        return got
+
+    def disconnect(self) -> None:
+        """Begin to end it."""
+        if self._end is not None:
+            self._end.hang_up()
+            self.poll()
+
+    def status(self) -> int:
+        """State, or a negative error of lwIP (ppp.h): -7 a refused login, -9 no answer."""
+        self.poll()
+        end = self._end
+        if end is None:
+            return PPP._INACTIVE
+        if end.ended:
+            return {"authentication refused": -7, "no answer": -9}.get(end.ended, PPP._INACTIVE)
+        return PPP._CONNECTED if end.up else PPP._CONNECTING
+
+    def isconnected(self) -> bool:
+        """Whether there is an address."""
+        return self.status() == PPP._CONNECTED
+
+    def ipconfig(self, what: str) -> "tuple[str, str]":
+        """("10.64.0.7", "255.255.255.255") for "addr4"."""
+        if what != "addr4" or self._end is None:
+            raise ValueError("unknown config param")
+        return ".".join([str(part) for part in self._end.address]), "255.255.255.255"
