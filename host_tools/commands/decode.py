@@ -82,7 +82,7 @@ def track(
     \b
     Examples:
       till decode track ";4111111111111111=25121011234?"
-      till decode track 4111111111111111D25121011234F
+      till decode track 4111111111111111D25121011234
     """
     from host_tools.decoders import track as decoder
 

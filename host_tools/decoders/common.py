@@ -1,5 +1,9 @@
 """What the decoders share: their error, hexadecimal input, masking."""
 
+import re
+from collections.abc import Iterable
+from typing import Any
+
 #: Longest input taken, in characters.
 MAX_INPUT = 1 << 20
 
@@ -49,6 +53,30 @@ def mask_pan(pan: str) -> str:
     if len(pan) < 13:
         return "*" * len(pan)
     return pan[:6] + "*" * (len(pan) - 10) + pan[-4:]
+
+
+class Scrub:
+    """Masks numbers that it knows wherever they stand, as digits or as ASCII in hexadecimal."""
+
+    def __init__(self, pans: Iterable[str]) -> None:
+        self._masked: dict[str, str] = {}
+        for pan in pans:
+            self._masked[pan] = mask_pan(pan)
+            self._masked[pan.encode().hex().upper()] = mask_pan(pan)
+        longest_first = sorted(self._masked, key=len, reverse=True)
+        self._find = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def text(self, text: str) -> str:
+        """``text`` without the numbers."""
+        return self._find.sub(lambda found: self._masked[found.group()], text)
+
+    def all(self, value: Any) -> Any:
+        """The same with every text in a JSON-able value."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self.all(item) for key, item in value.items()}
+        return [self.all(item) for item in value] if isinstance(value, list) else value
 
 
 def mask_track(track: str) -> str:

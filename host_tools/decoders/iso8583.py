@@ -1,6 +1,7 @@
 """ISO 8583 frames and messages of a dialect, both ways."""
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,12 @@ from firmware.payment.host.frame import PREFIX_BYTES, Frame, decode_frame, encod
 from firmware.payment.host.iso8583 import Codec, Dialect, Field, Iso8583Error, Message
 from host_tools.command_line import Misuse
 from host_tools.decoders import tlv
-from host_tools.decoders.common import BadInput, mask_pan, mask_track, parse_hex
+from host_tools.decoders.common import BadInput, Scrub, mask_pan, mask_track, parse_hex
 
 #: Batch upload, whose field 48 holds card numbers.
 _UPLOADS = ("0320", "0330")
+#: Fewer digits are hidden whole where they stand, and may occur elsewhere by chance.
+_SHORTEST_PAN = 13
 #: What ``--dialect`` may say.
 DIALECTS = ("unionpay",)
 
@@ -55,19 +58,42 @@ FIELD_NAMES = {
     64: "MAC",
 }
 
-# Some acquirers pack field 23 to the left, as they do field 22; the standard
-# packs it to the right. The decoder reads both and says which.
-_left_23: list[Codec] = []
+#: How a message differs from the terminal's own packing, as in ``{"23": "left", "35": "F"}``.
+#: Some acquirers pack field 23 to the left, as they do field 22; the standard packs it to
+#: the right. The digit that fills an odd count is 0 or F.
+Packing = dict[str, str]
+_LEFT = ("23", "left")
+_PACKED = {str(row.number): row for row in unionpay.codec().dialect.fields if row.packed}
 
 
-def _codec(left_23: bool) -> Codec:
-    if not left_23:
+@functools.lru_cache(maxsize=64)
+def _codec(*packing: tuple[str, str]) -> Codec:
+    """The dialect's codec with what ``packing`` changes."""
+    if not packing:
         return unionpay.codec()
-    if not _left_23:
-        rows = [copy.copy(row) for row in unionpay.codec().dialect.fields if row.number != 23]
-        rows.append(Field(23, "n", 0, 3, side="right"))
-        _left_23.append(Codec(Dialect(unionpay.NAME, rows)))
-    return _left_23[0]
+    rows = {row.number: copy.copy(row) for row in unionpay.codec().dialect.fields}
+    for name, how in packing:
+        if (name, how) == _LEFT:
+            rows[23] = Field(23, "n", 0, 3, side="right")
+        elif how == "F":
+            rows[int(name)].pad = "F"
+    return Codec(Dialect(unionpay.NAME, list(rows.values())))
+
+
+def _filled_with_f(message: Message, body: bytes, packing: tuple[tuple[str, str], ...]) -> Packing:
+    """The fields of ``message`` whose odd count of digits ``body`` filled with F."""
+    odd = [
+        name for name in _PACKED
+        if len(str(message.fields.get(int(name), ""))) & 1 and (name, "left") not in packing
+    ]  # fmt: skip
+    plain = _codec(*packing).encode(message)
+    found = {}
+    for name in odd if plain != body else ():
+        other = _codec(*packing, (name, "F")).encode(message)
+        at = next(i for i in range(len(plain)) if other[i] != plain[i])
+        if body[at] == other[at]:
+            found[name] = "F"
+    return found
 
 
 def check_dialect(name: str) -> None:
@@ -81,23 +107,26 @@ def _bad(error: Iso8583Error) -> BadInput:
     return BadInput(f"{name}: {error.reason}", error.offset)
 
 
-def _message(body: bytes, base: int) -> tuple[Message, bool]:
-    """The message, and whether its field 23 is packed to the left."""
+def _message(body: bytes, base: int) -> tuple[Message, Packing]:
+    """The message, and how its packing differs from ours."""
+    packing: tuple[tuple[str, str], ...] = ()
     try:
-        message = _codec(False).decode(body, base)
+        message = _codec().decode(body, base)
     except Iso8583Error as error:
         if error.field != 23:
             raise _bad(error) from None
+        packing = (_LEFT,)
     else:
-        # A sequence number has two digits and is small: x0 with x > 0 in the
-        # standard's packing is far rarer than a single digit in the other.
+        # Sequence numbers of 10 and more are far rarer than single digits packed the other way.
         number = message.text(23)
-        if not number.endswith("0") or number == "000":
-            return message, False
-    try:
-        return _codec(True).decode(body, base), True
-    except Iso8583Error as error:
-        raise _bad(error) from None
+        if number[:1] == "0" and number[2:] == "0" and number != "000":
+            packing = (_LEFT,)
+    if packing:
+        try:
+            message = _codec(*packing).decode(body, base)
+        except Iso8583Error as error:
+            raise _bad(error) from None
+    return message, {**dict(packing), **_filled_with_f(message, body, packing)}
 
 
 def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
@@ -115,7 +144,7 @@ def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
         result["header_fields"] = unionpay.header_digits(frame.header)
         data = frame.body
         base = PREFIX_BYTES
-    message, left = _message(data, base)
+    message, packing = _message(data, base)
     result["mti"] = message.mti
     parts, faults = _subfields(message, mask)
     result["fields"] = {
@@ -123,11 +152,26 @@ def decode(text: str, body: bool = False, mask: bool = True) -> dict[str, Any]:
         for number in sorted(message.fields)
     }
     result["subfields"] = parts
+    if mask:  # a host may repeat the PAN where no rule of this dialect looks for it
+        scrub = Scrub(_pans(message))
+        result["fields"], result["subfields"] = scrub.all(result["fields"]), scrub.all(parts)
     if faults:
         result["warnings"] = faults
-    if left:
-        result["packing"] = {"23": "left"}
+    if packing:
+        result["packing"] = packing
     return result
+
+
+def _pans(message: Message) -> set[str]:
+    """The PANs that a message names as such."""
+    found = {str(message.fields.get(2, "")), str(message.fields.get(35, "")).partition("D")[0]}
+    try:
+        for node in ber.parse(bytes(message.data(55))) if 55 in message.fields else ():
+            if node.tag in (0x5A, 0x57):
+                found.add(node.value.hex().upper().partition("D")[0].rstrip("F"))
+    except ber.TlvError:
+        pass  # then the whole field is hidden
+    return {pan for pan in found if len(pan) >= _SHORTEST_PAN and pan.isdigit()}
 
 
 def _shown(number: int, value: str | bytes, mask: bool, upload: bool) -> str:
@@ -257,6 +301,22 @@ def _wanted_bytes(document: Mapping[str, Any], name: str) -> bytes:
         raise BadInput(f"{name}: {error.reason}", error.offset) from None
 
 
+def _wanted_packing(packing: Any) -> list[tuple[str, str]]:
+    """What differs from our packing. BadInput."""
+    if not isinstance(packing, dict):
+        raise BadInput('packing is not an object like {"23": "left", "35": "F"}')
+    wanted = []
+    for name, how in packing.items():
+        if name not in _PACKED:
+            raise BadInput(f"packing: {name!a} is not a packed field")
+        sides = ("left", "right") if name == "23" else ()
+        if how not in ("0", "F", *sides):
+            raise BadInput(f"packing: field {name} is {how!a}, not {', '.join(('0', 'F', *sides))}")
+        if how in ("left", "F"):
+            wanted.append((name, how))
+    return wanted
+
+
 def encode(document: Any, body: bool = False) -> bytes:
     """Inverse of ``decode``: a frame, or a message alone when ``body`` or when
     the document has neither TPDU nor header. What ``decode`` adds for the
@@ -268,10 +328,7 @@ def encode(document: Any, body: bool = False) -> bytes:
         raise BadInput("mti is missing or not text")
     if not isinstance(given, dict):
         raise BadInput("fields is missing or not an object")
-    packing = document.get("packing", {})
-    if packing not in ({}, {"23": "left"}, {"23": "right"}):
-        raise BadInput('packing is not {"23": "left"} or {"23": "right"}')
-    codec = _codec(packing == {"23": "left"})
+    codec = _codec(*_wanted_packing(document.get("packing", {})))
     content = {row.number: row.content for row in codec.dialect.fields}
     fields: dict[int, str | bytes] = {}
     for name, value in given.items():
@@ -323,7 +380,10 @@ def render(result: dict[str, Any]) -> list[str]:
         elif parts is not None:
             for row in parts:
                 lines.append("      " + ", ".join(f"{key} {part}" for key, part in row.items()))
-    if "packing" in result:
-        lines.append("note: field 23 is packed to the left; the standard packs it to the right")
+    for name, how in result.get("packing", {}).items():
+        if how == "left":
+            lines.append("note: field 23 is packed to the left; the standard packs it to the right")
+        else:
+            lines.append(f"note: field {name} is filled with F")
     lines.extend(f"warning: {fault}" for fault in result.get("warnings", ()))
     return lines

@@ -117,7 +117,7 @@ class Machine:
         self._switching = asyncio.Lock()
         self._socket_folder: str | None = None
         self._card_tap = tap.CardTap()
-        self._scrub = tap.Scrub(
+        self._scrub = tap.EntryScrub(
             [app.pan for spec in self.deck.cards.values() for app in spec.apps]
             + [account.pan for account in self.deck.accounts()]
         )

@@ -3,17 +3,16 @@
 Entries are dicts ``{"kind", "title", "text", "fields": [[name, value], ...]}``;
 kinds are "apdu", "iso", "emv" (what the kernel tells of itself) and "note".
 Secrets are masked here, at the source: PIN data and names never appear, PAN
-and track keep six and four digits (rules of money, 12 and 16). ``Scrub`` is
+and track keep six and four digits (rules of money, 12 and 16). ``EntryScrub`` is
 the second net: it knows the deck's numbers and lets none of them through.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from firmware.payment.emv import dictionary, dol, tlv
 from host_tools.decoders import bits, cvm
-from host_tools.decoders.common import BadInput, mask_pan, mask_track
+from host_tools.decoders.common import BadInput, Scrub, mask_pan, mask_track
 from host_tools.emulator.tap_words import (
     INSTRUCTIONS,
     MESSAGES,
@@ -45,20 +44,8 @@ GET_RESPONSE, SELECT, VERIFY = 0xC0, 0xA4, 0x20
 GPO, GENERATE_AC, INTERNAL, CHALLENGE = 0xA8, 0xAE, 0x88, 0x84
 
 
-class Scrub:
-    """Replaces every number that it knows wherever it stands in an entry."""
-
-    def __init__(self, pans: Iterable[str]) -> None:
-        self._masked: dict[str, str] = {}
-        for pan in pans:
-            self._masked[pan] = mask_pan(pan)
-            self._masked[pan.encode().hex().upper()] = mask_pan(pan)
-        longest_first = sorted(self._masked, key=len, reverse=True)
-        self._find = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-
-    def text(self, text: str) -> str:
-        """``text`` without the numbers."""
-        return self._find.sub(lambda found: self._masked[found.group()], text)
+class EntryScrub(Scrub):
+    """For the trace's entries."""
 
     def entry(self, entry: Entry) -> Entry:
         """An entry without the numbers."""

@@ -108,14 +108,53 @@ def test_every_message_is_encoded_as_it_was_decoded(
 def test_field_23_packed_to_the_left_is_read_and_written_back() -> None:
     standard = unionpay.codec().encode(Message("0200", {23: "001"})).hex()
     assert standard.endswith("0001")
-    for digits, left in (("0010", "001"), ("0990", "099"), ("1230", "123")):
+    for digits, left in (("0010", "001"), ("0090", "009"), ("1230", "123")):
         data = standard[:-4] + digits
         document = iso8583.decode(data, body=True)
         assert document["fields"]["23"] == left
         assert document["packing"] == {"23": "left"}
         assert iso8583.encode(document).hex() == data
     assert iso8583.decode(standard[:-4] + "0099", body=True)["fields"]["23"] == "099"
-    assert iso8583.decode(standard[:-4] + "0000", body=True)["fields"]["23"] == "000"
+    for right in ("000", "100", "120", "990"):
+        document = iso8583.decode(standard[:-4] + "0" + right, body=True)
+        assert document["fields"]["23"] == right and "packing" not in document
+
+
+def test_a_fill_digit_f_is_told_and_written_back() -> None:
+    track = "6210940000000000000D1"
+    message = Message("0200", {2: "6210000000000000019", 22: "051", 35: track, 60: "22"})
+    zeros = unionpay.codec().encode(message).hex()
+    assert "packing" not in iso8583.decode(zeros, body=True)
+    for name, old, new in (("2", "0190", "019f"), ("22", "0510", "051f"), ("35", "d10", "d1f")):
+        assert zeros.count(old) == 1, name
+        data = zeros.replace(old, new)
+        document = iso8583.decode(data, body=True, mask=False)
+        assert document["packing"] == {name: "F"}
+        assert iso8583.encode(document).hex() == data
+    both = zeros.replace("0190", "019f").replace("0510", "051f")
+    document = iso8583.decode(both, body=True, mask=False)
+    assert document["packing"] == {"2": "F", "22": "F"}
+    assert iso8583.encode(document).hex() == both
+    assert any("field 22 is filled with F" in line for line in iso8583.render(document))
+
+
+def test_a_pan_that_a_host_repeats_elsewhere_is_hidden_too() -> None:
+    pan = "6210940000000005"
+    emv = bytes.fromhex("9F0306000000000000C408") + bytes.fromhex(pan)
+    message = Message("0210", {2: pan, 55: emv, 62: b"card " + pan.encode()})
+    data = unionpay.codec().encode(message).hex()
+    said = json.dumps(iso8583.decode(data, body=True))
+    assert pan not in said and pan.encode().hex().upper() not in said
+    assert said.count("621094******0005") >= 3
+    assert pan in json.dumps(iso8583.decode(data, body=True, mask=False))
+
+
+@pytest.mark.parametrize(
+    "packing", [{"23": "up"}, {"35": "left"}, {"55": "F"}, {"x": "F"}, ["23"], {"2": 1}]
+)
+def test_a_packing_that_makes_no_sense_is_refused(packing: object) -> None:
+    with pytest.raises(BadInput, match="packing"):
+        iso8583.encode({"mti": "0200", "fields": {"23": "001"}, "packing": packing})
 
 
 @pytest.mark.parametrize(

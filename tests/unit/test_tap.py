@@ -14,7 +14,7 @@ from tests.support.virtual_time import run
 DECK = load()
 PANS = [app.pan for spec in DECK.cards.values() for app in spec.apps]
 NAMES = {app["name"] for spec in DECK.cards.values() for app in spec.apps if "name" in app.fields}
-SCRUB = tap.Scrub(PANS)
+SCRUB = tap.EntryScrub(PANS)
 
 pans = st.sampled_from(PANS)
 noise = st.binary(max_size=40)
