@@ -15,6 +15,10 @@ _MOST_CERTIFICATES = 8
 _MOST_REVOKED = 1000
 
 
+def _span(least: int, most: int) -> str:
+    return str(least) if least == most else str(least) + " to " + str(most)
+
+
 class FieldError(TillError):
     """A field is absent, unknown, or not what it must be."""
 
@@ -65,14 +69,14 @@ class Fields:
         """A byte string of ``least`` to ``most`` bytes."""
         value = self._value(key, what)
         if not isinstance(value, bytes) or not least <= len(value) <= most:
-            raise self.wrong(key, what, "not " + str(least) + " to " + str(most) + " bytes")
+            raise self.wrong(key, what, "not " + _span(least, most) + " bytes")
         return value
 
     def text(self, key: int, what: str, least: int, most: int) -> str:
         """A text of ``least`` to ``most`` characters, without control characters."""
         value = self._value(key, what)
         if not isinstance(value, str) or not least <= len(value) <= most:
-            raise self.wrong(key, what, "not " + str(least) + " to " + str(most) + " characters")
+            raise self.wrong(key, what, "not " + _span(least, most) + " characters")
         for c in value:
             if c < " " or "\x7f" <= c <= "\x9f":
                 raise self.wrong(key, what, "holds a control character")
@@ -120,7 +124,7 @@ class Fields:
         """An array of ``least`` to ``most`` items."""
         value = self._value(key, what)
         if not isinstance(value, list) or not least <= len(value) <= most:
-            raise self.wrong(key, what, "not " + str(least) + " to " + str(most) + " items")
+            raise self.wrong(key, what, "not " + _span(least, most) + " items")
         return value
 
     def table(self, key: int, what: str) -> "Fields":

@@ -196,7 +196,10 @@ def enrol(
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "bundle.cbor").write_bytes(made.bundle)
-        (out / "factory.cbor").write_bytes(made.factory)
+        secret = out / "factory.cbor"  # the transport key, for this terminal's first start
+        secret.touch(mode=0o600)
+        secret.chmod(0o600)
+        secret.write_bytes(made.factory)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}") from error
     typer.echo(f"{serial} is terminal {made.terminal_id} of merchant {made.merchant_id} (TEST)")
