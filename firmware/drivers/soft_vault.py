@@ -20,6 +20,7 @@ from firmware.crypto import (
 from firmware.crypto.key_block import unwrap as unwrap_key_block
 from firmware.drivers import card_verify
 from firmware.drivers.pin_store import PinStore
+from firmware.drivers.vault_position import NOTES_PER_STEP
 from firmware.drivers.vault_store import Slot, State, VaultStore
 from firmware.hal.vault import (
     KeyMissing,
@@ -58,7 +59,7 @@ class SoftVault(Vault):
         entropy: "Entropy",
         pins: "PinStore | None" = None,
         counter: "Counter | None" = None,
-        every: int = 32,
+        every: int = NOTES_PER_STEP,
     ) -> None:
         self.pins = pins if pins is not None else PinStore()
         self._entropy = entropy

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 POSITION = "vault.seq"
 #: No file of ours is larger.
 MOST_FILE = 262144
+#: Notes to a step of the counter, where a board says nothing else (docs/threat-model.md).
+NOTES_PER_STEP = 32
 
 _LABEL = b"OpenTill vault 1"
 _MAGIC = b"OTSTEPS1"

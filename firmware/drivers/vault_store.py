@@ -107,11 +107,7 @@ class VaultStore:
     """Reads and writes the three files. Errors of ``Files`` and of the counter pass through."""
 
     def __init__(
-        self,
-        files: "Files",
-        entropy: "Entropy",
-        counter: "Counter | None" = None,
-        every: int = 32,
+        self, files: "Files", entropy: "Entropy", counter: "Counter | None", every: int
     ) -> None:
         """``counter``, ``every``: as for PositionFile."""
         self._files = files
