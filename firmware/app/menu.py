@@ -59,8 +59,11 @@ async def _sign_in(t: "Terminal") -> None:
     await t.view.show(screens.progress("sale.stage.signing_in"))
     async with t.session.lock:
         await t.session.sign_in()
-    if "error.clock_wrong" in t.blocked and await t.now() >= int(t.board["built"]):
-        t.blocked.remove("error.clock_wrong")  # the acquirer's time put it right
+    if "error.clock_wrong" in t.blocked:
+        if await t.now() < int(t.board["built"]):  # the acquirer's time has no year to trust
+            await dialogs.message(t, "clock.far_off")
+            return
+        t.blocked.remove("error.clock_wrong")
     await dialogs.message(t, "network.signed_in", {"batch": calendar.digits(t.session.batch, 6)})
 
 

@@ -17,7 +17,7 @@ class NoTap(CardError):
 class ManyCards(CardError):
     """More than one card is in the field: none was talked to."""
 
-    text_key = "error.card"
+    text_key = "error.many_cards"
 
 
 class TapChannel(CardChannel):

@@ -17,6 +17,8 @@ from host_tools.decoders.common import BadInput, Scrub, mask_pan, mask_track, pa
 _UPLOADS = ("0320", "0330")
 #: Fewer digits are hidden whole where they stand, and may occur elsewhere by chance.
 _SHORTEST_PAN = 13
+#: Bytes of the parts of 63.2: the issuer's, UnionPay's, the acquirer's text, the terminal's.
+_SIZES_63_2 = (20, 20, 20, 60)
 #: What ``--dialect`` may say.
 DIALECTS = ("unionpay",)
 
@@ -273,11 +275,21 @@ def _split_63(message: Message, mask: bool) -> Any:
     parts = subfields.split_63(message.text(63))
     if "63.2" in parts:
         raw = parts["63.2"].encode("latin-1")
-        try:
-            parts["63.2"] = raw.decode("gb18030")
-        except UnicodeDecodeError:
-            return parts
+        at = 0
+        for row, size in enumerate(_SIZES_63_2 if len(raw) > _SIZES_63_2[0] else (), 1):
+            if raw[at:]:
+                parts[f"63.2.{row}"] = _national(raw[at : at + size]).rstrip()
+            at += size
+        parts["63.2"] = _national(raw)
     return parts
+
+
+def _national(raw: bytes) -> str:
+    """GB18030 as text; one code point a byte where it is none."""
+    try:
+        return raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 _SPLITTERS: dict[int, Any] = {

@@ -102,6 +102,20 @@ def test_the_bank_moves_no_clock_by_more_than_a_day() -> None:
     tell(story)
 
 
+def test_signing_in_says_that_it_cannot_set_a_clock_years_back() -> None:
+    async def story(t: Handheld) -> None:
+        t.rack.rtc.set(NOW - 10 * 365 * 86_400)
+        await t.power_on()
+        await menu(t, 2)
+        await t.until("message")
+        assert {"clock.far_off", "clock.far_off.do"} <= t.keys_shown()
+        await t.press("enter")
+        await t.until("idle")
+        await t.when(lambda _: "error.clock_wrong" in t.keys_shown(), "the refusal")
+
+    tell(story)
+
+
 def test_signing_in_puts_right_a_clock_just_before_the_build() -> None:
     async def story(t: Handheld) -> None:
         t.rack.rtc.set(NOW - 86_400 - 600)

@@ -138,6 +138,20 @@ def test_a_fill_digit_f_is_told_and_written_back() -> None:
     assert any("field 22 is filled with F" in line for line in iso8583.render(document))
 
 
+def test_the_parts_of_63_2_are_told_apart() -> None:
+    def parts(text: bytes) -> dict[str, str]:
+        message = Message("0210", {39: "51", 63: (b"CUP" + text).decode("latin-1")})
+        data = unionpay.codec().encode(message).hex()
+        found: dict[str, str] = iso8583.decode(data, body=True)["subfields"]["63"]
+        return found
+
+    whole = parts("发卡行".encode("gb18030").ljust(20) + b"UP".ljust(20) + b"ACQ".ljust(20) + b"T")
+    assert [whole[f"63.2.{n}"] for n in (1, 2, 3, 4)] == ["发卡行", "UP", "ACQ", "T"]
+    assert parts(b"short text") == {"63.1": "CUP", "63.2": "short text"}
+    assert set(parts(b"x" * 25)) == {"63.1", "63.2", "63.2.1", "63.2.2"}
+    assert parts("行".encode("gb18030")[:1] + b" " * 30)["63.2.1"]  # half a character
+
+
 def test_a_pan_that_a_host_repeats_elsewhere_is_hidden_too() -> None:
     pan = "6210940000000005"
     emv = bytes.fromhex("9F0306000000000000C408") + bytes.fromhex(pan)
