@@ -403,8 +403,15 @@ def _folder(bench: Bench, s: "Settings") -> "Any":
 
 def _soft_vault(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.soft_vault import SoftVault
+    from firmware.drivers.vault_position import NOTES_PER_STEP
 
-    return SoftVault(bench.need("files"), bench.need("entropy"))
+    counter = None
+    if "counter" in s:
+        from firmware.drivers.tpm_linux import INDEX, TpmCounter
+
+        counter = TpmCounter(s.get("counter_path", "/dev/tpmrm0"), s.get("counter_index", INDEX))
+    every = s.get("notes_per_step", NOTES_PER_STEP)
+    return SoftVault(bench.need("files"), bench.need("entropy"), None, counter, every)
 
 
 def _pc_serial(bench: Bench, s: "Settings") -> "Any":

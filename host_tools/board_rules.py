@@ -400,7 +400,17 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         "mpy": ({}, {"radio": _flag}),
     },
     "files": {"folder": ({}, {})},
-    "vault": {"soft_vault": ({}, {})},
+    "vault": {
+        "soft_vault": (
+            {},
+            {
+                "counter": Rule(_one_of("tpm"), required=False),
+                "counter_path": _path,
+                "counter_index": Rule(_integer(0x01800000, 0x01BFFFFF), required=False),
+                "notes_per_step": Rule(_integer(1, 1024), required=False),
+            },
+        )
+    },
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
     "watchdog": {
         "linux_watchdog": (

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+from firmware import aio, board_loader
 from firmware.drivers import vault_position
 from firmware.drivers.soft_vault import SoftVault
-from firmware.hal.counter import CounterError, CounterForeign, CounterLocked, CounterUnset
+from firmware.hal.counter import (
+    CounterError,
+    CounterForeign,
+    CounterLocked,
+    CounterMissing,
+    CounterUnset,
+)
 from firmware.hal.vault import VaultError, VaultTampered
 from firmware.payment.journal.journal import Journal
+from firmware.services import self_test
+from host_tools import board_file
+from tests.support import rig
 from tests.support import vault_parts as parts
 from tests.support.faulty_disk import FaultyDisk, PowerCut
 from tests.support.journal_script import sale
@@ -455,3 +467,26 @@ def test_an_old_copy_takes_no_note_but_a_new_epochs() -> None:
         assert not _behind(await board.opened())
 
     run(main())
+
+
+def test_a_board_names_its_counter(tmp_path: Path) -> None:
+    board = copy.deepcopy(board_file.read(board_file.find("virtual")))
+    board["vault"].update(
+        counter="tpm", counter_path=str(tmp_path / "tpmrm0"), counter_index=0x01800001
+    )
+    assert board_file.check(board) == []
+    for key, wrong in (("counter", "i2c"), ("counter_index", 0x01500000), ("notes_per_step", 0)):
+        spoilt = copy.deepcopy(board)
+        spoilt["vault"][key] = wrong
+        assert [key in problem for problem in board_file.check(spoilt)] == [True]
+
+    async def main() -> None:
+        data = board_file.compiled(board, "0.0.0", 1_700_000_000)
+        devices = await board_loader.build(data, rig.rack(), str(tmp_path))
+        assert devices.failures == []
+        vault = await self_test._one("vault", devices, 0)
+        assert (vault.state, vault.text_key) == ("fail", "error.vault")
+        with pytest.raises(CounterMissing):
+            await devices.vault.open()
+
+    aio.run(main())
