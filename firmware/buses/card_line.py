@@ -42,6 +42,7 @@ class CardLine:
         self._inverse = False
         self._base = port.baud
         self._ready = False
+        self._mode = (0, "")
 
     @property
     def etu_us(self) -> int:
@@ -86,15 +87,19 @@ class CardLine:
         self._pins.write(self._power[0], 1 - self._power[1])
 
     def invert(self) -> None:
-        """Inverse convention: most significant bit first, and low is 1. BusError."""
+        """Inverse convention: most significant bit first, and low is 1. What is sent has
+        the right parity after the next ``speed``: until then the card speaks, and a port
+        that changes its mode may lose what it hears."""
         self._inverse = True
-        self.speed(1)
 
     def speed(self, divisor: int) -> None:
-        """The pace of D = ``divisor`` (F = 372). BusError."""
+        """The pace of D = ``divisor`` (F = 372), for both conventions. BusError."""
         # All ten bits of a character are the other way round in the inverse convention.
-        parity = "odd" if self._inverse else "even"
-        self._port.set_mode(self._base * divisor, parity, 2)
+        mode = (self._base * divisor, "odd" if self._inverse else "even")
+        if mode != self._mode:
+            self._mode = (0, "")
+            self._port.set_mode(mode[0], mode[1], 2)
+            self._mode = mode
 
     async def send(self, data: bytes, extra_etu: int) -> None:
         """All of ``data``, ``extra_etu`` between its characters beyond the two stop

@@ -66,8 +66,7 @@ class ContactSlot(CardSlot):
             except atr.AtrError:
                 self._line.hold()
                 answer, given = await self._reset(True)
-            if given.divisor != 1:
-                self._line.speed(given.divisor)
+            self._line.speed(given.divisor)
             self._session = T1Session(given.ifsc)
             self._given = given
             if given.protocol == 1:

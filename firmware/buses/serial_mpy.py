@@ -23,7 +23,7 @@ POLL_MOST_MS = 32
 
 
 class MpySerial(SerialPort):
-    """Peripheral ``port`` of the chip; 8 bits, no parity, one stop bit."""
+    """Peripheral ``port`` of the chip; 8 bits, no parity, one stop bit unless told otherwise."""
 
     def __init__(self, port: int, baud: int, tx: int, rx: int) -> None:
         """BusError when the chip has no such port or not on these pins."""
@@ -32,8 +32,7 @@ class MpySerial(SerialPort):
         self.baud = baud
         self._name = "uart " + str(port)
         self._free_at = 0  # ticks when all that was handed over has left
-        #: A quarter of the receive buffer arrives in this time at least.
-        self._pause_most = max(1, min(POLL_MOST_MS, RECEIVE * 2500 // baud))
+        self._pace()
         try:
             #: For PPP, which speaks to the peripheral itself.
             self.uart: "Any" = machine.UART(
@@ -44,6 +43,28 @@ class MpySerial(SerialPort):
         except (ValueError, TypeError, OSError) as error:
             raise BusError(self._name + ": " + str(error)) from None
         self._closed = False
+
+    def _pace(self) -> None:
+        #: A quarter of the receive buffer arrives in this time at least.
+        self._pause_most = max(1, min(POLL_MOST_MS, RECEIVE * 2500 // self.baud))
+
+    def set_mode(self, baud: int, parity: str, stop: int) -> None:
+        """See ``SerialPort.set_mode``; whether a character with a wrong parity comes
+        through is the port's. BusError."""
+        self._check()
+        numbers = {"none": None, "even": 0, "odd": 1}
+        if parity not in numbers:
+            raise BusError(self._name + " has no parity " + parity)
+        try:
+            # rp2 makes both buffers anew, of 256 bytes unless told otherwise.
+            self.uart.init(
+                baudrate=baud, bits=8, parity=numbers[parity], stop=stop,
+                timeout=0, timeout_char=0, rxbuf=RECEIVE, txbuf=SEND,
+            )  # fmt: skip
+        except (ValueError, TypeError, OSError) as error:
+            raise BusError(self._name + ": " + str(error)) from None
+        self.baud = baud
+        self._pace()
 
     def _wrong(self, error: OSError) -> BusError:
         return BusError(self._name + ": " + str(error))

@@ -17,7 +17,8 @@ class SerialPort:
     def set_mode(self, baud: int, parity: str, stop: int) -> None:
         """8 data bits at another pace, with ``parity`` "none", "even" or "odd" and 1 or 2
         ``stop`` bits, until the next call. Characters with a wrong parity are received as
-        they are. BusError when the port has no such mode."""
+        they are; what was received and not read may be lost. BusError when the port has no
+        such mode."""
         raise BusError("this serial port has one mode only")
 
     async def write(self, data: bytes) -> int:

@@ -28,8 +28,10 @@ def seats(board: Mapping[str, Any]) -> dict[str, str]:
             found[f"spi{port}"] = "spi"
         elif driver == "mpy_serial":
             for kind, seat in SERIAL.items():
-                if name in _below(board.get(kind, {}).get("bus"), buses):
-                    found[f"uart{port}"] = seat
+                stands_on = board.get(kind, {}).get("bus")
+                if name in _below(stands_on, buses):
+                    bare = buses.get(stands_on, {}).get("driver") == "serial_card"
+                    found[f"uart{port}"] = "contacts" if bare else seat
     return found
 
 

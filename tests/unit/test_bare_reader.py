@@ -17,15 +17,16 @@ from firmware import aio
 from firmware.buses import contact_slot, serial_linux
 from firmware.buses.contact_slot import ContactSlot
 from firmware.buses.serial_linux import LinuxSerial
+from firmware.buses.serial_mpy import MpySerial
 from firmware.buses.serial_port import SerialPort
 from firmware.buses.wire import BusError
 from firmware.hal.card_reader import CardMute, CardRemoved, ReaderMissing
 from host_tools import board_file, board_wiring
-from host_tools.emulator import deck
+from host_tools.emulator import deck, mpy_seats
 from host_tools.emulator.chips import bare_contacts
 from host_tools.emulator.chips.card import Card
 from host_tools.emulator.rack import BOARDS
-from tests.support import virtual_time
+from tests.support import mcu, rig, virtual_time
 from tests.support.bare_wire import POWER, BareWire, reader_with
 from tests.support.handheld import Handheld
 from tests.unit.test_card_protocols import SELECT, T0, T1, with_check
@@ -324,6 +325,37 @@ def test_the_linux_port_changes_pace_and_parity(monkeypatch: pytest.MonkeyPatch)
             await port.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("port", ["rp2", "esp32"])
+def test_a_microcontrollers_port_changes_its_mode_and_keeps_its_buffers(port: str) -> None:
+    async def work() -> None:
+        rack = rig.rack()
+        with mcu.installed(rack, {"pins": "gpio", "uart1": "pc"}, port):
+            serial = MpySerial(1, 9600, 4, 5)
+            rack.pc.feed(b"early")
+            await aio.sleep_ms(20)
+            serial.set_mode(38400, "odd", 2)
+            assert rack.pc.baud == serial.baud == 38400
+            rack.pc.feed(bytes(1500))
+            await aio.sleep_ms(500)
+            assert len(await serial.read(2000, 0)) >= 1500
+            with pytest.raises(BusError, match="parity"):
+                serial.set_mode(9600, "strange", 2)
+            rack.pc.unplugged = True
+            with pytest.raises(BusError, match="uart 1"):
+                serial.set_mode(9600, "even", 2)
+            await serial.close()
+            with pytest.raises(BusError, match="closed"):
+                serial.set_mode(9600, "even", 2)
+
+    virtual_time.run(work())
+
+
+def test_the_card_of_a_microcontrollers_board_is_at_its_contacts(tmp_path: Path) -> None:
+    board = board_file.read(board_file.find(str(board_with_contacts(tmp_path))))
+    board["bus"]["uart3"] = {"driver": "mpy_serial", "port": 1, "baud": 9600, "tx": 4, "rx": 5}
+    assert mpy_seats.seats(board)["uart1"] == "contacts"
 
 
 def test_a_port_of_one_mode_says_so() -> None:
