@@ -140,29 +140,23 @@ class UART:
     IRQ_RXIDLE = 8
 
     def __init__(
-        self, number: int, baudrate: int, bits: int, parity: "int | None", stop: int, tx: Pin, rx: Pin,
-        timeout: int = 0, timeout_char: int = 0, rxbuf: int = 256, txbuf: int = 256,
+        self, number: int, baudrate: int, bits: int, parity: "int | None", stop: int,
+        tx: Pin, rx: Pin, timeout: int = 0, timeout_char: int = 0,
+        rxbuf: int = 256, txbuf: int = 256,
     ) -> None:  # fmt: skip
         self._name = _peripheral("uart", number, tx=tx, rx=rx)
-        self._received = b""
-        self._room = rxbuf
         self._open = True
-        self.init(baudrate, bits, parity, stop)
+        self.init(baudrate, bits, parity, stop, timeout, timeout_char, rxbuf, txbuf)
 
     def init(
         self, baudrate: int, bits: int, parity: "int | None", stop: int,
         timeout: int = 0, timeout_char: int = 0, rxbuf: int = 256, txbuf: int = 256,
     ) -> None:  # fmt: skip
-        """Begin anew, with empty buffers of these sizes."""
-        self._received = b""
-        self._room = rxbuf
-        if mcu.has(self._name):
-            mcu.transfer(self._name, 3, baudrate.to_bytes(4, "big"))
-
-    def init(self, baudrate: int, bits: int, parity: "int | None", stop: int) -> None:
-        """Another pace. Software chips have no parity."""
+        """Begin anew, with empty buffers of these sizes. Software chips have no parity."""
         if bits not in (7, 8) or parity not in (None, 0, 1) or stop not in (1, 2):
             raise ValueError("no such mode")
+        self._received = b""
+        self._room = rxbuf
         if mcu.has(self._name):  # else nothing is soldered to it, which no UART notices
             mcu.transfer(self._name, 3, baudrate.to_bytes(4, "big"))
 
