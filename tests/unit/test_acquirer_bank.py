@@ -1,9 +1,7 @@
 """The bank's core: honest answers, refusals, reversals, scripts."""
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pyemv import ac
@@ -14,8 +12,7 @@ from host_tools.acquirer.inprocess import InProcessAcquirer
 from host_tools.acquirer.wire import Message, build, parse
 from host_tools.emulator.deck import Deck, load
 from tests.support.acquirer_client import NOW, Client, session_key, tlv
-
-VECTORS = Path(os.environ.get("OPENTILL_VECTORS", "../shared/vectors"))
+from tests.support.vectors import vectors
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +36,7 @@ def client(acquirer: InProcessAcquirer) -> Client:
 
 
 def test_published_vectors() -> None:
-    path = VECTORS / "mac.json"
-    if not path.exists():
-        pytest.skip("the shared vectors are not beside the repository")
-    table = json.loads(path.read_text())
+    table = vectors("mac.json")
     for vector in table["unionpay_ecb_mac"] + table["unionpay_ecb_mac_derived"]:
         mac = keys.cup_ecb_mac(bytes.fromhex(vector["key"]), bytes.fromhex(vector["mab"]))
         assert mac.hex().upper() == vector["field64"]

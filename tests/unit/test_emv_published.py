@@ -12,17 +12,11 @@ import pytest
 
 from host_tools import emv_oda, emv_replay
 from host_tools.decoders import iso8583
-from tests.support.vectors import vectors
 
 PUBLISHED = json.loads(Path(__file__).with_name("published_emv.json").read_text("utf-8"))
 
 
 _SIGNED = (("90", "issuer"), ("9F46", "icc"), ("93", "sda"), ("9F4B", "dda"), ("9F4B", "cda"))
-
-
-def _keys() -> list[dict[str, Any]]:
-    keys: list[dict[str, Any]] = vectors("capk.json")["capks"]
-    return [{name: key[name] for name in ("rid", "index", "modulus", "exponent")} for key in keys]
 
 
 def _source(entry: dict[str, Any]) -> str:
@@ -32,7 +26,7 @@ def _source(entry: dict[str, Any]) -> str:
 @pytest.mark.parametrize("entry", PUBLISHED["recordings"], ids=_source)
 def test_a_published_session_replays_to_its_own_verdicts(entry: dict[str, Any]) -> None:
     case = entry["case"]
-    result = emv_replay.replay(case | {"capks": _keys()})
+    result = emv_replay.replay(case | {"capks": PUBLISHED["capks"]})
     assert {name: result[name] for name in entry["expected"]} == entry["expected"]
     assert result["steps_left"] == 0
     sent = [command for command in result["commands"] if command[2:4] == "AE"]
@@ -50,15 +44,15 @@ def test_what_is_not_given_is_read_off_the_recording(entry: dict[str, Any]) -> N
     case = entry["case"]
     bare: dict[str, Any] = {name: case[name] for name in ("interface", "steps", "aids", "host")}
     bare["terminal"] = {"9F33": case["terminal"]["9F33"]}
-    result = emv_replay.replay(bare | {"capks": _keys()})
+    result = emv_replay.replay(bare | {"capks": PUBLISHED["capks"]})
     assert {name: result[name] for name in entry["expected"]} == entry["expected"]
 
 
 @pytest.mark.parametrize("entry", PUBLISHED["certificates"], ids=_source)
 def test_published_certificates_and_signatures_open(entry: dict[str, Any]) -> None:
     case = entry["case"]
-    index = case["capk"]["index"]
-    [key] = [key for key in _keys() if (key["rid"], key["index"]) == (case["rid"], index)]
+    wanted = case["rid"], case["capk"]["index"]
+    [key] = [key for key in PUBLISHED["capks"] if (key["rid"], key["index"]) == wanted]
     result = emv_oda.check(case | {"capk": key})
     for step, expected in entry["expected"].items():
         assert {name: result[step][name] for name in expected} == expected

@@ -1,9 +1,5 @@
 """Public CA keys pass or fail their hash as the list says; TLV against pyemv."""
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,17 +7,11 @@ from pyemv import tlv as peer
 
 from firmware.payment.emv import tlv
 from firmware.payment.emv.config import Capk, ConfigError, capk_hash
-
-FOLDER = Path(
-    os.environ.get("OPENTILL_VECTORS", Path(__file__).parents[2] / ".." / "shared" / "vectors")
-)
+from tests.support.vectors import vectors
 
 
 def test_public_ca_keys() -> None:
-    path = FOLDER / "capk.json"
-    if not path.is_file():
-        pytest.skip(f"no vectors: {path}")
-    keys = json.loads(path.read_text(encoding="utf-8"))["capks"]
+    keys = vectors("capk.json")["capks"]
     taken = 0
     for key in keys:
         parts = [bytes.fromhex(key[name]) for name in ("rid", "index", "modulus", "exponent")]
