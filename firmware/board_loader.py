@@ -218,7 +218,12 @@ def _on_port(port: "Any", s: "Settings") -> "Any":
 def _ds3231(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.ds3231 import Ds3231
 
-    return Ds3231(bench.bus(s["bus"]), s.get("address", 0x68))
+    chip = Ds3231(bench.bus(s["bus"]), s.get("address", 0x68))
+    if not s.get("rtc", False):
+        return chip
+    from firmware.drivers.rtc_mpy import ClockBesideRtc
+
+    return ClockBesideRtc(chip)
 
 
 def _linux_rtc(bench: Bench, s: "Settings") -> "Any":

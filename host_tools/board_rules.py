@@ -317,7 +317,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         ),
     },
     "clock": {
-        "ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address}),
+        "ds3231": ({"bus": "i2c"}, {"bus": _bus, "address": _address, "rtc": _flag}),
         "linux_rtc": ({}, {"path": _path}),
         "system": ({}, {}),
         "mpy_rtc": ({}, {}),

@@ -106,7 +106,7 @@ class MpyWlan(TcpMpy):
                 nic.config(reconnects=0)
             except ValueError:  # cyw43 tries once and knows no such word
                 pass
-            nic.disconnect()
+            self.leave()  # of what was before; ports differ in whether that is an error
             if self._key:
                 nic.connect(self.ssid, self._key, **self._wanted)
             else:

@@ -1,4 +1,4 @@
-"""Clock: the microcontroller's own, by MicroPython's ``machine.RTC``.
+"""Clock: the microcontroller's own, by MicroPython's ``machine.RTC``, alone or beside a chip.
 
 It keeps UTC here. Without power it forgets and begins at a date of the port's
 choice, which is told from a set clock by being long ago: a board with a
@@ -44,3 +44,31 @@ class MpyRtc(Clock):
             self._rtc.datetime((year, month, day, weekday, hour, minute, second, 0))
         except (OSError, ValueError) as error:
             raise ClockError("rtc: " + str(error)) from None
+
+
+class ClockBesideRtc(Clock):
+    """A clock chip whose time is copied to the microcontroller's calendar when it is
+    first read and whenever it is set: by that calendar the port's TLS judges whether a
+    certificate is valid now."""
+
+    def __init__(self, chip: Clock) -> None:
+        self._chip = chip
+        self._rtc = MpyRtc()
+        self._copied = False
+
+    async def now(self) -> int:
+        """Unix seconds, UTC, of the chip. ClockError."""
+        seconds = await self._chip.now()
+        if not self._copied:
+            await self._copy(seconds)
+        return seconds
+
+    async def set(self, unix_seconds: int) -> None:
+        """Set both. ClockError."""
+        await self._chip.set(unix_seconds)
+        await self._copy(unix_seconds)
+
+    async def _copy(self, seconds: int) -> None:
+        if seconds >= _FIRST:  # an older date is told of by the self-test, and no certificate is
+            await self._rtc.set(seconds)
+        self._copied = True

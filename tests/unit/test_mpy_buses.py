@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from firmware import aio, board_loader
+from firmware.buses.display_spi import SpiDisplay
 from firmware.buses.i2c_mpy import MpyI2c
 from firmware.buses.pins import IN, IN_PULLUP, OUT
 from firmware.buses.pins_mpy import MpyPins
@@ -78,6 +79,9 @@ def test_every_device_of_the_board_starts_and_works(name: str, tmp_path: Path) -
             await aio.sleep_ms(100)
             assert rack.lamps.frequency == 0
             assert DEFAULT_TIME <= await devices.clock.now() <= DEFAULT_TIME + 1
+            assert DEFAULT_TIME <= await MpyRtc().now() <= DEFAULT_TIME + 1, "TLS goes by it"
+            await devices.clock.set(DEFAULT_TIME + 86_400)
+            assert await devices.clock.now() == await MpyRtc().now() == DEFAULT_TIME + 86_400
             assert (await devices.power.status()).percent == 84
             assert not await devices.tamper.open()
             rack.tamper.set(False)
@@ -233,18 +237,21 @@ def test_a_panel_on_spi(panel: dict[str, Any], tmp_path: Path) -> None:
             await devices.display.show(frame)
             assert rack.display.frame() == frame
             rack.display.mute = True
-            with pytest.raises(DisplayError, match="display: spi 0"):
-                await devices.display.power(False)
+            await devices.display.power(False)  # SPI has no acknowledge
+            assert rack.display.on
 
     run(main())
 
 
-def test_spi_gives_what_comes_in() -> None:
+def test_a_broken_spi_peripheral_is_named() -> None:
     async def main() -> None:
-        with chip("rp2350-pico2w"):
+        with chip("rp2350-pico2w") as (_, rack, _port):  # nothing leads to its SPI
             bus = MpySpi(0, 18, 19, 16, 17, 1_000_000, 3)
-            with pytest.raises(BusError, match="spi 0"):  # nothing is wired to it
+            with pytest.raises(BusError, match="^spi 0: 5"):
                 bus.transfer(b"\x01\x02")
+            assert rack.pins.output(17) == 1, "nobody stays selected"
+            with pytest.raises(BusError, match="^display: spi 0: 5"):
+                SpiDisplay(bus, MpyPins(), 26).command(0xAE)
 
     run(main())
 

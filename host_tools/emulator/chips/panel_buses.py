@@ -58,4 +58,8 @@ class SpiPanel:
         answer = b"\xff" * len(payload)
         if self._select is not None and self._pins.level(self._select):
             return answer, 0  # somebody else's
-        return answer, self._controller.transfer(1 + self._pins.level(self._dc), payload)[1]
+        try:
+            busy = self._controller.transfer(1 + self._pins.level(self._dc), payload)[1]
+        except ChipError:
+            busy = 0  # it does not listen, which nobody on this bus notices
+        return answer, busy

@@ -1,0 +1,168 @@
+"""Conformance over MicroPython's ``machine``: the suites of the device kinds run again, each
+driver on the buses of a microcontroller, whose proxies lead to the same virtual chips."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from firmware.buses.display_i2c import I2cDisplay
+from firmware.buses.display_spi import SpiDisplay
+from firmware.buses.i2c_mpy import MpyI2c
+from firmware.buses.pins_mpy import MpyPins
+from firmware.buses.serial_mpy import MpySerial
+from firmware.buses.spi_mpy import MpySpi
+from firmware.drivers.ds3231 import Ds3231
+from firmware.drivers.escpos import EscposPrinter
+from firmware.drivers.escpos_encode import Profile
+from firmware.drivers.key_matrix import KeyMatrix
+from firmware.drivers.lamps import LampsAndBuzzer
+from firmware.drivers.max17048 import Max17048
+from firmware.drivers.oled_bare import BareOled
+from firmware.drivers.panel_bare import BarePanel
+from firmware.drivers.tamper_pin import TamperPin
+from host_tools.emulator.rack import Rack
+from tests.conformance import (
+    test_clock,
+    test_display,
+    test_indicators,
+    test_keypad,
+    test_power,
+    test_printer,
+    test_tamper,
+)
+from tests.support import rig
+from tests.support.mcu import installed
+
+#: Peripheral of an RP2350: seat of the rack.
+SEATS = {"pins": "gpio", "i2c1": "i2c", "spi0": "spi", "uart0": "printer"}
+I2C, UART, SPI = (1, 3, 2), (0, 115200, 0, 1), (0, 18, 19, 16, 17, 20_000_000)
+DC_PIN = 26
+ON_I2C = {"driver": "i2c_display", "bus": "i2c1", "address": 0x3C}
+ON_SPI = {"driver": "spi_display", "bus": "spi0", "pins_bus": "gpio", "dc_pin": DC_PIN}
+
+ON_CHIP = {"driver": "mpy_spi", "select": SPI[4]}
+#: Reads the wire's own words in an error, of which ports give a number.
+OWN_WORDS = {"test_a_gauge_that_does_not_answer_is_named"}
+#: SPI has no acknowledge: who does not listen is not noticed.
+NO_ANSWER = {("test_a_panel_that_does_not_answer_is_named_and_comes_back_whole", "display-st7789")}
+
+Rig = Callable[..., Rack]
+
+
+@pytest.fixture
+def on_machine() -> Iterator[Rig]:
+    """Makes a rack whose chips the modules ``machine`` and ``network`` lead to."""
+    with ExitStack() as stack:
+
+        def build(display: dict[str, Any] | None = None, bus: dict[str, Any] | None = None) -> Rack:
+            board = rig.board()
+            if display is not None and bus is not None:
+                board["display"] = {**display, "bus": "mcu_panel"}
+                board["bus"] = {**board["bus"], "mcu_panel": bus, "spi0": ON_CHIP}
+            rack = rig.rack(board)
+            stack.enter_context(installed(rack, SEATS, "rp2"))
+            return rack
+
+        yield build
+
+
+def _oled(on_machine: Rig) -> tuple[BareOled, Rack]:
+    rack = on_machine(test_display.SSD1306, ON_I2C)
+    return BareOled(I2cDisplay(MpyI2c(*I2C)), "ssd1306", 128, 64, 0), rack
+
+
+def _colour(on_machine: Rig) -> tuple[BarePanel, Rack]:
+    rack = on_machine(test_display.ST7789_SQUARE, ON_SPI)
+    bus = SpiDisplay(MpySpi(*SPI), MpyPins(), DC_PIN)
+    return BarePanel(bus, "st7789", 240, 240, 80), rack
+
+
+def _keys(on_machine: Rig) -> tuple[KeyMatrix, Any]:
+    rack, pad = on_machine(), rig.board()["keypad"]
+    matrix = KeyMatrix(MpyPins(), pad["rows"], pad["columns"], pad["keys"])
+    matrix.start()
+    return matrix, rack.keys
+
+
+def _printer(on_machine: Rig) -> tuple[EscposPrinter, Rack]:
+    rack = on_machine()
+    return EscposPrinter(MpySerial(*UART), Profile()), rack
+
+
+MAKERS = {
+    "display-ssd1306": (test_display, _oled),
+    "display-st7789": (test_display, _colour),
+    "keypad": (test_keypad, _keys),
+    "printer": (test_printer, _printer),
+}
+
+
+def _clock(on_machine: Rig) -> tuple[Ds3231, Rack]:
+    rack = on_machine()
+    return Ds3231(MpyI2c(*I2C)), rack
+
+
+def _power(on_machine: Rig) -> tuple[Max17048, Rack]:
+    rack, power = on_machine(), rig.board()["power"]
+    pins = MpyPins(), power["mains_pin"], power.get("mains_level", 0)
+    return Max17048(MpyI2c(*I2C), power["address"], *pins), rack
+
+
+def _tamper(on_machine: Rig) -> tuple[TamperPin, Rack]:
+    rack, tamper = on_machine(), rig.board()["tamper"]
+    return TamperPin(MpyPins(), tamper["pin"], tamper["open_level"]), rack
+
+
+def _lamps(
+    on_machine: Rig, lamps: dict[str, int] = test_indicators.PINS, buzzer: int | None = 13
+) -> tuple[LampsAndBuzzer, Rack]:
+    rack = on_machine()
+    return LampsAndBuzzer(MpyPins(), lamps, buzzer), rack
+
+
+#: Suites that make their device by a function of their module.
+FUNCTIONS = {test_clock: _clock, test_power: _power, test_tamper: _tamper, test_indicators: _lamps}
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest, on_machine: Rig) -> Callable[[], Any]:
+    maker = request.param
+    return lambda: maker(on_machine)
+
+
+@pytest.fixture(autouse=True)
+def _made_by_functions(
+    request: pytest.FixtureRequest, on_machine: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, maker in FUNCTIONS.items():
+        if request.function.__module__ == module.__name__:
+            monkeypatch.setattr(
+                module, "_make", lambda *args, maker=maker: maker(on_machine, *args)
+            )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each suite with ``make`` runs on the makers of its kind."""
+    if "make" in metafunc.fixturenames:
+        fitting = {
+            name: maker for name, (module, maker) in MAKERS.items()
+            if module.__name__ == metafunc.function.__module__
+            and (metafunc.function.__name__, name) not in NO_ANSWER
+        }  # fmt: skip
+        metafunc.parametrize("make", fitting.values(), ids=fitting, indirect=True)
+
+
+def _tests(module: ModuleType) -> dict[str, Any]:
+    kind = module.__name__.rpartition("test_")[2]
+    return {
+        f"test_{kind}_{name[5:]}": test
+        for name, test in vars(module).items()
+        if name.startswith("test_") and test.__module__ == module.__name__ and name not in OWN_WORDS
+    }
+
+
+for _module in (*{module for module, _ in MAKERS.values()}, *FUNCTIONS):
+    globals().update(_tests(_module))
