@@ -204,8 +204,9 @@ class _Session:
         """The HMAC session, begun at first use; it lasts as long as the connection."""
         if self._hmac is None:
             tss, none = self._tss, self._tss.ESYS_TR.NONE
+            plain = tss.TPMT_SYM_DEF(algorithm=tss.TPM2_ALG.NULL)
             self._hmac = self._esapi.start_auth_session(
-                none, none, tss.TPM2_SE.HMAC, None, tss.TPM2_ALG.SHA256
+                none, none, tss.TPM2_SE.HMAC, plain, tss.TPM2_ALG.SHA256
             )
             going_on = tss.TPMA_SESSION.CONTINUESESSION
             self._esapi.trsess_set_attributes(self._hmac, going_on)

@@ -69,10 +69,18 @@ class SoftTpm:
                 stderr=log,
             )
         end = time.monotonic() + 20
-        while not os.path.exists(self.path):
+        while not self._listens():
             if self._process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("no TPM: " + (self.folder / "log").read_text()[-1000:])
             threading.Event().wait(0.01)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.path)
+            except OSError:  # not there yet, or not listening yet
+                return False
+        return True
 
     def cut(self) -> None:
         """Power off, without warning."""
@@ -123,11 +131,11 @@ class Tap:
             except OSError:
                 return  # closed
             with terminal, socket.socket(socket.AF_UNIX) as chip:
-                chip.connect(self._tpm.path)
                 try:
+                    chip.connect(self._tpm.path)
                     self._talk(terminal, chip)
-                except (BrokenPipeError, ConnectionResetError):
-                    continue  # the terminal gave up
+                except OSError:
+                    continue  # the terminal gave up, or the chip is off
 
     def _talk(self, terminal: socket.socket, chip: socket.socket) -> None:
         def ask(command: bytes) -> bytes:
