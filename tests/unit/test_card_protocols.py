@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -257,6 +259,21 @@ def test_any_blocks_end_t1_in_time_and_by_name(said: list[bytes]) -> None:
             assert len(session.response) <= t1_session.MOST
             return
         assert t1_session.is_block(sent)
+
+
+@pytest.mark.soak
+def test_every_order_of_six_mishaps() -> None:
+    """The command reaches the card once or the session ends; an answer is the card's."""
+    command, response = bytes(range(40)), bytes(range(100))
+    ended = 0
+    for order in itertools.product(("", "deaf", "lrc", "cut", "nad", "pcb"), repeat=6):
+        session, partner = T1Session(16), BlockCard()
+        try:
+            assert t1(session, partner, session.begin(command), response, list(order)) == [command]
+            assert session.response == response
+        except T1Error:
+            ended += 1
+    assert 0 < ended < 6**6
 
 
 def test_requests_of_the_card() -> None:
