@@ -4,7 +4,10 @@ and ``network`` proxies to the virtual chips (host_tools/emulator/mpy)."""
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,42 +29,55 @@ pytestmark = [
 ]
 
 
+@asynccontextmanager
+async def running(
+    port: str, arch: str, folder: Path, board: dict[str, Any], rack: Rack, script: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``script`` under MicroPython on ``board``, whose chips are the rack's."""
+    module = folder / "board.py"
+    module.write_text(board_file.module_text(board), encoding="utf-8")
+    server = RackServer(rack)
+    socket = str(folder / "rack.sock")
+    await server.listen_unix(socket)
+    process = await asyncio.create_subprocess_exec(
+        unpacked(arch), "-X", "heapsize=2M", str(ROOT / "tests/support" / script),
+        str(module), str(folder),
+        env={**os.environ, **mpy_seats.environment(board, socket, port)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await server.close()
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
 def use(
     name: str, port: str, arch: str, tmp_path: Path, key: str, spoil: str = ""
 ) -> tuple[Rack, list[str]]:
     """What the script said, and the rack as it was left; ``spoil``: a chip that is dead."""
-    board = rig.board(name)
-    module = tmp_path / "board.py"
-    module.write_text(board_file.module_text(board), encoding="utf-8")
     said: list[str] = []
 
     async def main() -> Rack:
-        rack = Rack(lambda: time.monotonic_ns() // 1000, 3, board)
+        board = rig.board(name)
+        rack = Rack(_now_us, 3, board)
         rack.radio.air = [AccessPoint(board["bus"]["wlan"]["ssid"], key)]
         if spoil:
             getattr(rack, spoil).mute = True
-        server = RackServer(rack)
-        socket = str(tmp_path / "rack.sock")
-        await server.listen_unix(socket)
-        process = await asyncio.create_subprocess_exec(
-            unpacked(arch), "-X", "heapsize=2M", str(ROOT / "tests/support/mpy_mcu.py"),
-            str(module), str(tmp_path),
-            env={**os.environ, **mpy_seats.environment(board, socket, port)},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(60):
-                async for line in process.stdout:
-                    said.append(line.decode().rstrip("\r\n"))
-                    if said[-1] == "ready":
-                        rack.keys.tap("enter", 300_000)
-                await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            await server.close()
+        async with running(port, arch, tmp_path, board, rack, "mpy_mcu.py") as process:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                said.append(line.decode().rstrip("\r\n"))
+                if said[-1] == "ready":
+                    rack.keys.tap("enter", 300_000)
+            await process.wait()
         return rack
 
     return asyncio.run(main()), said
@@ -95,3 +111,19 @@ def test_a_dead_gauge_and_a_wrong_password_are_named(
     assert said[0] == f"failed power max17048: i2c {number}, address 0x36: no acknowledge", said
     assert said[-4:] == ["wrong_key", "link (False, 0) ", "ready", "key enter"], said
     assert rack.radio.joins == 1
+
+
+def test_a_firmware_that_hangs_is_bitten(name: str, port: str, arch: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        board = rig.board(name)
+        board["watchdog"]["timeout_ms"] = 1000
+        rack = Rack(_now_us, 3, board)
+        async with running(port, arch, tmp_path, board, rack, "mpy_hang.py") as process:
+            assert process.stdout is not None
+            assert (await process.stdout.readline()).strip() == b"fed"
+            assert rack.mcu.resets == 0
+            while rack.mcu.resets == 0:
+                await asyncio.sleep(0.02)
+            assert process.returncode is None, "it hangs, and only the watchdog helps"
+
+    asyncio.run(main())

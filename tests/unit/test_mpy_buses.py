@@ -247,10 +247,10 @@ def test_a_broken_spi_peripheral_is_named() -> None:
     async def main() -> None:
         with chip("rp2350-pico2w") as (_, rack, _port):  # nothing leads to its SPI
             bus = MpySpi(0, 18, 19, 16, 17, 1_000_000, 3)
-            with pytest.raises(BusError, match="^spi 0: 5"):
+            with pytest.raises(BusError, match=r"^spi 0: 5"):
                 bus.transfer(b"\x01\x02")
             assert rack.pins.output(17) == 1, "nobody stays selected"
-            with pytest.raises(BusError, match="^display: spi 0: 5"):
+            with pytest.raises(BusError, match=r"^display: spi 0: 5"):
                 SpiDisplay(bus, MpyPins(), 26).command(0xAE)
 
     run(main())
