@@ -52,11 +52,13 @@ async def _print(
     if t.devices.printer is None:
         return False
     document = receipts.receipt(kind, data, copy, duplicate, columns(t), t.view.texts)
+    done = 0  # items that are surely on paper
     while True:
         try:
-            await t.devices.printer.print(document)
+            await t.devices.printer.print(document[done:])
             return True
         except PrinterError as error:
+            done += error.done
             t.note_failure("printer", error)
             await t.sound("error")
             t.devices.keypad.flush()
@@ -66,6 +68,10 @@ async def _print(
             if not again:
                 await dialogs.message(t, _KEPT.get(kind, "print.kept.other"), {}, 3_000)
                 return False
+            if done and not await dialogs.confirm(
+                t, "print.resume", {}, TROUBLE_TIMEOUT_MS, "hint.from_top", "hint.go_on"
+            ):
+                done = 0
 
 
 async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> None:

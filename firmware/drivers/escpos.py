@@ -44,7 +44,7 @@ MOST_READS = 256
 SLOWEST = 200
 HOT_WAIT_MS = 20000
 #: A mark after about so many bytes.
-MARK_EVERY = 512
+MARK_EVERY = 256
 #: GS r 1: transmit paper sensor status.
 MARK = b"\x1dr\x01"
 #: What the buffer must have free beyond our own bytes: marks and status requests.

@@ -80,6 +80,33 @@ def test_trouble_in_the_middle_of_a_slip_is_told(trouble: str) -> None:
     tell(story)
 
 
+@pytest.mark.parametrize("answer", ["enter", "cancel", ""])
+def test_a_slip_that_broke_off_goes_on_or_comes_anew_as_the_merchant_says(answer: str) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        t.rack.printer.rows_left = 560  # past the shop's name, before the amount
+        await sell(t)
+        await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
+        before = t.paper
+        assert "TERMINAL NO" in before and "12.34" not in before
+        t.rack.printer.rows_left = None
+        t.rack.printer.paper_out = False
+        await t.press("enter")
+        await t.when(lambda tree: "print.resume" in t.keys_shown(), "the question")
+        assert t.paper == before, "nothing is printed twice by itself"
+        if answer:
+            await t.press(answer)
+        await t.when(lambda tree: "print.customer_question" in t.keys_shown(), "the second copy")
+        after = t.paper[len(before) :]
+        assert after.count("12.34") == 1 and after.count("MERCHANT COPY") == 1
+        assert ("MERCHANT NO" in after) == (answer != "enter")
+        await t.press("cancel")
+        await t.back_to_idle()
+        assert t.records(2).count("PRINTED") == 1
+
+    tell(story)
+
+
 def test_a_skipped_slip_is_owed_and_comes_as_a_duplicate_after_a_restart() -> None:
     async def story(t: Handheld) -> None:
         await t.power_on()
