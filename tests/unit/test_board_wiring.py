@@ -10,7 +10,7 @@ from host_tools import board_file, board_rules, board_wiring
 HARDWARE = sorted(
     path.parent.name
     for path in board_rules.BOARDS.glob("*/board.toml")
-    if not board_file.read(path)["board"].get("emulated") and (path.parent / "README.md").exists()
+    if not board_file.read(path)["board"].get("emulated")
 )
 
 
