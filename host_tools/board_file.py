@@ -127,6 +127,7 @@ class _Check:
         used = self._stands_on(kind, value, kinds, buses)
         self._pins(kind, value, buses)
         self._address(kind, driver, value, buses)
+        self._pace(kind, driver, value, buses)
         self._sizes(kind, value)
         return used
 
@@ -256,6 +257,14 @@ class _Check:
                 self.say(f"{kind}.address", f"bus {name!r} is no I2C bus and has no addresses")
             if bus.get("baud", 115200) != 115200:
                 self.say(f"{kind}.bus", f"{driver} talks at 115200 baud, bus {name!r} at another")
+
+    def _pace(self, kind: str, driver: str, value: Board, buses: Board) -> None:
+        """A coprocessor for cards begins at one baud rate, and is left at it."""
+        bus = buses.get(str(value.get("bus")))
+        if driver == "alpar_reader" and isinstance(bus, dict) and bus.get("baud", 38400) != 38400:
+            self.say(
+                f"{kind}.bus", f"{driver} talks at 38400 baud, bus {value['bus']!r} at another"
+            )
 
     def _sizes(self, kind: str, value: Board) -> None:
         if kind == "keypad" and key_codes(value.get("codes")) is None:

@@ -18,6 +18,7 @@ from firmware.buses.alpar import AlparSlot, NotAlpar, ReaderSilent
 from firmware.buses.alpar_frames import ACK, MOST, NAK, FrameReader, Refused, cause, encode
 from firmware.buses.wire import BusError
 from firmware.hal.card_reader import CardMute, CardRemoved, ReaderMissing
+from host_tools import board_file
 from host_tools.emulator import deck
 from host_tools.emulator.chips import alpar as chips
 from host_tools.emulator.chips.card import Card
@@ -480,6 +481,14 @@ def board_with_coprocessor(folder: Path) -> str:
         text = text.replace(old, new)
     (folder / "board.toml").write_text(text, encoding="utf-8")
     return str(folder)
+
+
+def test_the_board_file_knows_its_pace(tmp_path: Path) -> None:
+    file = Path(board_with_coprocessor(tmp_path)) / "board.toml"
+    board_file.read(file)
+    file.write_text(file.read_text().replace("baud = 38400", "baud = 115200"))
+    with pytest.raises(board_file.BoardFileError, match="talks at 38400 baud"):
+        board_file.read(file)
 
 
 def test_a_whole_chip_sale(tmp_path: Path) -> None:
