@@ -75,6 +75,7 @@ class TpmCounter(Counter):
         self._index = index
         self._within_ms = within_ms
         self._worker = aio.Worker("tpm")
+        self._tss: "Any" = None
 
     async def find(self, secret: "bytes | bytearray") -> int:
         """The value. CounterMissing, CounterUnset, CounterForeign, CounterLocked, CounterError."""
@@ -90,6 +91,8 @@ class TpmCounter(Counter):
         return await self._call(_Session.step, secret)
 
     async def _call(self, act: "Callable[[_Session], int]", secret: "bytes | bytearray") -> int:
+        if self._tss is None:
+            self._tss = await self._worker.call(_library)  # it takes its time, not the chip's
         began = aio.ticks_ms()
         while True:
             try:
@@ -107,19 +110,25 @@ class TpmCounter(Counter):
     # Everything below runs in the worker's thread.
 
     def _run(self, act: "Callable[[_Session], int]", secret: "bytes | bytearray") -> int:
-        # What goes wrong is named here; the library would write it on stderr as well.
-        os.environ.setdefault("TSS2_LOG", "all+none")
-        try:
-            import tpm2_pytss
-        except ImportError as error:
-            raise CounterMissing(
-                "tpm2-pytss is not installed (pip install 'opentill[tpm]'): " + str(error)
-            ) from None
         line = _Line(self._path, self._within_ms)
         try:
-            return _Session(tpm2_pytss, line, self._index, secret).run(act)
+            return _Session(self._tss, line, self._index, secret).run(act)
         finally:
             line.close()
+
+
+def _library() -> "Any":
+    # What goes wrong is named here; the library would write it on stderr as well.
+    os.environ.setdefault("TSS2_LOG", "all+none")
+    try:
+        import tpm2_pytss
+    except ImportError as error:
+        raise CounterMissing(
+            "tpm2-pytss is not installed (pip install 'opentill[tpm]'): " + str(error)
+        ) from None
+    except TypeError as error:  # 1.2, as Debian 12 has it, beside a newer cryptography
+        raise CounterMissing("this tpm2-pytss is too old: " + str(error)) from None
+    return tpm2_pytss
 
 
 class _Session:

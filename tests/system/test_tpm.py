@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,7 +234,7 @@ def test_a_bad_line_is_named_and_the_counter_can_be_asked_again(
     _run(work())
 
 
-def test_nothing_there_is_named(tpm: swtpm.SoftTpm, tmp_path: object) -> None:
+def test_nothing_there_is_named(tpm: swtpm.SoftTpm, tmp_path: Path) -> None:
     async def work() -> None:
         with pytest.raises(CounterMissing, match="No such file"):
             await TpmCounter(f"{tmp_path}/tpmrm0").find(SECRET)
@@ -252,9 +253,17 @@ def test_nothing_there_is_named(tpm: swtpm.SoftTpm, tmp_path: object) -> None:
     _run(work())
 
 
-def test_no_library_is_named() -> None:
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        ("sys.modules['tpm2_pytss'] = None", "tpm2-pytss is not installed"),
+        ("sys.path.insert(0, sys.argv[1])", "this tpm2-pytss is too old: not an acceptable base"),
+    ],
+)
+def test_no_library_is_named(prepare: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "tpm2_pytss.py").write_text("raise TypeError('not an acceptable base type')")
     code = (
-        "import sys; sys.modules['tpm2_pytss'] = None\n"
+        f"import sys; {prepare}\n"
         "from firmware import aio\n"
         "from firmware.drivers.tpm_linux import TpmCounter\n"
         "from firmware.hal.counter import CounterMissing\n"
@@ -265,8 +274,10 @@ def test_no_library_is_named() -> None:
         "        print('named', error)\n"
         "aio.run(work())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("named tpm2-pytss is not installed"), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.startswith("named " + said), done.stderr
 
 
 def test_the_vault_notices_an_old_copy_by_it(tpm: swtpm.SoftTpm) -> None:
