@@ -1,20 +1,24 @@
 """Reading the JSON files of ``till emv``: every error names place and reason."""
 
 import datetime
+import difflib
 import json
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from host_tools import hex_text
 from host_tools.errors import UserError
 
 #: A recording of one card session is a few kilobytes.
 MAX_FILE = 4 << 20
 #: Keys that are the writer's own at any level, as is every key that begins with "_".
 LABELS = ("comment", "description", "expected", "id", "name", "note", "source", "title")
-
-_ONE_DIGIT = tuple("0123456789abcdefABCDEF")
+#: Warnings of one input that are told.
+MOST_WARNINGS = 100
+#: Longer keys are no misspelt word of ours.
+_LONGEST_WORD = 40
 
 
 class _Table(dict[str, Any]):
@@ -94,11 +98,26 @@ def _below(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
-def only(table: dict[str, Any], known: Collection[str], place: str = "") -> None:
-    """InputError for a key that is neither known nor a label."""
+def unused(
+    table: dict[str, Any], known: Collection[str], warnings: list[str], place: str = ""
+) -> None:
+    """Warn of each key that is neither known nor a label: it is not used."""
     for key in table:
         if key not in known and not is_label(key):
-            raise InputError(f"{_below(place, key)}: no such key; known: {', '.join(known)}")
+            text = f"{_below(place, key)}: not known, not used"
+            if len(warnings) < MOST_WARNINGS and len(key) < _LONGEST_WORD:
+                near = difflib.get_close_matches(key, known, 1, 0.8)
+                text += "".join(f"; did you mean {word}?" for word in near)
+            warnings.append(text)
+
+
+def told(warnings: list[str]) -> dict[str, list[str]]:
+    """The ``warnings`` of a result, nothing when there are none."""
+    if not warnings:
+        return {}
+    more = len(warnings) - MOST_WARNINGS
+    rest = [f"and {more} more"] if more > 0 else []
+    return {"warnings": warnings[:MOST_WARNINGS] + rest}
 
 
 def is_label(key: str) -> bool:
@@ -129,16 +148,36 @@ def _standard_input() -> bytes:
 
 
 def hex_bytes(value: Any, place: str) -> bytes:
-    """Bytes of a hex text; spaces and colons are allowed between digits."""
+    """Bytes of a hex text (``hex_text``). InputError; for None that it is missing."""
+    try:
+        return hex_text.octets(_text(value, place))
+    except hex_text.HexError as error:
+        raise InputError(f"{place}: {error.reason}", error.offset) from None
+
+
+def _text(value: Any, place: str) -> str:
+    if value is None:
+        raise InputError(f"{place}: missing")
     if not isinstance(value, str):
         raise InputError(f"{place}: a text of hex digits is needed")
-    text = value.replace(" ", "").replace(":", "").replace("\n", "")
-    for at, digit in enumerate(text):
-        if digit not in "0123456789abcdefABCDEF":
-            raise InputError(f"{place}: {digit!r} is no hex digit", at)
-    if len(text) % 2:
-        raise InputError(f"{place}: an odd number of hex digits", len(text))
-    return bytes.fromhex(text)
+    return value
+
+
+def _padded(value: Any, place: str) -> bytes:
+    """Bytes of a hex text that is a number: its first zero may be missing."""
+    try:
+        plain = hex_text.digits(_text(value, place))
+    except hex_text.HexError as error:
+        raise InputError(f"{place}: {error.reason}", error.offset) from None
+    return bytes.fromhex("0" * (len(plain) % 2) + plain)
+
+
+def sized_bytes(value: Any, place: str, size: int) -> bytes:
+    """Bytes of a hex text of this length."""
+    raw = hex_bytes(value, place)
+    if len(raw) != size:
+        raise InputError(f"{place}: {size} bytes are needed, not {len(raw)}")
+    return raw
 
 
 def hex_or_none(value: Any, place: str) -> bytes | None:
@@ -213,18 +252,49 @@ def number_of(value: Any, place: str) -> int:
     return int(value)
 
 
+def limit_of(value: Any, place: str, warnings: list[str]) -> int:
+    """An amount in minor units: a whole number, its decimal digits, or four bytes
+    in hex as tag 9F1B has them.
+
+    Text of eight digits with a leading zero is taken for 9F1B, with a warning
+    where that makes a difference.
+    """
+    if isinstance(value, str):
+        try:
+            plain = hex_text.digits(value)
+        except hex_text.HexError:
+            plain = ""
+        marked = value.strip()[:2] in ("0x", "0X") and 0 < len(plain) <= 8
+        if marked or (len(plain) == 8 and (plain[0] == "0" or not plain.isdigit())):
+            number = int(plain, 16)
+            if not marked and plain.isdigit() and number != int(plain):
+                warnings.append(
+                    f"{place}: {value} is read as the 4 bytes of tag 9F1B, which is {number}; "
+                    f"write {int(plain)} if the decimal number is meant"
+                )
+            return number
+    return number_of(value, place)
+
+
+def modulus_of(value: Any, place: str) -> bytes:
+    """An RSA modulus, without the zero byte that some lists put before it."""
+    raw = hex_bytes(value, place)
+    return raw[1:] if raw[:1] == b"\x00" else raw
+
+
 def exponent_of(value: Any, place: str) -> bytes:
-    """An RSA exponent: hex, its first zero optional, or a number."""
+    """An RSA exponent: hex, its first zero optional, or a number (65537 as text too)."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 24:
         return bytes.fromhex(f"{value:x}" if len(f"{value:x}") % 2 == 0 else f"0{value:x}")
-    return hex_bytes("0" + value if value in _ONE_DIGIT else value, place)
+    raw = b"\x01\x00\x01" if value == "65537" else _padded(value, place)
+    return raw.lstrip(b"\x00") or raw if len(raw) > 3 else raw
 
 
 def index_of(value: Any, place: str) -> int:
     """A CAPK index: one byte in hex, its first zero optional, or a number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
         return value
-    raw = hex_bytes("0" + value if value in _ONE_DIGIT else value, place)
+    raw = _padded(value, place)
     if len(raw) != 1:
         raise InputError(f"{place}: one byte is needed")
     return raw[0]

@@ -14,13 +14,17 @@ from host_tools.emv_input import (
     hex_bytes,
     hex_or_none,
     index_of,
-    only,
+    modulus_of,
     table_of,
     tags_of,
+    told,
+    unused,
 )
 
 _TEXTS = ("static_data", "dynamic_data", "unpredictable_number", "transaction_data")
 _KEYS = ("rid", "capk", "tags", *_TEXTS, "date")
+#: Clauses that compare a hash over the static data.
+_HASHES = ("B2 5.4 7", "B2 6.4 7")
 _UNCHECKED = "static_data is missing, so the hash could not be checked"
 
 
@@ -28,7 +32,8 @@ class _Case:
     """One input file."""
 
     def __init__(self, table: dict[str, Any]) -> None:
-        only(table, _KEYS)
+        self.warnings: list[str] = []
+        unused(table, _KEYS, self.warnings)
         self.tags = tags_of(table.get("tags"), "tags")
         self.capk_table = table_of(table.get("capk"), "capk")
         rid = hex_or_none(table.get("rid"), "rid")
@@ -65,24 +70,49 @@ class _Case:
             return [(data, None)]
         if listed != b"\x82":
             raise OdaError("B3 10.3 f", "9F4A names more than the AIP")
-        aip = self.need(0x82)
-        return [(data + aip, True), (data, False)]
+        aip = self.tags.get(0x82)
+        return [(data + aip, True), (data, False)] if aip else [(data, False)]
+
+    def failed(self, error: OdaError) -> OdaError:
+        """What kept the static data from verifying; a wrong hash for want of tag 82."""
+        lacks_aip = self.tags.get(0x9F4A) == b"\x82" and not self.tags.get(0x82)
+        if error.clause not in _HASHES or not lacks_aip or "static_data" not in self.texts:
+            return error
+        return OdaError(
+            error.clause,
+            f"{error.reason}; tag 82 is missing, so static_data was taken with the AIP in it",
+        )
 
     def capk(self) -> Capk:
         if not self.capk_table:
             raise OdaError("B2 6.2 a", "capk is missing")
-        index = self.capk_table.get("index")
-        if index is None and 0x8F in self.tags and len(self.tags[0x8F]) == 1:
-            index = self.tags[0x8F][0]
+        for name in ("modulus", "exponent"):
+            if self.capk_table.get(name) is None:
+                raise OdaError("B2 6.2 a", f"capk.{name} is missing")
+        index = self.index()
         expiry = self.capk_table.get("expiry")
         return Capk(
             self.rid,
-            index_of(index if index is not None else 0, "capk.index"),
-            hex_bytes(self.capk_table.get("modulus", ""), "capk.modulus"),
-            exponent_of(self.capk_table.get("exponent", ""), "capk.exponent"),
+            index if index is not None else 0,
+            modulus_of(self.capk_table["modulus"], "capk.modulus"),
+            exponent_of(self.capk_table["exponent"], "capk.exponent"),
             hex_or_none(self.capk_table.get("sha1"), "capk.sha1") or None,
             _last_day(expiry) if expiry is not None else "",
         )
+
+    def index(self) -> int | None:
+        """The index of the key given, else tag 8F; a warning where they differ."""
+        named = self.tags.get(0x8F, b"")
+        given = self.capk_table.get("index")
+        if given is None:
+            return named[0] if len(named) == 1 else None
+        index = index_of(given, "capk.index")
+        if named and named != bytes((index,)):
+            self.warnings.append(
+                f"tags.8F: the card names key {named.hex().upper()}, "
+                f"capk.index is {index:02X}; capk was used"
+            )
+        return index
 
 
 def _last_day(value: Any) -> str:
@@ -92,8 +122,9 @@ def _last_day(value: Any) -> str:
     return str(value) if len(value) == 8 else century(text) + text[2:]
 
 
-def check(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The verdict on each step. InputError for a field that is no hex."""
+def check(table: dict[str, Any]) -> dict[str, Any]:
+    """The verdict on each step, and ``warnings`` if there are any. InputError for a
+    field that is no hex."""
     case = _Case(table)
     results: dict[str, dict[str, Any]] = {}
     issuer: PublicKey | None = None
@@ -123,7 +154,7 @@ def check(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     results["cda"] = _cda(case, icc)
     if 0x9F2D in case.tags:
         results["pin"] = _pin(case, issuer)
-    return results
+    return results | told(case.warnings)
 
 
 def _failure(error: TillError) -> dict[str, Any]:
@@ -163,7 +194,7 @@ def _sda(case: _Case, issuer: PublicKey | None) -> dict[str, Any]:
                 found |= {"reason": _UNCHECKED, "clause": "B2 5.4 7"}
             found["data_authentication_code"] = code.hex().upper()
             return found | _static_note(case)
-        raise last or OdaError("B2 5.4 7", "no static data")
+        raise case.failed(last or OdaError("B2 5.4 7", "no static data"))
     except TillError as error:
         return _failure(error)
 
@@ -190,7 +221,7 @@ def _icc(case: _Case, issuer: PublicKey | None) -> PublicKey:
             continue
         case.with_aip = with_aip
         return key
-    raise last or OdaError("B2 6.4 7", "no static data")
+    raise case.failed(last or OdaError("B2 6.4 7", "no static data"))
 
 
 def _pin(case: _Case, issuer: PublicKey | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``till emv replay``: the contact kernel against a recording (docs/emv-replay.md)."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from firmware.errors import TillError
@@ -14,6 +15,7 @@ from firmware.payment.emv.config import (
 )
 from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
+from host_tools.emv_choices import aid_of, checked_choice, chosen, confirmed
 from host_tools.emv_input import (
     InputError,
     date_of,
@@ -23,11 +25,15 @@ from host_tools.emv_input import (
     hex_or_none,
     index_of,
     is_label,
+    limit_of,
     list_of,
+    modulus_of,
     number_of,
-    only,
+    sized_bytes,
     table_of,
     tags_of,
+    told,
+    unused,
 )
 from host_tools.emv_recording import EXTERNAL, GENERATE_AC, Recording, read_steps
 
@@ -39,8 +45,8 @@ _SIZES = {
     0x9F37: 4, 0x9F33: 3, 0x9F35: 1, 0x9F40: 5, 0x9F1A: 2, 0x9F1B: 4, 0x9F09: 2,
 }  # fmt: skip
 _KEYS = (
-    "interface", "steps", "terminal", "transaction", "date", "capks", "aids", "host", "pin",
-    "choices", "random",
+    "interface", "steps", "terminal", "transaction", "date", "capks", "revoked", "aids",
+    "online_only", "host", "pin", "choices", "random",
 )  # fmt: skip
 _AID_KEYS = (
     "aid", "partial", "tac_default", "tac_online", "tac_denial", "floor_limit", "threshold",
@@ -51,31 +57,33 @@ _HOST_KEYS = ("8A", "91", "71", "72")
 
 def replay(table: dict[str, Any]) -> dict[str, Any]:
     """Run the kernel; the result as docs/emv-replay.md has it. InputError."""
-    only(table, _KEYS)
+    if "t" in table and "steps" not in table:
+        raise InputError("t: this is one entry of a trace; give the whole trace as a file")
+    warnings: list[str] = []
+    unused(table, _KEYS, warnings)
     interface = table.get("interface")
     if interface != "contact":
         given = "missing" if interface is None else f"{interface!r} is not replayed"
         raise InputError(f"interface: {given}; it must be 'contact'")
     if table.get("steps") is None:
         raise InputError("steps: missing")
-    recording = Recording(read_steps(table["steps"]))
-    warnings: list[str] = []
+    recording = Recording(read_steps(table["steps"], warnings))
     terminal = _objects(table, "terminal")
     payment = _objects(table, "transaction")
+    if terminal.get(0x9F35, b"\x22")[0] not in TERMINAL_TYPES:
+        raise InputError(f"terminal.9F35: there is no terminal type {terminal[0x9F35].hex()}")
     for tag, value in recording.implied().items():
         usable = tag != 0x9F35 or value[0] in TERMINAL_TYPES
         if usable and tag not in terminal and tag not in payment:
             (payment if tag in _OF_THE_PAYMENT else terminal)[tag] = value
     try:
-        config = _config(table, recording, terminal, payment, _capks(table, warnings))
+        config = _config(table, recording, terminal, payment, warnings)
         transaction = _transaction(table, payment)
     except TillError as error:
         raise InputError(str(error)) from error
     number = payment.get(0x9F37) or terminal.get(0x9F37) or b""
-    result = _Replay(table, recording, config, transaction, number).run()
-    if warnings:
-        result["warnings"] = warnings
-    return result
+    result = _Replay(table, recording, config, transaction, number, warnings).run()
+    return result | told(warnings)
 
 
 def _objects(table: dict[str, Any], name: str) -> dict[int, bytes]:
@@ -106,6 +114,8 @@ def _transaction(table: dict[str, Any], tags: dict[int, bytes]) -> Transaction:
     if 0x9F02 not in tags and tags.get(0x81):
         amount = int.from_bytes(tags[0x81], "big")
     other = _amount(tags[0x9F03], "transaction.9F03") if tags.get(0x9F03) else 0
+    if other > amount:
+        raise InputError("transaction.9F03: the other amount is part of the amount (9F02)")
     transaction = Transaction(
         amount,
         other_amount=other,
@@ -127,7 +137,7 @@ def _capks(table: dict[str, Any], warnings: list[str]) -> list[Capk]:
         parts = (
             hex_bytes(key.get("rid"), where + ".rid"),
             index_of(key.get("index"), where + ".index"),
-            hex_bytes(key.get("modulus"), where + ".modulus"),
+            modulus_of(key.get("modulus"), where + ".modulus"),
             exponent_of(key.get("exponent"), where + ".exponent"),
             hex_or_none(key.get("sha1"), where + ".sha1") or None,
         )
@@ -138,29 +148,42 @@ def _capks(table: dict[str, Any], warnings: list[str]) -> list[Capk]:
     return keys
 
 
+def _revoked(table: dict[str, Any]) -> list[tuple[bytes, int, bytes]]:
+    """The issuer certificates that are revoked, by RID, CAPK index, serial."""
+    found = []
+    for place, entry in enumerate(list_of(table.get("revoked"), "revoked")):
+        where = f"revoked[{place}]"
+        key = table_of(entry, where)
+        rid = sized_bytes(key.get("rid"), where + ".rid", 5)
+        index = index_of(key.get("index"), where + ".index")
+        found.append((rid, index, sized_bytes(key.get("serial"), where + ".serial", 3)))
+    return found
+
+
 def _config(
     table: dict[str, Any],
     recording: Recording,
     terminal: dict[int, bytes],
     payment: dict[int, bytes],
-    capks: list[Capk],
+    warnings: list[str],
 ) -> TerminalConfig:
+    entries: list[Any] = list_of(table.get("aids"), "aids")
+    if not entries:
+        entries = [{"aid": name.hex()} for name in recording.applications()]
     aids = [
-        _aid(table_of(entry, f"aids[{place}]"), f"aids[{place}]", recording, terminal)
-        for place, entry in enumerate(list_of(table.get("aids"), "aids"))
+        _aid(table_of(entry, f"aids[{place}]"), f"aids[{place}]", recording, terminal, warnings)
+        for place, entry in enumerate(entries)
     ]
-    if not aids:
-        aids = [
-            _aid({"aid": name.hex()}, "aids", recording, terminal)
-            for name in recording.applications()
-        ]
+    only_online = table.get("online_only")
     config = TerminalConfig(
         aids,
-        capks,
+        _capks(table, warnings),
+        _revoked(table),
         terminal_type=terminal.get(0x9F35, b"\x22")[0],
         capabilities=terminal.get(0x9F33, b"\xe0\xf8\xc8"),
         additional=terminal.get(0x9F40, b"\x60\x00\xf0\xa0\x01"),
         pin_bypass="bypassed" in list_of(table.get("pin"), "pin"),
+        online_only=only_online is not None and flag_of(only_online, "online_only"),
         extra={tag: value for tag, value in payment.items()},
     )
     config.objects.update(terminal)
@@ -168,35 +191,51 @@ def _config(
 
 
 def _aid(
-    entry: dict[str, Any], where: str, recording: Recording, terminal: dict[int, bytes]
+    entry: dict[str, Any],
+    where: str,
+    recording: Recording,
+    terminal: dict[int, bytes],
+    warnings: list[str],
 ) -> AidConfig:
-    only(entry, _AID_KEYS, where)
+    unused(entry, _AID_KEYS, warnings, where)
     given = {name: value for name, value in entry.items() if value is not None}
+    aid = aid_of(given.get("aid"), where + ".aid")
 
     def code(name: str) -> bytes:
-        return hex_bytes(given.get(name, "0000000000"), f"{where}.{name}")
+        return sized_bytes(given.get(name, "0000000000"), f"{where}.{name}", 5)
 
-    floor = given.get("floor_limit")
-    if floor is None and 0x9F1B in terminal:
-        floor = int.from_bytes(terminal[0x9F1B], "big")
+    def limit(name: str, default: int) -> int:
+        return limit_of(given.get(name, default), f"{where}.{name}", warnings)
+
+    def percentage(name: str, default: int) -> int:
+        value = number_of(given.get(name, default), f"{where}.{name}")
+        if value > 99:
+            raise InputError(f"{where}.{name}: {value} is no percentage of 0 to 99")
+        return value
+
     version = terminal.get(0x9F09)
     if "version" in given:
-        version = hex_bytes(given["version"], where + ".version")
+        version = sized_bytes(given["version"], where + ".version", 2)
     if version is None:
         # Nothing says the terminal's version: it is taken to be the card's.
         found = recording.find(0x9F08)
         version = found if found is not None and len(found) == 2 else b"\x00\x00"
-    target = number_of(given.get("target_percent", 0), where + ".target_percent")
+    target = percentage("target_percent", 0)
+    most = percentage("max_target_percent", target)
+    if target > most:
+        raise InputError(
+            f"{where}.target_percent: {target} is more than max_target_percent, {most}"
+        )
     return AidConfig(
-        hex_bytes(entry.get("aid"), where + ".aid"),
+        aid,
         flag_of(given.get("partial", True), where + ".partial"),
         code("tac_default"),
         code("tac_online"),
         code("tac_denial"),
-        number_of(floor if floor is not None else 0, where + ".floor_limit"),
-        number_of(given.get("threshold", 0), where + ".threshold"),
+        limit("floor_limit", int.from_bytes(terminal.get(0x9F1B, b""), "big")),
+        limit("threshold", 0),
         target,
-        number_of(given.get("max_target_percent", target), where + ".max_target_percent"),
+        most,
         hex_bytes(given.get("default_ddol", ""), where + ".default_ddol"),
         hex_bytes(given.get("default_tdol", ""), where + ".default_tdol"),
         version,
@@ -213,16 +252,12 @@ class _Replay:
         config: TerminalConfig,
         transaction: Transaction,
         number: bytes,
+        warnings: list[str],
     ) -> None:
         self.recording = recording
-        self.pins = [
-            _pin_word(word, f"pin[{place}]")
-            for place, word in enumerate(list_of(table.get("pin"), "pin"))
-        ]
-        self.choices = [
-            _checked_choice(choice, f"choices[{place}]")
-            for place, choice in enumerate(list_of(table.get("choices"), "choices"))
-        ]
+        self.warnings = warnings
+        self.pins = _Turns("pin", table.get("pin"), _pin_word)
+        self.choices = _Turns("choices", table.get("choices"), checked_choice)
         self.host = table.get("host")
         if not (self.host is None or self.host == "unable" or isinstance(self.host, dict)):
             raise InputError("host: an object or 'unable' is needed")
@@ -241,7 +276,9 @@ class _Replay:
         if not isinstance(self.host, dict):
             return None
         host = {name.upper(): value for name, value in self.host.items() if not is_label(name)}
-        only(host, _HOST_KEYS, "host")
+        if len(host) < len([name for name in self.host if not is_label(name)]):
+            raise InputError("host: a tag stands twice")
+        unused(host, _HOST_KEYS, self.warnings, "host")
         arc = host.get("8A")
         if isinstance(arc, str) and len(arc) == 2:
             code: bytes | None = arc.encode()  # the two characters themselves
@@ -261,32 +298,31 @@ class _Replay:
             if isinstance(step, steps.SendApdu):
                 self.commands.append(step.command.hex().upper())
                 got = self.recording.answer(step.command)
-                if got is None:
-                    step = self.kernel.abort("card_removed")
-                else:
-                    step = self.kernel.resume((got[0], got[1], 0))
+                answer: Any = None if got is None else (*got, 0)
+            elif isinstance(step, steps.VerifyPin):
+                self.commands.append("0020008" + ("8" if step.enciphered else "0"))
+                answer = self.recording.verify()
             elif isinstance(step, steps.GoOnline):
                 answer = self._online()
                 if answer is None:
                     return self._result(self.kernel.session.outcome("online", "no_host_given"))
-                step = self.kernel.resume(answer)
             else:
                 step = self.kernel.resume(self._interact(step))
+                continue
+            removed = answer is None  # from the reader, in the middle of a command
+            step = self.kernel.abort("card_removed") if removed else self.kernel.resume(answer)
         return self._result(step)
 
     def _interact(self, step: steps.Step) -> Any:
         if isinstance(step, steps.EnterPin):
-            word = self.pins.pop(0) if self.pins else "entered"
-            return word, None
-        if isinstance(step, steps.VerifyPin):
-            self.commands.append("0020008" + ("8" if step.enciphered else "0"))
-            return self.recording.verify()
+            word, _ = self.pins.next()
+            return word or "entered", None
+        choice, place = self.choices.next()
         if isinstance(step, steps.ConfirmApplication):
-            return flag_of(self.choices.pop(0), "choices") if self.choices else True
+            return not place or confirmed(step.candidate, choice, place, self.warnings)
         if isinstance(step, steps.ChooseApplication):
-            if self.choices:
-                choice = self.choices.pop(0)
-                return None if choice is None else _chosen(step, choice)
+            if place:
+                return chosen(step.candidates, choice, place, self.warnings)
             for index, candidate in enumerate(step.candidates):
                 if [candidate.aid] == self.recording.applications():
                     return index
@@ -331,6 +367,8 @@ class _Replay:
         return values if at == len(data) else {}
 
     def _result(self, outcome: steps.Outcome) -> dict[str, Any]:
+        for script in (self.pins, self.choices):
+            self.warnings.extend(f"{place}: not used" for place in script.left())
         return {
             "outcome": outcome.kind,
             "reason": outcome.reason,
@@ -350,28 +388,32 @@ class _Replay:
         }
 
 
+class _Turns:
+    """What the cardholder does, in turn; every entry checked by ``check``."""
+
+    def __init__(self, name: str, value: Any, check: Callable[[Any, str], Any]) -> None:
+        self._name = name
+        self._entries = [
+            check(entry, f"{name}[{place}]") for place, entry in enumerate(list_of(value, name))
+        ]
+        self._at = 0
+
+    def next(self) -> tuple[Any, str]:
+        """The next entry and its place, (None, "") when there are no more."""
+        if self._at == len(self._entries):
+            return None, ""
+        self._at += 1
+        return self._entries[self._at - 1], f"{self._name}[{self._at - 1}]"
+
+    def left(self) -> list[str]:
+        """The places of those not asked for."""
+        return [f"{self._name}[{place}]" for place in range(self._at, len(self._entries))]
+
+
 def _pin_word(word: Any, place: str) -> str:
     if not isinstance(word, str) or word not in _PIN_WORDS:
         raise InputError(f"{place}: {word!r} is none of {', '.join(_PIN_WORDS)}")
     return word
-
-
-def _checked_choice(choice: Any, place: str) -> Any:
-    """An index, an AID, true, false or null; InputError for anything else."""
-    if choice is None or isinstance(choice, bool):
-        return choice
-    if isinstance(choice, str) and not choice.isdigit():
-        hex_bytes(choice, place)
-        return choice
-    return choice if isinstance(choice, str) else number_of(choice, place)
-
-
-def _chosen(step: steps.ChooseApplication, choice: Any) -> int:
-    """An index, or the AID of a candidate."""
-    for index, candidate in enumerate(step.candidates):
-        if isinstance(choice, str) and choice.upper() == candidate.aid.hex().upper():
-            return index
-    return number_of(choice, "choices")
 
 
 def _script(tag: int, text: Any, place: str) -> bytes:

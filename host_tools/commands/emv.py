@@ -158,8 +158,9 @@ def _show_replay(result: dict[str, Any]) -> str:
 def _show_oda(result: dict[str, Any]) -> str:
     from host_tools.decoders.common import mask_pan, readable
 
-    lines = []
-    for step, verdict in result.items():
+    lines = [f"warning: {text}" for text in result.get("warnings", ())]
+    for step in [name for name in result if name != "warnings"]:
+        verdict = result[step]
         if verdict["valid"]:
             lines.append(f"{step}: valid")
         else:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from host_tools.hex_text import HexError, octets
+
 #: Longest input taken, in characters.
 MAX_INPUT = 1 << 20
 
@@ -23,23 +25,16 @@ class BadInput(Exception):
         return {"error": self.reason, "offset": self.offset or 0}
 
 
-_HEX = frozenset("0123456789abcdefABCDEF")
-
-
 def parse_hex(text: str) -> bytes:
-    """Hexadecimal digits, blanks between them allowed. BadInput says where not."""
+    """Hexadecimal digits (``hex_text``). BadInput says where not, and when there are none."""
     check_size(text)
-    digits = []
-    for place, char in enumerate(text):
-        if char in _HEX:
-            digits.append(char)
-        elif char not in " \t\r\n":
-            raise BadInput(f"{char!a} is not a hexadecimal digit", place)
-    if not digits:
+    try:
+        data = octets(text)
+    except HexError as error:
+        raise BadInput(error.reason, error.offset) from None
+    if not data:
         raise BadInput("the input is empty", 0)
-    if len(digits) % 2:
-        raise BadInput("an odd number of hexadecimal digits", len(text))
-    return bytes.fromhex("".join(digits))
+    return data
 
 
 def check_size(text: str) -> None:

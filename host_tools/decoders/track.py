@@ -3,6 +3,7 @@
 from typing import Any
 
 from host_tools.decoders.common import BadInput, check_size, luhn, mask_pan, parse_hex, readable
+from host_tools.hex_text import HexError, digits
 
 #: Longest tracks with sentinels: 79 and 40 characters.
 _MOST = 80
@@ -80,9 +81,7 @@ def _first(track: str, mask: bool) -> dict[str, Any]:
 
 def _second(track: str, mask: bool) -> dict[str, Any]:
     if "=" not in track and ";" not in track:
-        if sum(not char.isspace() for char in track) % 2 and "d" in track.lower():
-            track += "F"  # as field 35 has it: the pad digit belongs to tag 57
-        data = parse_hex(track)
+        data = parse_hex(track + "F" * _lacks_pad(track))
         if len(data) > 19:
             raise BadInput("track 2 equivalent data has over 19 bytes", 19)
         body = data.hex().upper()
@@ -108,6 +107,15 @@ def _second(track: str, mask: bool) -> dict[str, Any]:
         if error.offset is not None and scale == 2:  # two digits a byte
             raise BadInput(error.reason, error.offset // 2) from None
         raise
+
+
+def _lacks_pad(track: str) -> bool:
+    """Whether the pad digit is missing, as field 35 has it: it belongs to tag 57."""
+    try:
+        plain = digits(track)
+    except HexError:
+        return False
+    return len(plain) % 2 == 1 and "d" in plain.lower()
 
 
 def render(result: dict[str, Any]) -> list[str]:

@@ -14,64 +14,14 @@ from host_tools import emv_oda, emv_recording, emv_replay
 from host_tools.commands.emv import app
 from host_tools.emv_input import InputError, parse
 from tests.portable import emv_card
-from tests.portable.emv_card import FakeCard, drive
+from tests.support.emv_recorder import Recorder, oda_case, recorded
 
-
-class Recorder(FakeCard):
-    """A card that writes down what it answers."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.steps: list[dict[str, str]] = []
-
-    def exchange(self, command: bytes) -> tuple[bytes, int]:
-        data, sw = super().exchange(command)
-        self.steps.append({"c": command.hex(), "r": data.hex() + f"{sw:04x}"})
-        return data, sw
-
-    def verify(self) -> int:
-        sw = super().verify()
-        self.steps.append({"c": "0084000000", "r": "11223344556677889000"})
-        self.steps.append({"c": "0020008008241234ffffffffff", "r": f"{sw:04x}"})
-        return sw
-
-
-def _recorded(card: Recorder) -> dict[str, Any]:
-    run = drive(card)
-    assert run.outcome.kind == "approved"
-    return {
-        "interface": "contact",
-        "steps": card.steps,
-        "transaction": {"9F02": "000000012345", "9F21": "034100", "9F41": "00000001"},
-        "terminal": {"9F1A": "0156", "9F1E": b"00000000".hex()},
-        "capks": [
-            {
-                "rid": emv_card.RID.hex(),
-                "index": "57",
-                "modulus": f"{emv_card.CA_N:0256x}",
-                "exponent": "010001",
-            }
-        ],
-        "aids": [
-            {
-                "aid": emv_card.AID.hex(),
-                "partial": True,
-                "tac_default": "D84000A800",
-                "tac_online": "D84004F800",
-                "tac_denial": "0010000000",
-                "floor_limit": 10000,
-                "version": "008c",
-            }
-        ],
-        "host": {"8A": "3030", "91": "11223344556677883030"},
-        "random": "5a5a5a5a",
-        "date": "261121",
-    }
+_AID = {"aid": "A000000333"}
 
 
 @pytest.mark.parametrize("method", ["", "SDA", "DDA", "CDA"])
 def test_a_recording_replays_without_a_mismatch(method: str) -> None:
-    case = _recorded(Recorder(method))
+    case = recorded(Recorder(method))
     result = emv_replay.replay(case)
     assert result["outcome"] == "approved"
     assert result["mismatches"] == []
@@ -86,14 +36,14 @@ def test_a_recording_replays_without_a_mismatch(method: str) -> None:
 def test_offline_pin_consumes_the_recorded_exchange() -> None:
     card = Recorder("DDA", cvm="0100")
     card.wrong_pins = 1
-    case = _recorded(card)
+    case = recorded(card)
     result = emv_replay.replay(case)
     assert (result["outcome"], result["cvm_results"]) == ("approved", "010002")
     assert result["mismatches"] == []
 
 
 def test_a_changed_command_gets_the_recorded_answer_and_is_reported() -> None:
-    case = _recorded(Recorder())
+    case = recorded(Recorder())
     case["random"] = "00000001"
     result = emv_replay.replay(case)
     assert result["outcome"] == "approved"
@@ -102,7 +52,7 @@ def test_a_changed_command_gets_the_recorded_answer_and_is_reported() -> None:
 
 
 def test_missing_parts_are_made_up_for() -> None:
-    case = _recorded(Recorder("DDA"))
+    case = recorded(Recorder("DDA"))
     small = {"interface": "contact", "steps": case["steps"]}
     result = emv_replay.replay(small)
     assert result["aid"] == emv_card.AID.hex().upper()
@@ -115,7 +65,7 @@ def test_missing_parts_are_made_up_for() -> None:
 
 
 def test_t0_procedures_in_a_recording_are_joined() -> None:
-    case = _recorded(Recorder())
+    case = recorded(Recorder())
     steps: list[dict[str, str]] = []
     for step in case["steps"]:
         body, sw = step["r"][:-4], step["r"][-4:]
@@ -136,7 +86,7 @@ def test_t0_procedures_in_a_recording_are_joined() -> None:
 
 
 def test_unable_and_no_host() -> None:
-    case = _recorded(Recorder())
+    case = recorded(Recorder())
     case["host"] = "unable"
     assert emv_replay.replay(case)["online"] is False
     del case["host"]
@@ -146,7 +96,7 @@ def test_unable_and_no_host() -> None:
 
 
 def test_a_recording_that_ends_early() -> None:
-    case = _recorded(Recorder())
+    case = recorded(Recorder())
     case["steps"] = case["steps"][:5]
     result = emv_replay.replay(case)
     assert result["outcome"] == "terminated"
@@ -167,23 +117,36 @@ def test_a_recording_that_ends_early() -> None:
         ({"host": {"8A": "xyz"}}, "host.8A"),
         ({"date": "2611"}, "date"),
         ({"capks": [{"rid": "A0", "index": "57", "modulus": "0", "exponent": "03"}]}, "modulus"),
-        ({"capks": [{"rid": "A0", "index": "57", "modulus": "00"}]}, "exponent"),
-        ({"aids": [{"aid": "A0"}]}, "AID"),
+        ({"capks": [{"rid": "A0", "index": "57", "modulus": "00"}]}, "capks[0].exponent: missing"),
+        ({"stepz": [], "steps": None}, "steps: missing"),
+        ({"steps": [{"c": "00A40400"}]}, "steps[0].r: missing"),
+        ({"steps": [{"c": "00A40400", "r": "", "sw": "90"}]}, "steps[0].sw: 2 bytes"),
+        (
+            {"steps": [{"c": "00A40400", "r": "6F0284009000", "sw": "6A82"}]},
+            "steps[0].sw: is 6A82, but r ends in 9000",
+        ),
+        ({"host": {"8a": "00", "8A": "05"}}, "host: a tag stands twice"),
+        ({"aids": [{"aid": "A0"}]}, "aids[0].aid: an AID has 5 to 16 bytes, not 1"),
+        ({"aids": [{"aid": "A000000333"}, {"name": "second"}]}, "aids[1].aid: missing"),
+        ({"aids": [_AID | {"tac_default": "000000"}]}, "aids[0].tac_default: 5 bytes"),
+        ({"aids": [_AID | {"version": "8C"}]}, "aids[0].version: 2 bytes"),
+        ({"aids": [_AID | {"target_percent": 5, "max_target_percent": 4}]}, "aids[0].target"),
+        ({"aids": [_AID | {"max_target_percent": 100}]}, "aids[0].max_target_percent: 100"),
+        ({"aids": [_AID | {"floor_limit": "1.5"}]}, "aids[0].floor_limit: a whole number"),
         ({"aids": [{"aid": "A000000333", "floor_limit": -1}]}, "floor_limit"),
         ({"terminal": {"9F33": "E0"}}, "9F33"),
-        ({"terminal": {"9F35": "99"}}, "terminal type"),
+        ({"terminal": {"9F35": "99"}}, "terminal.9F35: there is no terminal type 99"),
+        ({"transaction": {"9F02": "000000000001", "9F03": "000000000002"}}, "transaction.9F03"),
+        ({"revoked": [{"rid": "A000000333", "index": "57"}]}, "revoked[0].serial: missing"),
+        ({"online_only": "yes"}, "online_only: true or false"),
         ({"transaction": {"9F02": "0000000000AA"}}, "9F02"),
         ({"random": "5"}, "random"),
         ({"interface": None}, "interface: missing"),
         ({"interface": "contactless"}, "must be 'contact'"),
         ({"steps": []}, "steps: is empty"),
-        ({"steps": [{"c": "00A40400", "r": "9000", "sw": "9000"}]}, "steps[0].sw: no such key"),
-        ({"stepz": []}, "stepz: no such key; known: interface, steps, terminal"),
-        ({"aids": [{"aid": "A000000333", "tac_denail": "00"}]}, "aids[0].tac_denail: no such key"),
         ({"aids": [{"aid": "A000000333", "partial": "no"}]}, "aids[0].partial: true or false"),
         ({"aids": [{"aid": "A000000333", "default_ddol": 0}]}, "aids[0].default_ddol"),
         ({"aids": {}}, "aids: an array"),
-        ({"host": {"8a": "00", "arc": "00"}}, "ARC: no such key; known: 8A, 91, 71, 72"),
         ({"host": {"91": 0}}, "host.91"),
         ({"host": {"72": 0}}, "host.72"),
         ({"host": "offline"}, "host"),
@@ -204,7 +167,7 @@ def test_a_recording_that_ends_early() -> None:
     ],
 )
 def test_bad_input_names_the_place(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    case = _recorded(Recorder()) | change
+    case = recorded(Recorder()) | change
     with pytest.raises(InputError) as caught:
         emv_replay.replay(case)
     assert words in str(caught.value)
@@ -244,7 +207,7 @@ def test_a_key_that_stands_twice_is_named_with_its_place() -> None:
 
 
 def test_labels_are_passed_over_at_every_level() -> None:
-    case = _recorded(Recorder())
+    case = recorded(Recorder())
     plain = emv_replay.replay(case)
     case |= {"_tool": 7, "name": "approve", "expected": {"outcome": "approved"}}
     case["steps"][0]["comment"] = "SELECT PSE"
@@ -255,7 +218,7 @@ def test_labels_are_passed_over_at_every_level() -> None:
 
 
 def test_the_result_has_what_the_format_promises() -> None:
-    result = emv_replay.replay(_recorded(Recorder("CDA")))
+    result = emv_replay.replay(recorded(Recorder("CDA")))
     promised = {"outcome", "aid", "tvr", "tsi", "cvm_results", "commands", "mismatches", "trace"}
     assert promised <= set(result)
 
@@ -267,7 +230,7 @@ def test_an_endless_file_is_refused(tmp_path: Path) -> None:
 
 def test_commands_print(tmp_path: Path) -> None:
     file = tmp_path / "case.json"
-    file.write_text(json.dumps(_recorded(Recorder("CDA"))))
+    file.write_text(json.dumps(recorded(Recorder("CDA"))))
     runner = CliRunner()
     result = runner.invoke(app, ["replay", str(file)])
     assert result.exit_code == 0 and "online_approved" in result.stdout
@@ -290,7 +253,7 @@ def test_t0_procedures_are_joined(answers: list[str], joined: str) -> None:
     steps = [{"c": c, "r": r} for c, r in zip(commands, answers, strict=True)]
     steps.append({"c": "00B2010C00", "r": "6C02"})
     steps.append({"c": "00B2010C02", "r": "70009000"})
-    found = emv_recording.read_steps(steps)
+    found = emv_recording.read_steps(steps, [])
     assert [f"{one.data.hex()} {one.sw:04X}" for one in found] == [joined, "7000 9000"]
 
 
@@ -334,8 +297,14 @@ def test_a_choice_is_an_index_or_an_aid(choice: Any) -> None:
 def test_choices_that_choose_nothing() -> None:
     assert emv_replay.replay(_two_applications(None))["reason"] == "no_application_chosen"
     assert emv_replay.replay(_two_applications(7))["reason"] == "no_application_chosen"
-    with pytest.raises(InputError, match="choices"):
+    offer = "0 A000000333010102, 1 A000000333010101"
+    with pytest.raises(InputError) as caught:
         emv_replay.replay(_two_applications("A0000000031010"))
+    assert str(caught.value) == f"choices[0]: A0000000031010 was not on offer: {offer}"
+    with pytest.raises(InputError, match=r"choices\[0\]: A000000333 begins more than one AID"):
+        emv_replay.replay(_two_applications("A000000333"))
+    with pytest.raises(InputError, match=r"choices\[0\]: true chooses none of 0 A0000"):
+        emv_replay.replay(_two_applications(True))
 
 
 def test_a_mismatch_names_the_step_of_the_file() -> None:
@@ -362,7 +331,7 @@ def test_nonsense_in_a_recorded_command_is_not_taken_for_terminal_data() -> None
 
 def test_a_file_a_line(tmp_path: Path) -> None:
     runner = CliRunner()
-    recordings = [json.dumps(_recorded(Recorder(method))) for method in ("SDA", "DDA")]
+    recordings = [json.dumps(recorded(Recorder(method))) for method in ("SDA", "DDA")]
     file = tmp_path / "case.json"
     file.write_text(recordings[0])
     stdin = recordings[0] + "\n[]\n" + recordings[1] + "\n\n{"
@@ -375,7 +344,7 @@ def test_a_file_a_line(tmp_path: Path) -> None:
     assert all("offset" in documents[place] for place in (1, 3, 4))
     alone = runner.invoke(app, ["replay", "--json", str(file)])
     assert json.loads(alone.stdout) == documents[0]
-    result = runner.invoke(app, ["oda", "--lines"], input=json.dumps(_oda_case("SDA")) + "\n{}\n")
+    result = runner.invoke(app, ["oda", "--lines"], input=json.dumps(oda_case("SDA")) + "\n{}\n")
     documents = [json.loads(line) for line in result.stdout.splitlines()]
     assert [document["sda"]["valid"] for document in documents] == [True, False]
     assert runner.invoke(app, ["replay", "--lines", str(file)]).exit_code == 2
@@ -391,7 +360,7 @@ def test_an_overlong_line_is_one_error(tmp_path: Path) -> None:
 
 
 def test_keys_that_no_terminal_loads_are_passed_over() -> None:
-    case = _recorded(Recorder("SDA"))
+    case = recorded(Recorder("SDA"))
     case["capks"].insert(0, dict(case["capks"][0], sha1="00" * 20))
     case["capks"].append(dict(case["capks"][0], index="58", exponent="02", sha1=None))
     result = emv_replay.replay(case)
@@ -403,53 +372,31 @@ def test_keys_that_no_terminal_loads_are_passed_over() -> None:
 
 @pytest.mark.parametrize("form", ["010001", "01 00 01", 65537])
 def test_forms_of_exponent_index_and_rid(form: Any) -> None:
-    case = _oda_case("SDA")
+    case = oda_case("SDA")
     case["capk"] |= {"exponent": form, "index": 0x57, "rid": case.pop("rid")}
     assert emv_oda.check(case)["sda"]["valid"]
 
 
-def _oda_case(method: str) -> dict[str, Any]:
-    card = FakeCard(method)
-    run = drive(card)
-    assert run.outcome.kind == "approved"
-    static = b"".join([tlv.encode(t, v) for t, v in sorted(card.static.items()) if v is not None])
-    tags = {f"{t:X}": v.hex() for t, v in card.keys().items()}
-    tags["5A"] = emv_card.PAN.hex()
-    case: dict[str, Any] = {
-        "rid": emv_card.RID.hex(),
-        "capk": {"index": "57", "modulus": f"{emv_card.CA_N:0256x}", "exponent": "010001"},
-        "tags": tags,
-        "static_data": static.hex(),
-    }
-    if method == "DDA":
-        signed = emv_card.sign(
-            b"\x05\x01\x09\x08" + b"\x11" * 8, b"\x5a" * 4, emv_card.ICC_N, emv_card.ICC_D
-        )
-        tags["9F4B"] = signed.hex()
-        case["dynamic_data"] = "5a" * 4
-    return case
-
-
 def test_oda_steps() -> None:
-    result = emv_oda.check(_oda_case("SDA"))
+    result = emv_oda.check(oda_case("SDA"))
     assert result["issuer"]["valid"] and result["issuer"]["serial"] == "000001"
     assert result["issuer"]["modulus"] == f"{emv_card.ISSUER_N:0256X}"
     assert result["sda"] == {"valid": True, "data_authentication_code": "DAC0"}
     assert not result["icc"]["valid"] and "9F46" in result["icc"]["reason"]
-    result = emv_oda.check(_oda_case("DDA"))
+    result = emv_oda.check(oda_case("DDA"))
     assert result["icc"]["valid"] and result["icc"]["modulus"] == f"{emv_card.ICC_N:0256X}"
     assert result["dda"]["icc_dynamic_number"] == "11" * 8
     assert not result["sda"]["valid"] and not result["cda"]["valid"]
 
 
 def test_oda_without_static_or_transaction_data() -> None:
-    case = _oda_case("DDA")
+    case = oda_case("DDA")
     del case["static_data"]
     result = emv_oda.check(case)
     assert not result["icc"]["valid"] and "static_data" in result["icc"]["reason"]
     assert result["icc"]["modulus"] == f"{emv_card.ICC_N:0256X}"
     assert result["dda"]["valid"] and not result["dda"]["icc_key_checked"]
-    case = _oda_case("SDA")
+    case = oda_case("SDA")
     del case["static_data"]
     result = emv_oda.check(case)
     assert not result["sda"]["valid"]
@@ -458,7 +405,7 @@ def test_oda_without_static_or_transaction_data() -> None:
     signed = emv_card.sign(
         b"\x05\x01" + bytes((len(dynamic),)) + dynamic, b"\x5a" * 4, emv_card.ICC_N, emv_card.ICC_D
     )
-    case = _oda_case("CDA")
+    case = oda_case("CDA")
     case["tags"] |= {"9F4B": signed.hex(), "9F27": "80"}
     case["unpredictable_number"] = "5a" * 4
     result = emv_oda.check(case)["cda"]
@@ -473,17 +420,17 @@ def test_oda_without_static_or_transaction_data() -> None:
 
 
 def test_oda_names_the_failing_check() -> None:
-    case = _oda_case("DDA")
+    case = oda_case("DDA")
     case["tags"]["5A"] = "5010940000000012"
     assert "issuer" in emv_oda.check(case)["issuer"]["reason"]
-    case = _oda_case("DDA")
+    case = oda_case("DDA")
     case["static_data"] += "00"
     result = emv_oda.check(case)
     assert "hash" in result["icc"]["reason"] and result["dda"]["reason"] == "no ICC key"
-    case = _oda_case("DDA")
+    case = oda_case("DDA")
     case["dynamic_data"] = "00"
     assert "hash" in emv_oda.check(case)["dda"]["reason"]
-    case = _oda_case("SDA")
+    case = oda_case("SDA")
     case["capk"]["sha1"] = "00" * 20
     assert "hash" in emv_oda.check(case)["issuer"]["reason"]
     for empty in ({}, {"capk": {}}, {"tags": {}}):
@@ -497,14 +444,13 @@ def test_oda_names_the_failing_check() -> None:
         ({"tags": {"90": "0"}}, "tags.90: an odd number"),
         ({"tags": {"card": "00"}}, "tags.card"),
         ({"tags": []}, "tags: an object"),
-        ({"capks": {}}, "capks: no such key; known: rid, capk, tags"),
         ({"date": "261399"}, "date"),
         ({"date": 0}, "date"),
         ({"rid": 5}, "rid"),
         ({"static_data": ["00"]}, "static_data"),
     ],
 )
-def test_oda_refuses_what_it_does_not_know(case: dict[str, Any], words: str) -> None:
+def test_oda_refuses_what_it_cannot_read(case: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError) as caught:
         emv_oda.check(case)
     assert words in str(caught.value)
@@ -515,7 +461,7 @@ def test_oda_refuses_what_it_does_not_know(case: dict[str, Any], words: str) -> 
     [("20301231", True), ("301231", True), ("20251231", False), ("251231", False), (None, True)],
 )
 def test_oda_reads_the_last_day_of_a_key(expiry: str | None, valid: bool) -> None:
-    case = _oda_case("SDA") | {"date": "261121"}
+    case = oda_case("SDA") | {"date": "261121"}
     case["capk"] |= {"expiry": expiry, "scheme": "a list's own word"}
     assert emv_oda.check(case)["issuer"]["valid"] is valid
     case["capk"]["expiry"] = "next year"
@@ -568,8 +514,8 @@ def _change(place: Any, key: Any, source: random.Random) -> None:
 def test_mutated_files_end_in_a_result_or_a_named_error(seed: int) -> None:
     source = random.Random(seed)
     method = ("SDA", "DDA", "CDA", "")[seed % 4]
-    replays = _recorded(Recorder(method)) | {"pin": ["entered"], "choices": [0]}
-    checks = _oda_case(method or "SDA") | {"date": "261121"}
+    replays = recorded(Recorder(method)) | {"pin": ["entered"], "choices": [0]}
+    checks = oda_case(method or "SDA") | {"date": "261121"}
     ends = {"result": 0, "error": 0}
     for _ in range(125):
         for work, case in ((emv_replay.replay, replays), (emv_oda.check, checks)):
