@@ -89,10 +89,11 @@ def test_every_device_of_the_board_starts_and_works(name: str, tmp_path: Path) -
             rack.keys.tap("enter", 300_000)
             assert await devices.keypad.read() == "enter"
             assert not await devices.card_reader.present()
-            rack.nfc.put(deck.load().cards["approve"].make_card())
-            channel = await devices.contactless.wait_tap(5000)
-            assert (await channel.transmit(PPSE))[1] == 0x9000
-            await devices.contactless.release()
+            if devices.contactless is not None:
+                rack.nfc.put(deck.load().cards["approve"].make_card())
+                channel = await devices.contactless.wait_tap(5000)
+                assert (await channel.transmit(PPSE))[1] == 0x9000
+                await devices.contactless.release()
             await devices.printer.print(rig.DOCUMENT)
             assert rack.printer.paper.lines[0].strip() == "OpenTill 商店"
             assert rack.printer.overruns == 0
