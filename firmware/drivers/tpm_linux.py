@@ -142,6 +142,7 @@ class _Session:
         self._esapi: "Any" = None
         self._handle: "Any" = None
         self._hmac: "Any" = None
+        self._written = False
 
     def run(self, act: "Callable[[_Session], int]") -> int:
         """``act`` with a name for whatever goes wrong."""
@@ -161,7 +162,7 @@ class _Session:
 
     def find(self) -> int:
         """Read the counter of this secret."""
-        if not self._look():
+        if not self._written and not self._look():
             raise CounterUnset(self._said("the counter was never stepped"))
         data = self._esapi.nv_read(
             self._handle, _SIZE, 0, auth_handle=self._handle, session1=self._opened()
@@ -207,7 +208,8 @@ class _Session:
         if not ours or int(found.nameAlg) != _SHA256 or bytes(found.authPolicy):
             raise CounterForeign(self._said("something else is kept there"))
         self._esapi.tr_set_auth(self._handle, self._secret)
-        return attributes & _WRITTEN != 0
+        self._written = attributes & _WRITTEN != 0
+        return self._written
 
     def _opened(self) -> "Any":
         """The HMAC session, begun at first use; it lasts as long as the connection."""

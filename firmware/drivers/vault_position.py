@@ -141,11 +141,11 @@ class PositionFile:
         await self._write(epoch, sequence, self._count + 1 if due else self._count)
         self.behind = False
         self._since += 1
-        if due:
+        if self._counter is not None and due:
             self._count += 1
             self._since = 0
             self._owed = True
-            await self._settle()
+            await self._step(self._counter)
 
     # -- inside ---------------------------------------------------------------------
 
@@ -155,7 +155,13 @@ class PositionFile:
             return
         value = await self._counter.find(self._secret)
         if value == self._count - 1:
-            value = await self._counter.step(self._secret)
+            await self._step(self._counter)
+        elif value != self._count:
+            raise CounterForeign(_stands(value, self._count))
+        self._owed = False
+
+    async def _step(self, counter: "Counter") -> None:
+        value = await counter.step(self._secret)
         if value != self._count:
             raise CounterForeign(_stands(value, self._count))
         self._owed = False
