@@ -418,6 +418,28 @@ def test_an_erased_vault_begins_anew_with_the_same_chip() -> None:
     run(main())
 
 
+def test_service_gives_a_terminal_with_a_new_chip_a_new_life() -> None:
+    async def main() -> None:
+        board = _Board()
+        await (await board.opened()).note_journal(1, 5)
+        board.chip = RamCounter(board.disk)
+        with pytest.raises(CounterUnset):
+            await board.opened()
+        content = board.disk.snapshot()
+        del content["device.key"]
+        board.disk.restore(content)
+        board.seed = b"new"
+        vault = board.vault()
+        with pytest.raises(VaultTampered):
+            await vault.open()
+        await vault.install_transport(parts.TRANSPORT, False)
+        await vault.note_journal(1, 1)
+        again = await board.opened()
+        assert await again.journal_position() == (1, 1) and not _behind(again)
+
+    run(main())
+
+
 def test_every_byte_of_a_counted_file_counts() -> None:
     async def main() -> None:
         board = _Board()
