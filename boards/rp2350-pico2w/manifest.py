@@ -1,6 +1,6 @@
 """What is frozen into this board's image, for MicroPython's build (README.md, step 2)."""
 
 include("$(PORT_DIR)/boards/RPI_PICO2_W/manifest.py")
-include("../micropython/firmware.py")
+include("../micropython/image.py")
 # The PC link: firmware/buses/usb_mpy.py.
 require("usb-device-cdc")

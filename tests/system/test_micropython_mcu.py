@@ -3,6 +3,7 @@ and ``network`` proxies to the virtual chips (host_tools/emulator/mpy)."""
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,16 +34,15 @@ pytestmark = [
 async def running(
     port: str, arch: str, folder: Path, board: dict[str, Any], rack: Rack, script: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``script`` under MicroPython on ``board``, whose chips are the rack's."""
+    """``script`` under MicroPython in ``folder`` on ``board``, whose chips are the rack's."""
     module = folder / "board.py"
     module.write_text(board_file.module_text(board), encoding="utf-8")
     server = RackServer(rack)
     socket = str(folder / "rack.sock")
     await server.listen_unix(socket)
     process = await asyncio.create_subprocess_exec(
-        unpacked(arch), "-X", "heapsize=2M", str(ROOT / "tests/support" / script),
-        str(module), str(folder),
-        env={**os.environ, **mpy_seats.environment(board, socket, port)},
+        unpacked(arch), "-X", "heapsize=2M", str(ROOT / script), str(module), str(folder),
+        cwd=folder, env={**os.environ, **mpy_seats.environment(board, socket, port)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -71,7 +71,9 @@ def use(
         rack.radio.air = [AccessPoint(board["bus"]["wlan"]["ssid"], key)]
         if spoil:
             getattr(rack, spoil).mute = True
-        async with running(port, arch, tmp_path, board, rack, "mpy_mcu.py") as process:
+        async with running(
+            port, arch, tmp_path, board, rack, "tests/support/mpy_mcu.py"
+        ) as process:
             assert process.stdout is not None
             async for line in process.stdout:
                 said.append(line.decode().rstrip("\r\n"))
@@ -118,12 +120,31 @@ def test_a_firmware_that_hangs_is_bitten(name: str, port: str, arch: str, tmp_pa
         board = rig.board(name)
         board["watchdog"]["timeout_ms"] = 1000
         rack = Rack(_now_us, 3, board)
-        async with running(port, arch, tmp_path, board, rack, "mpy_hang.py") as process:
+        async with running(
+            port, arch, tmp_path, board, rack, "tests/support/mpy_hang.py"
+        ) as process:
             assert process.stdout is not None
             assert (await process.stdout.readline()).strip() == b"fed"
             assert rack.mcu.resets == 0
             while rack.mcu.resets == 0:
                 await asyncio.sleep(0.02)
             assert process.returncode is None, "it hangs, and only the watchdog helps"
+
+    asyncio.run(main())
+
+
+def test_what_the_image_starts_by_itself(name: str, port: str, arch: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        board = rig.board(name)
+        rack = Rack(_now_us, 3, board)
+        (tmp_path / "fonts").symlink_to(ROOT / "firmware/text/data")
+        glue = "boards/micropython/main.py"
+        async with running(port, arch, tmp_path, board, rack, glue) as process:
+            blank = bytes(len(rack.display.frame()))
+            while rack.display.frame() == blank or not rack.mcu.watchdog_ms:
+                await asyncio.sleep(0.02)
+            assert (tmp_path / "till").is_dir()
+            process.send_signal(signal.SIGINT)  # Ctrl-C on the console
+            assert await process.wait() == 0, "the console is there"
 
     asyncio.run(main())
