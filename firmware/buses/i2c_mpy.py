@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 #: Longest time in us that a chip may hold the clock; then the transfer has failed.
 STRETCH_US = 20000
+#: A repeated start is what every port makes of ``readfrom_mem``, whose address has so
+#: many bytes at most; what they make of "no stop" has differed (MicroPython's issues
+#: 7134 and 8135).
+REGISTER = 4
 #: What ports call a failed transfer (errno.h): no acknowledge is EIO on rp2 and ENODEV
 #: on esp32, a held clock ETIMEDOUT (110, or 116 with newlib).
 _REASONS = {
@@ -39,6 +43,10 @@ class MpyI2c(I2c):
         if not write and not read:
             raise ValueError("an I2C transaction writes or reads something")
         try:
+            if read and 0 < len(write) <= REGISTER:
+                where = int.from_bytes(write, "big")
+                told: bytes = self._i2c.readfrom_mem(address, where, read, addrsize=8 * len(write))
+                return told
             if write:
                 taken = self._i2c.writeto(address, write, not read)
                 if taken < len(write):

@@ -181,6 +181,10 @@ def test_i2c_answers_and_faults(port: str) -> None:
             assert bus.transfer(0x68, b"\x0e\x12", 0) == b""
             assert bus.transfer(0x68, b"\x0e", 1) == b"\x12"
             assert len(bus.transfer(0x68, b"", 300)) == 300
+            # More than a register's address before the read: the pointer stands behind it.
+            follows = bus.transfer(0x68, b"\x11", 1)
+            assert follows != bytes(1)
+            assert bus.transfer(0x68, b"\x0d\x00\x12\x00\x00", 1) == follows
             with pytest.raises(BusError, match=r"address 0x20: no acknowledge"):
                 bus.transfer(0x20, b"\x00", 0)
             with pytest.raises(BusError, match=r"address 0x20: no acknowledge"):

@@ -114,6 +114,15 @@ class I2C:
     def readfrom(self, address: int, count: int) -> bytes:
         """``count`` bytes."""
         written, self._written = self._written, b""
+        return self._read(address, count, written)
+
+    def readfrom_mem(self, address: int, where: int, count: int, addrsize: int = 8) -> bytes:
+        """Write ``where`` in so many bits, then read after a repeated start."""
+        if addrsize & 7 or addrsize > 32:
+            raise ValueError("invalid addrsize")
+        return self._read(address, count, where.to_bytes(addrsize >> 3, "big"))
+
+    def _read(self, address: int, count: int, written: bytes) -> bytes:
         op, width = (1, 1) if count < 256 else (2, 2)
         request = bytes((address,)) + count.to_bytes(width, "big") + written
         return mcu.transfer(self._name, op, request, self._error)
