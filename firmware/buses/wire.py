@@ -44,6 +44,9 @@ input      1     empty                                       key events so far, 
 debug      1     screen tree, redacted, as JSON              empty
 debug      2     the kernel's trace, JSON lines              empty
 =========  ====  ==========================================  =========================
+
+Two more kinds, "mcu" and "wlan", are what a microcontroller has inside: no bus here
+uses them, only the emulator's stand-ins for ``machine`` and ``network`` do.
 """
 
 from firmware.errors import TillError
