@@ -39,6 +39,8 @@ PACKAGES = (
     "python3-pyscard",
     "pcscd",
     "vsmartcard-vpcd",
+    "swtpm",
+    "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
 )  # fmt: skip
 #: Wheels for the guest's Python beyond what the firmware needs to run.
 WHEELS = ("pytest>=8.2",)
@@ -51,7 +53,9 @@ PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x
              "manylinux2014_x86_64")  # fmt: skip
 DISK_MIB = 2048
 #: Raise it when what is done with the lists changes: guests built before are not used again.
-FORMAT = 1
+FORMAT = 2
+#: Builds the library for a TPM, of which no index has a wheel, and keeps it in the cache.
+TPM = ROOT / "tests/support/tpm.sh"
 
 
 #: Guests that nobody started for so long make room.
@@ -206,6 +210,11 @@ def _python(tree: Path) -> None:
     _run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
          "--no-compile", "--only-binary", ":all:", "--implementation", "cp",
          "--python-version", version, *platforms, "--target", wheels, *requirements())  # fmt: skip
+    try:
+        _run(TPM, "prepare", sys.executable)
+        shutil.copytree(CACHE.parent / "tpm/python/tpm2_pytss", wheels / "tpm2_pytss")
+    except CannotBuild as error:
+        _say(f"the guest gets no library for a TPM: {error}")
     if version == platform.python_version().rpartition(".")[0]:
         library = tree / "usr/lib" / f"python{version}"
         _run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
