@@ -39,13 +39,12 @@ class InputError(UserError):
         return {"error": str(self), "offset": self.offset or 0}
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The file's one object. InputError when it is not there, not JSON, or no object."""
+def load(path: Path) -> bytes:
+    """The file's content, of one longer than MAX_FILE the beginning. InputError."""
     try:
-        raw = _file(path) if str(path) != "-" else _standard_input()
+        return _file(path) if str(path) != "-" else _standard_input()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    return parse(raw, str(path))
 
 
 def parse(raw: bytes, place: str) -> dict[str, Any]:

@@ -349,6 +349,26 @@ class Recording:
             del found[0x9F03]  # a part cannot exceed the whole
         return found
 
+    def scripts(self) -> list[tuple[int, bytes]]:
+        """(71 or 72, content) of the issuer's scripts that the recorded commands imply:
+        those with secure messaging before and right after the next GENERATE AC. A
+        command that the card refused ended its script."""
+        found: list[tuple[int, bytes]] = []
+        template, parts = 0x71, b""
+        for exchange in self.exchanges[self.at :]:
+            if _is_script(exchange.command):
+                parts += tlv.encode(0x86, exchange.command)
+                if exchange.sw == 0x9000 or exchange.sw >> 8 in (0x62, 0x63):
+                    continue
+            if parts:
+                found.append((template, parts))
+                parts = b""
+            if exchange.ins == GENERATE_AC:
+                template += 1
+            if template > 0x72 or (template == 0x72 and not _after_cryptogram(exchange)):
+                break
+        return [*found, (template, parts)] if parts else found
+
     def later(self, ins: int) -> Exchange | None:
         """The next exchange of this instruction."""
         for exchange in self.exchanges[self.at :]:
@@ -368,6 +388,15 @@ def _cut(entries: list[tuple[int, int]], data: bytes, found: dict[int, bytes]) -
         least, most = LENGTHS[tag]
         if least <= size <= most and (FORMATS[tag] != "n" or value.hex().isdigit()):
             found[tag] = value
+
+
+def _is_script(command: bytes) -> bool:
+    """Whether an issuer's script carried it: secure messaging, which the kernel never uses."""
+    return bool(command[0] & 0x0C)
+
+
+def _after_cryptogram(exchange: Exchange) -> bool:
+    return exchange.ins == GENERATE_AC or _is_script(exchange.command)
 
 
 def _next_occurrence(command: bytes) -> bool:

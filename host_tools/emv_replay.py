@@ -349,7 +349,8 @@ class _Replay:
         issuer_auth = sent.get(0x91, b"")
         if external is not None:
             issuer_auth = external.command[5 : 5 + external.command[4]]
-        return steps.HostAnswer(arc, issuer_auth if issuer_auth.strip(b"\0") else None)
+        given = issuer_auth if issuer_auth.strip(b"\0") else None
+        return steps.HostAnswer(arc, given, self.recording.scripts())
 
     def _cdol2_values(self, command: bytes) -> dict[int, bytes]:
         """What the recorded second GENERATE AC carried, by the card's CDOL2."""

@@ -1,7 +1,8 @@
 """``till emv``: replay, oda, clauses."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,17 @@ _Lines = Annotated[
 ]
 
 
+_Bundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="FILE",
+        help="Provisioning bundle: AIDs, CA keys, terminal data that the recording lacks.",
+    ),
+]
+
 _Work = Callable[[dict[str, Any]], dict[str, Any]]
+_Table = dict[str, Any]
 
 
 def _run_lines(work: _Work) -> None:
@@ -41,22 +52,11 @@ def _run_lines(work: _Work) -> None:
         print(json.dumps(result), flush=True)
 
 
-def _run(
-    file: Path | None,
-    as_json: bool,
-    lines: bool,
-    work: _Work,
-    show: Callable[[dict[str, Any]], str],
-) -> None:
-    if lines:
-        if file is not None:
-            raise Misuse("--lines reads standard input; give no file")
-        _run_lines(work)
-        return
-    if file is None:
-        raise Misuse("give a file, or - to read standard input")
+@contextlib.contextmanager
+def _told(as_json: bool) -> Iterator[None]:
+    """Exit 1 with the InputError told."""
     try:
-        result = work(load(file))
+        yield
     except InputError as error:
         if as_json:
             print(json.dumps(error.as_dict()))
@@ -64,21 +64,80 @@ def _run(
             place = f" (offset {error.offset})" if error.offset is not None else ""
             typer.echo(f"till emv: {error}{place}", err=True)
         raise typer.Exit(1) from None
-    print(json.dumps(result) if as_json else show(result))
+
+
+def _run(
+    file: Path | None, as_json: bool, lines: bool, work: _Work, alone: Callable[[Path], str]
+) -> None:
+    """``work`` on each line, or ``alone`` on the file: what is printed of it."""
+    if lines:
+        if file is not None:
+            raise Misuse("--lines reads standard input; give no file")
+        _run_lines(work)
+        return
+    if file is None:
+        raise Misuse("give a file, or - to read standard input")
+    with _told(as_json):
+        print(alone(file))
+
+
+def _given(bundle: Path | None) -> _Table:
+    """What the bundle gives to each recording."""
+    from host_tools.emv_trace import bundle_keys
+
+    return {} if bundle is None else bundle_keys(load(bundle), str(bundle))
 
 
 @app.command()
-def replay(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> None:
-    """Run the contact kernel against a recorded session.
+def replay(
+    file: _File = None, as_json: _Json = False, lines: _Lines = False, bundle: _Bundle = None
+) -> None:
+    """Run the contact kernel against a recorded session, or the last sale of a trace.
 
     \b
     Examples:
       till emv replay docs/examples/recording.json
       till emv replay --lines < sessions.jsonl
+      till emv replay trace.jsonl --bundle data/bundle.cbor
     """
     from host_tools.emv_replay import replay as work
+    from host_tools.emv_trace import recordings, with_keys
 
-    _run(file, as_json, lines, work, _show_replay)
+    def alone(path: Path) -> str:
+        found = recordings(load(path), str(path), given)
+        result = work(found[-1])
+        if len(found) > 1:
+            text = f"the trace holds {len(found)} sales, this is the last; till emv recording"
+            result["warnings"] = [text + " gives each", *result.get("warnings", [])]
+        return json.dumps(result) if as_json else _show_replay(result)
+
+    with _told(as_json or lines):
+        given = _given(bundle)
+    _run(file, as_json, lines, lambda table: work(with_keys(table, given)), alone)
+
+
+@app.command()
+def recording(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="The trace, JSON lines; - reads standard input."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print errors as JSON too.")] = False,
+    bundle: _Bundle = None,
+) -> None:
+    """Turn a terminal's full trace into recordings, one JSON object a line for each sale.
+
+    \b
+    Example:
+      till emv recording trace.jsonl | till emv replay --lines
+    """
+    from host_tools.emv_trace import recordings
+
+    def alone(path: Path) -> str:
+        found = recordings(load(path), str(path), _given(bundle))
+        return "\n".join(json.dumps(table) for table in found)
+
+    _run(file, as_json, False, dict, alone)
 
 
 @app.command()
@@ -91,7 +150,11 @@ def oda(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> No
     """
     from host_tools.emv_oda import check
 
-    _run(file, as_json, lines, check, _show_oda)
+    def alone(path: Path) -> str:
+        result = check(parse(load(path), str(path)))
+        return json.dumps(result) if as_json else _show_oda(result)
+
+    _run(file, as_json, lines, check, alone)
 
 
 @app.command()
