@@ -1,6 +1,7 @@
 """A terminal's own full trace, replayed: ``till emv replay TRACE``, ``till emv recording``."""
 
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,29 @@ def test_traces_and_bundles_that_cannot_be_used(tmp_path: Path) -> None:
         run = CliRunner().invoke(app, ["replay", "--json", "-", "--bundle", str(file)], input="{}")
         assert run.exit_code == 1
         assert "bundle.cbor: no provisioning bundle" in json.loads(run.stdout)["error"]
+
+
+def test_mutated_traces_and_bundles_end_in_a_result_or_a_named_error() -> None:
+    trace, bundle = traced(["offline-pin"])
+    source = random.Random(8)
+    ends = {"result": 0, "error": 0}
+    for _ in range(150):
+        lines, data = trace.encode().splitlines(), bytearray(bundle)
+        for at in (source.randrange(len(lines)), source.randrange(len(lines))):
+            line = bytearray(lines[at])
+            line[source.randrange(len(line))] = source.choice(b'0123456789ABCDEF"{},:')
+            lines[at] = bytes(line)
+        if source.random() < 0.3:
+            data[source.randrange(len(data))] ^= 1 << source.randrange(8)
+        try:
+            given = emv_trace.bundle_keys(bytes(data), "bundle.cbor")
+            for table in emv_trace.recordings(b"\n".join(lines), "trace", given):
+                json.dumps(emv_replay.replay(table))
+            ends["result"] += 1
+        except InputError as error:
+            assert len(str(error)) > 5
+            ends["error"] += 1
+    assert min(ends.values()) > 20
 
 
 def test_a_sale_without_an_end_does_not_run_into_the_next() -> None:
