@@ -4,7 +4,15 @@ Both packages offer the module ``RPi.GPIO``, exclude each other, and raise at
 import off a Pi: hence the late import. Pins are Broadcom numbers. Keys are
 scanned by polling, because RPi.GPIO's edge detection fails on Pi kernels
 from 6.6 on.
+
+Below rpi-lgpio is lgpio, whose errors derive from Exception alone. It makes a
+pipe in the folder where the process stands; or in LG_WD, where it then leaves
+the process.
 """
+
+import os
+import sys
+import tempfile
 
 from firmware.buses.pins import IN, IN_PULLUP, OUT, Pins
 from firmware.buses.wire import BusError
@@ -36,42 +44,52 @@ class RpiPins(Pins):
         both = _installed()
         if len(both) > 1:
             raise BusError("pins: " + " and ".join(both) + " are both installed; uninstall one")
+        here = os.getcwd()
+        os.environ.setdefault("LG_WD", tempfile.gettempdir())
         try:
             from RPi import GPIO
-        except (ImportError, RuntimeError) as error:
+        except (ImportError, RuntimeError, OSError) as error:
             raise BusError("pins: RPi.GPIO does not work here: " + str(error)) from None
+        finally:
+            os.chdir(here)
         self._gpio: "Any" = GPIO
         self._waves: "dict[int, Any]" = {}
+        self._errors: "tuple[type[Exception], ...]" = (RuntimeError, ValueError)
+        if "lgpio" in sys.modules:
+            self._errors += (sys.modules["lgpio"].error,)
         GPIO.setwarnings(False)
-        GPIO.setmode(GPIO.BCM)
+        try:
+            GPIO.setmode(GPIO.BCM)
+        except self._errors as error:
+            raise BusError("pins: " + str(error)) from None
 
     def mode(self, pin: int, mode: int) -> None:
         """IN, IN_PULLUP or OUT. BusError."""
         gpio = self._gpio
+        if mode not in (IN, IN_PULLUP, OUT):
+            raise ValueError("no pin mode " + str(mode))
         try:
             if mode == OUT:
                 gpio.setup(pin, gpio.OUT, initial=gpio.LOW)
             elif mode == IN_PULLUP:
                 gpio.setup(pin, gpio.IN, pull_up_down=gpio.PUD_UP)
-            elif mode == IN:
-                gpio.setup(pin, gpio.IN, pull_up_down=gpio.PUD_OFF)
             else:
-                raise ValueError("no pin mode " + str(mode))
-        except RuntimeError as error:
+                gpio.setup(pin, gpio.IN, pull_up_down=gpio.PUD_OFF)
+        except self._errors as error:
             raise BusError("pin " + str(pin) + ": " + str(error)) from None
 
     def write(self, pin: int, level: int) -> None:
         """Drive an output. BusError."""
         try:
             self._gpio.output(pin, 1 if level else 0)
-        except RuntimeError as error:
+        except self._errors as error:
             raise BusError("pin " + str(pin) + ": " + str(error)) from None
 
     def read(self, pin: int) -> int:
         """Level, 0 or 1. BusError."""
         try:
             return 1 if self._gpio.input(pin) else 0
-        except RuntimeError as error:
+        except self._errors as error:
             raise BusError("pin " + str(pin) + ": " + str(error)) from None
 
     def pwm(self, pin: int, frequency: int, duty: int) -> None:
@@ -84,5 +102,5 @@ class RpiPins(Pins):
                 wave = self._gpio.PWM(pin, frequency)
                 wave.start(duty)
                 self._waves[pin] = wave
-        except (RuntimeError, ValueError) as error:
+        except self._errors as error:
             raise BusError("pin " + str(pin) + ": " + str(error)) from None

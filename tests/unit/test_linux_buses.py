@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +102,49 @@ def test_no_raspberry_pi_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "RPi", None)
     with pytest.raises(BusError, match=r"RPi\.GPIO does not work here"):
         RpiPins()
+
+
+def test_what_only_lgpio_raises_is_named(gpio: FakeGpio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error derives from Exception alone, so it passed every hand."""
+
+    class Error(Exception):
+        pass
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise Error("can not open gpiochip")
+
+    lgpio = types.ModuleType("lgpio")
+    lgpio.error = Error  # type: ignore[attr-defined]  # as the real module has it
+    monkeypatch.setitem(sys.modules, "lgpio", lgpio)
+    pins = RpiPins()
+    for name in ("setup", "output", "input"):
+        monkeypatch.setattr(gpio, name, fails)
+    for act in (lambda: pins.mode(4, OUT), lambda: pins.write(4, 1), lambda: pins.read(4)):
+        with pytest.raises(BusError, match="pin 4: can not open"):
+            act()
+    monkeypatch.setattr(gpio, "setmode", fails)
+    with pytest.raises(BusError, match="pins: can not open gpiochip"):
+        RpiPins()
+
+
+def test_lgpio_does_not_take_the_terminal_to_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes to the folder of its pipes when it is loaded, and stays there."""
+    for name in ("RPi", "RPi.GPIO"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "RPi").mkdir()
+    (tmp_path / "RPi/__init__.py").write_text("")
+    (tmp_path / "RPi/GPIO.py").write_text(
+        "import os\nos.chdir(os.environ['LG_WD'])\nBCM = 11\nsetwarnings = setmode = print\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("LG_WD", raising=False)
+    monkeypatch.chdir(tmp_path)
+    RpiPins()
+    assert Path.cwd() == tmp_path
+    for name in ("RPi", "RPi.GPIO"):
+        monkeypatch.delitem(sys.modules, name)
 
 
 class _Message:
