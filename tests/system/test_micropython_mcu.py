@@ -2,6 +2,7 @@
 and ``network`` proxies to the virtual chips (host_tools/emulator/mpy)."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -31,16 +32,15 @@ pytestmark = [
 
 @asynccontextmanager
 async def running(
-    port: str, arch: str, folder: Path, board: dict[str, Any], rack: Rack, script: str
+    port: str, arch: str, folder: Path, board: dict[str, Any], rack: Rack, *words: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``script`` under MicroPython in ``folder`` on ``board``, whose chips are the rack's."""
-    module = folder / "board.py"
-    module.write_text(board_file.module_text(board), encoding="utf-8")
+    """MicroPython with these ``words`` in ``folder``, on ``board``, whose chips are the rack's."""
+    (folder / "board.py").write_text(board_file.module_text(board), encoding="utf-8")
     server = RackServer(rack)
     socket = str(folder / "rack.sock")
     await server.listen_unix(socket)
     process = await asyncio.create_subprocess_exec(
-        unpacked(arch), "-X", "heapsize=2M", str(ROOT / script), str(module), str(folder),
+        unpacked(arch), "-X", "heapsize=2M", *words,
         cwd=folder, env={**os.environ, **mpy_seats.environment(board, socket, port)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -52,6 +52,11 @@ async def running(
             process.kill()
             await process.wait()
         await server.close()
+
+
+def script(name: str) -> tuple[str, ...]:
+    """Command line of a script of tests/support, which takes board and data."""
+    return str(ROOT / f"tests/support/{name}.py"), "board.py", "."
 
 
 def _now_us() -> int:
@@ -137,7 +142,7 @@ def test_what_the_image_starts_by_itself(name: str, port: str, arch: str, tmp_pa
         board = rig.board(name)
         rack = Rack(_now_us, 3, board)
         (tmp_path / "fonts").symlink_to(ROOT / "firmware/text/data")
-        glue = "boards/micropython/main.py"
+        glue = str(ROOT / "boards/micropython/main.py")
         async with running(port, arch, tmp_path, board, rack, glue) as process:
             blank = bytes(len(rack.display.frame()))
             while not (rack.mcu.watchdog_ms and rack.display.on and rack.display.frame() != blank):
@@ -146,3 +151,23 @@ def test_what_the_image_starts_by_itself(name: str, port: str, arch: str, tmp_pa
             assert process.returncode is None
 
     asyncio.run(main())
+
+
+def test_the_doctor_examines_the_board(name: str, port: str, arch: str, tmp_path: Path) -> None:
+    async def main() -> dict[str, Any]:
+        board = rig.board(name)
+        rack = Rack(_now_us, 3, board)
+        rack.gauge.mute = True
+        words = ("-m", "firmware.doctor", "--board", "board.py", "--data", ".")
+        async with running(port, arch, tmp_path, board, rack, *words) as process:
+            said, _ = await process.communicate()
+        assert process.returncode == 1, said
+        told: dict[str, Any] = json.loads(said)
+        return told
+
+    told = asyncio.run(main())
+    assert told["board"] == name
+    states = {device["kind"]: device["state"] for device in told["devices"]}
+    assert states.pop("power") == "fail"
+    assert "fail" not in states.values(), told
+    assert states["display"] == states["clock"] == states["printer"] == "ok"
