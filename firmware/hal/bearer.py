@@ -17,7 +17,9 @@ LEVELS = ("bearer", "radio", "modem", "usb", "power")
 
 #: Why a bearer is not up. ``stopped``: nobody started it. ``mute``: the device
 #: does not answer. ``searching``, ``denied``, ``no_service``: registration
-#: (27.007, 7.2). ``no_carrier``: registered, but no connection.
+#: (27.007, 7.2); of Wi-Fi ``denied``: the access point refuses the password,
+#: ``no_service``: no known network is in the air. ``no_carrier``: registered, or
+#: in the air, but no connection.
 CAUSES = (
     "", "stopped", "mute", "no_sim", "sim_pin", "sim_puk", "sim_fault", "searching", "denied",
     "no_service", "no_carrier",
@@ -78,11 +80,18 @@ class RegistrationDenied(BearerError):
     cause = "denied"
 
 
+class PasswordRefused(BearerError):
+    """The access point refuses the password of its network."""
+
+    cause = "denied"
+
+
 class BearerStatus:
     """``state``: UP, DEGRADED or DOWN. ``kind``: "ethernet", "wifi", "mobile".
-    ``bars``: 0 to 4. ``operator``, ``address``: as the bearer tells them, "" if
-    unknown. ``sent``, ``received``: bytes since the device started, -1 if it
-    does not count. ``cause``: of CAUSES, "" when up."""
+    ``bars``: 0 to 4. ``operator`` (of Wi-Fi the network's name), ``address``: as the
+    bearer tells them, "" if unknown. ``dns``: its name servers, () if unknown.
+    ``sent``, ``received``: bytes since the device started, -1 if it does not count.
+    ``cause``: of CAUSES, "" when up."""
 
     def __init__(self, state: str, kind: str, bars: int = 0, cause: str = "") -> None:
         self.state = state
@@ -91,6 +100,7 @@ class BearerStatus:
         self.cause = cause
         self.operator = ""
         self.address = ""
+        self.dns: "tuple[str, ...]" = ()
         self.roaming = False
         self.sent = -1
         self.received = -1
@@ -100,6 +110,9 @@ class Bearer:
     """One link. Its operations may be called one at a time; each ends in its time."""
 
     kind = "ethernet"
+    #: The system's name of its interface now, for connections that are to leave by
+    #: it; "" when it has none, or when there is only one.
+    interface = ""
     #: The levels of LEVELS that this bearer can do.
     levels: "tuple[str, ...]" = ()
 

@@ -202,6 +202,8 @@ class AtModemChip(ModemWires):
         if rest == "?":
             kind, apn = self.context
             return [f'+CGDCONT: 1,"{kind}","{apn}","0.0.0.0",0,0'], "OK"
+        if rest == "=?":  # 27.007, 10.1.1: the contexts that may be set, and their type
+            return ['+CGDCONT: (1-16),"IP",,,(0-1),(0-1)'], "OK"
         values = [value.strip('"') for value in rest.lstrip("=").split(",")]
         if len(values) < 3 or values[0] != "1":
             return [], self._error(50)
@@ -216,6 +218,14 @@ class AtModemChip(ModemWires):
 
     def _counters(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
         return [f"+QGDCNT: {self.sent_bytes},{self.received_bytes}"], "OK"
+
+    def _cpms(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
+        """27.005, 3.2.2: one storage, the SIM's."""
+        if rest == "=?":
+            return ["+CPMS: " + ",".join(['("SM")'] * 3)], "OK"
+        if not rest.startswith("="):
+            return [], "OK"
+        return ["+CPMS: " + ",".join([f"{len(self.messages)},20"] * 3)], "OK"
 
     def _cmgl(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
         lines = []
@@ -259,7 +269,7 @@ _Handler = Callable[[AtModemChip, ModemPort, str, str], tuple[list[str], str]]
 _VENDOR = {"+QPINC", "+QCCID", "+QCSQ", "+QGDCNT", "+QPOWD", "+SPIC", "+CICCID", "+CRESET",
            "+CPOF", "+CPINR", "+CESQ"}  # fmt: skip
 _HANDLERS: dict[str, _Handler] = {
-    **dict.fromkeys(("", "E", "V", "Q", "S", "Z", "&F", "&D", "&C", "+CPMS", "+IFC", "+IPR"),
+    **dict.fromkeys(("", "E", "V", "Q", "S", "Z", "&F", "&D", "&C", "+IFC", "+IPR"),
                     AtModemChip._plain),
     **dict.fromkeys(("+CSCS", "+CMGF", "+CSMS", "+CNMI"), AtModemChip._setting),
     **dict.fromkeys(("I", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CIMI", "+QCCID", "+CICCID"),
@@ -272,7 +282,8 @@ _HANDLERS: dict[str, _Handler] = {
     "+CPIN": AtModemChip._cpin, "+COPS": AtModemChip._cops, "+CFUN": AtModemChip._cfun,
     "+CRESET": AtModemChip._reset, "+CGDCONT": AtModemChip._cgdcont,
     "+CGPADDR": AtModemChip._cgpaddr, "+QGDCNT": AtModemChip._counters,
-    "+CMGL": AtModemChip._cmgl, "+CMGD": AtModemChip._cmgd, "+CMGS": AtModemChip._cmgs,
+    "+CPMS": AtModemChip._cpms, "+CMGL": AtModemChip._cmgl, "+CMGD": AtModemChip._cmgd,
+    "+CMGS": AtModemChip._cmgs,
     "D": AtModemChip._dial, "O": AtModemChip._online, "H": AtModemChip._hook,
 }  # fmt: skip
 #: Usual time until the answer, in us, where it is not 15 ms.
