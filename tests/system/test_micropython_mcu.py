@@ -75,9 +75,7 @@ def use(
         rack.radio.air = [AccessPoint(board["bus"]["wlan"]["ssid"], key)]
         if spoil:
             getattr(rack, spoil).mute = True
-        async with running(
-            port, arch, tmp_path, board, rack, "tests/support/mpy_mcu.py"
-        ) as process:
+        async with running(port, arch, tmp_path, board, rack, *script("mpy_mcu")) as process:
             assert process.stdout is not None
             async for line in process.stdout:
                 said.append(line.decode().rstrip("\r\n"))
@@ -124,9 +122,7 @@ def test_a_firmware_that_hangs_is_bitten(name: str, port: str, arch: str, tmp_pa
         board = rig.board(name)
         board["watchdog"]["timeout_ms"] = 1000
         rack = Rack(_now_us, 3, board)
-        async with running(
-            port, arch, tmp_path, board, rack, "tests/support/mpy_hang.py"
-        ) as process:
+        async with running(port, arch, tmp_path, board, rack, *script("mpy_hang")) as process:
             assert process.stdout is not None
             assert (await process.stdout.readline()).strip() == b"fed"
             assert rack.mcu.resets == 0
