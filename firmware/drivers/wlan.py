@@ -4,7 +4,16 @@ from firmware import aio
 from firmware.buses.wire import BusError
 from firmware.buses.wlan_mpy import JOINING, MUTE, NOT_FOUND, UP, WRONG_KEY, WlanError
 from firmware.hal import bearer
-from firmware.hal.bearer import DEGRADED, DOWN, Bearer, BearerError, BearerMute, BearerStatus
+from firmware.hal.bearer import (
+    DEGRADED,
+    DOWN,
+    Bearer,
+    BearerError,
+    BearerMute,
+    BearerStatus,
+    NoService,
+    PasswordRefused,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,21 +23,8 @@ if TYPE_CHECKING:
 REST_MS = 500
 #: State of the radio: cause of hal.bearer.
 _CAUSES = {JOINING: "searching", NOT_FOUND: "no_service", WRONG_KEY: "denied"}
-
-
-class WlanDenied(BearerError):
-    """The access point refuses the password. No reset helps."""
-
-    cause = "denied"
-
-
-class WlanNotFound(BearerError):
-    """No access point of this name, or none with the wanted security."""
-
-    cause = "no_service"
-
-
-_ERRORS = {WRONG_KEY: WlanDenied, NOT_FOUND: WlanNotFound, MUTE: BearerMute}
+#: State of a WlanError: what it is to whoever wanted the link.
+_ERRORS = {WRONG_KEY: PasswordRefused, NOT_FOUND: NoService, MUTE: BearerMute}
 
 
 class WlanBearer(Bearer):

@@ -11,9 +11,9 @@ from firmware.buses.raw_net import RawConnection
 from firmware.buses.tcp_mpy import TcpMpy
 from firmware.buses.wire import BusError
 from firmware.buses.wlan_mpy import JOIN_MS, REST_MS, MpyWlan, WlanError
-from firmware.drivers.wlan import WlanBearer, WlanDenied, WlanNotFound
+from firmware.drivers.wlan import WlanBearer
 from firmware.hal import bearer
-from firmware.hal.bearer import BearerError, BearerMute
+from firmware.hal.bearer import BearerError, BearerMute, NoService, PasswordRefused
 from host_tools.emulator.chips.wlan_radio import OPEN, WPA2, WPA2_WPA3, WPA3, AccessPoint, WlanRadio
 from tests.support import rig
 from tests.support.mcu import installed
@@ -74,9 +74,9 @@ def test_bars(port: str, dbm: int, bars: int, state: str) -> None:
 @pytest.mark.parametrize(
     ("shop", "wish", "error", "words"),
     [
-        ({}, (SHOP, "wrong horse"), WlanDenied, "refuses the password"),
-        ({"on": False}, (SHOP, KEY), WlanNotFound, "is not there"),
-        ({}, ("Elsewhere", KEY), WlanNotFound, "is not there"),
+        ({}, (SHOP, "wrong horse"), PasswordRefused, "refuses the password"),
+        ({"on": False}, (SHOP, KEY), NoService, "is not there"),
+        ({}, ("Elsewhere", KEY), NoService, "is not there"),
         ({}, (SHOP, "", "open"), BearerError, "joining failed"),
         ({"gives_address": False}, (SHOP, KEY), BearerError, "no connection in time"),
     ],
@@ -111,7 +111,7 @@ def test_an_access_point_that_is_lost_and_comes_back(port: str) -> None:
             await aio.sleep_ms(7000)
             status = await link.status()
             assert (status.state, status.cause) == (bearer.DOWN, "no_carrier")
-            with pytest.raises(WlanNotFound):
+            with pytest.raises(NoService):
                 await link.reset("bearer", 9000)
             point.on = True
             await link.reset("radio", 20_000)
