@@ -22,6 +22,8 @@ from tests.support.vault_parts import SeededEntropy
 
 Need = Callable[..., None]
 SECRET, OTHER = bytes(range(32)), bytes(range(1, 33))
+#: For one exchange: a translated processor is slow, and so is the chip that it plays.
+PATIENCE_MS = 15000
 
 
 class Chip:
@@ -75,7 +77,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def test_it_counts_and_its_memory_outlives_the_power(chip: Chip) -> None:
     async def work() -> None:
-        counter = TpmCounter(chip.path)
+        counter = TpmCounter(chip.path, within_ms=PATIENCE_MS)
         with pytest.raises(CounterUnset):
             await counter.find(SECRET)
         first = await counter.make(SECRET)
@@ -88,18 +90,19 @@ def test_it_counts_and_its_memory_outlives_the_power(chip: Chip) -> None:
         with pytest.raises(CounterMissing):
             await counter.find(SECRET)
         chip.start()
-        assert await TpmCounter(chip.path).find(SECRET) == first + 1
+        assert await TpmCounter(chip.path, within_ms=PATIENCE_MS).find(SECRET) == first + 1
 
     _run(work())
 
 
 def test_a_chip_that_stalls_is_named_in_time(chip: Chip) -> None:
     async def work() -> None:
-        counter = TpmCounter(chip.path, within_ms=1500)
+        counter = TpmCounter(chip.path, within_ms=PATIENCE_MS)
         first = await counter.make(SECRET)
+        hasty = TpmCounter(chip.path, within_ms=1500)
         os.kill(chip.process.pid, signal.SIGSTOP)
         try:
-            for call in (counter.find, counter.step):
+            for call in (hasty.find, hasty.step):
                 with pytest.raises(CounterError, match="answer"):
                     await call(SECRET)
         finally:
@@ -118,7 +121,9 @@ def test_a_chip_that_stalls_is_named_in_time(chip: Chip) -> None:
 def test_the_vault_notices_an_old_copy(chip: Chip) -> None:
     async def work() -> None:
         async def opened(files: MemoryFiles) -> SoftVault:
-            vault = SoftVault(files, SeededEntropy(), None, TpmCounter(chip.path))
+            vault = SoftVault(
+                files, SeededEntropy(), None, TpmCounter(chip.path, within_ms=PATIENCE_MS)
+            )
             await vault.open()
             return vault
 
