@@ -3,7 +3,8 @@
 ``network.PPP`` reads and writes the peripheral itself, from an interrupt and
 perhaps from lwIP's own thread, so it is given the port's own UART: while it is
 up nobody else reads there, and what the modem says of the call's end
-(``NO CARRIER``) is seen by nobody. The probe above finds a dead call.
+(``NO CARRIER``) is seen by nobody: PPP's own end is (``lost``), and the probe
+above finds a call that died without one.
 The stock image of esp32 has it; others need MICROPY_PY_NETWORK_PPP_LWIP.
 """
 
@@ -56,6 +57,17 @@ class MpyPpp(Carrier):
         except BaseException:  # given up by the caller, too
             await self.down()
             raise
+
+    def lost(self) -> str:
+        """Why it ended by itself since ``up``; "" while it stands or nobody started it."""
+        if self._ppp is None:
+            return ""
+        try:
+            if self._ppp.isconnected():
+                return ""
+            return "ppp: the network ended it, status " + str(self._ppp.status())
+        except OSError as error:
+            return "ppp: " + str(error)
 
     async def down(self) -> None:
         """Take the address away; the call itself is the modem's to end."""

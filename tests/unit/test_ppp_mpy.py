@@ -108,6 +108,24 @@ def test_a_second_start_after_a_silent_network_gets_through() -> None:
     on_a_modem(story, mute=True)
 
 
+def test_a_network_that_hangs_up_is_lost() -> None:
+    async def story(modem: AtModem, rack: Rack, calls: list[PppNetwork]) -> None:
+        carrier: Any = modem._carrier
+        assert carrier.lost() == ""
+        await modem.start(60_000)
+        assert carrier.lost() == ""
+        calls[0].end.hang_up()
+        assert carrier.lost() == ""  # its farewell is on the line
+        await aio.sleep_ms(500)
+        assert "ended" in carrier.lost()
+        await modem.reset("bearer", 60_000)
+        assert carrier.lost() == "" and calls[1].end.up
+        await modem.stop()
+        assert carrier.lost() == ""
+
+    on_a_modem(story)
+
+
 def test_an_image_without_ppp_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         with installed(rig.rack(), {"pins": "gpio"}, "esp32"):
