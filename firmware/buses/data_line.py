@@ -17,6 +17,11 @@ class DataLine:
 class Carrier:
     """PPP, or whatever runs on the line and gives the terminal an address."""
 
+    #: The system's name of its interface, "" for none; the name servers that the far
+    #: end named.
+    interface = ""
+    dns: "tuple[str, ...]" = ()
+
     async def up(self, line: DataLine) -> str:
         """Agree with the far end; our address. BusError when it does not agree.
         Bounded by the caller."""
@@ -25,6 +30,10 @@ class Carrier:
     async def down(self) -> None:
         """Take the address away. Never raises, may be called twice."""
         raise NotImplementedError
+
+    def lost(self) -> str:
+        """Why it ended by itself since ``up``; "" while it stands or nobody started it."""
+        return ""
 
 
 class Restart:

@@ -172,6 +172,7 @@ class AtModem(Bearer):
             self._last.address = await self._carrier.up(self._call)
         except BusError as error:
             raise BearerError("no network in the call: " + str(error)) from None
+        self.interface = self._carrier.interface
         self._up = True
         self._cause = ""
 
@@ -353,7 +354,7 @@ class AtModem(Bearer):
     # ---- what is known ------------------------------------------------------------
 
     async def _status(self) -> BearerStatus:
-        if self._up and not self._call.in_data:
+        if self._up and (not self._call.in_data or self._carrier.lost()):
             self._up = False
             self._cause = "no_carrier"
         if not self._line.in_data:
@@ -369,6 +370,8 @@ class AtModem(Bearer):
         """What was told last, with what is known of the call."""
         status = self._last
         status.cause = self._cause
+        status.dns = self._carrier.dns if self._up else ()
+        self.interface = self._carrier.interface if self._up else ""
         if not self._up:
             status.state = DOWN
             status.address = ""
