@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import virtual_time
 from tests.support.cut_story import STORIES, Cut, Played, Story, play
+from tests.support.cut_tree import FATES, explore
 from tests.support.handheld import Handheld
 
 # Thousands of stories through code that others cover: tracing them would double their time.
@@ -78,33 +79,13 @@ def test_a_second_cut_in_the_recovery_changes_nothing(story: Story) -> None:
 
 @pytest.mark.soak
 @by_name
-def test_every_cut_with_several_fates(story: Story) -> None:
+@pytest.mark.parametrize("fates", FATES)
+def test_every_cut_two_deep(story: Story, fates: str) -> None:
     events = len(_play(story, [], 0, True).log)
-    for event in range(1, events + 1):
-        for before in (True, False):
-            for fates in (0, 1, event):
-                played = _play(story, [Cut(event, before)], fates, bool(event % 2))
-                assert played.struck == 1
-
-
-@pytest.mark.soak
-@by_name
-def test_every_second_cut(story: Story) -> None:
-    """Each event of the recovery from each state that a first cut leaves. First cuts
-    that leave disk and bank alike are one: the terminal boots from nothing else."""
-    events = len(_play(story, [], 0, True).log)
-    for fates, patient in ((0, True), (0, False), (1, True), (1, False)):
-        seen: set[str] = set()
-        for event in range(1, events + 1):
-            first = Cut(event, True)
-            once = _play(story, [first], fates, patient)
-            if once.state in seen:
-                continue
-            seen.add(once.state)
-            for again in range(1, once.recovery + 1):
-                second = Cut(again, bool((event + again) % 2))
-                assert _play(story, [first, second], fates, patient).struck == 2
-        assert 4 < len(seen) < events // 2, len(seen)
+    tally = explore(story, FATES[fates])
+    assert tally.cuts[0] == 2 * events
+    assert len(tally.seen[0]) > 4 and tally.cuts[1] > 10 * len(tally.seen[0])
+    print(f"{story.name}, {fates}: {tally.cuts} cuts, new {[len(seen) for seen in tally.seen]}")
 
 
 def test_the_cut_reaches_every_kind_of_event() -> None:

@@ -58,16 +58,13 @@ class Cut(NamedTuple):
 
 
 class Played(NamedTuple):
-    """``log``: the story's events, one line each; ``recovery``: how many it took to be
-    idle again; ``struck``: the cuts that struck; ``state``: what the first one left."""
+    """``log``: the story's events, one line each; ``struck``: the cuts that struck."""
 
     log: list[str]
-    recovery: int
     struck: int
-    state: str
 
 
-class _Fates:
+class Fates:
     """Fates of unsynced items: all lost, all kept, or drawn."""
 
     def __init__(self, seed: int) -> None:
@@ -91,23 +88,33 @@ async def play(story: Story, cuts: "list[Cut]", fates: int, patient: bool = True
     """
     t = Handheld(answer_timeout_ms=3_000)
     try:
-        return await _play(t, story, cuts, _Day(t, story, _Fates(fates), patient))
+        return await _play(t, story, cuts, Day(t, story, Fates(fates), patient))
     finally:
         await t.power_off()
 
 
-async def _play(t: Handheld, story: Story, cuts: "list[Cut]", day: "_Day") -> Played:
+async def begin(t: Handheld, story: Story) -> None:
+    """What goes before the story: the bank's rule, a terminal that has signed in."""
     if story.rule:
         t.acquirer.rule(story.rule, amount=int(AMOUNT))
     if not story.first_use:
         await t.power_on()
         await _sign_in(t)
-    begin = t.disk.events
+
+
+async def finish(t: Handheld, day: "Day") -> None:
+    """What comes after it: one more payment, and everything must agree."""
+    await day.next_sale()
+    await t.power_off(Fates(KEPT))
+    await day.check()
+
+
+async def _play(t: Handheld, story: Story, cuts: "list[Cut]", day: "Day") -> Played:
+    await begin(t, story)
+    first = t.disk.events
     struck = 0
-    state = ""
     step = day.sale
     while True:
-        at = t.disk.events
         if struck < len(cuts):
             cut = cuts[struck]
             (t.disk.cut_before if cut.before else t.disk.cut_after)(cut.event)
@@ -117,18 +124,14 @@ async def _play(t: Handheld, story: Story, cuts: "list[Cut]", day: "_Day") -> Pl
         except PowerCut:
             struck += 1
             if struck == 1:
-                log = t.disk.log[begin:]
+                log = t.disk.log[first:]
             await day.lose_power()
-            state = state or day.state()
             step = day.recover
-    recovery_events = t.disk.events - at if struck else 0
     t.disk.cut_never()
     if not struck:
-        log = t.disk.log[begin:]
-    await day.next_sale()
-    await t.power_off(_Fates(KEPT))
-    await day.check()
-    return Played(log, recovery_events, struck, state)
+        log = t.disk.log[first:]
+    await finish(t, day)
+    return Played(log, struck)
 
 
 async def _sign_in(t: Handheld) -> None:
@@ -140,8 +143,10 @@ async def _sign_in(t: Handheld) -> None:
     await t.until("idle")
 
 
-class _Day:
-    def __init__(self, t: Handheld, story: Story, fates: _Fates, patient: bool) -> None:
+class Day:
+    """The story's life and lives, and what was said in them."""
+
+    def __init__(self, t: Handheld, story: Story, fates: Fates, patient: bool) -> None:
         self.t = t
         self.story = story
         self.fates = fates

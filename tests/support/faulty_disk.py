@@ -81,6 +81,9 @@ class FaultyDisk(FileOps):
         #: Asked at each "write" and "fsync", with the file's name: the errno that it
         #: fails with, 0 for none. Power on takes it back.
         self.fault: Callable[[str, str], int] = _sound
+        #: Asked at each boundary of an event (True: one is about to begin) whether the
+        #: power goes there.
+        self.strike: Callable[[bool], bool] = lambda before: False
         self._cut_at: int | None = None
         self._cut_before = False
         self._fail_sync = 0
@@ -248,12 +251,16 @@ class FaultyDisk(FileOps):
             due = self._cut_at - 1 if self._cut_before else self._cut_at
             if self.events >= due:
                 self.cut_now()
+        if self.strike(True):
+            self.cut_now()
         self.log.append(what)
 
     def end(self) -> None:
         """What ``begin`` announced is done."""
         self.events += 1
         if self._cut_at is not None and not self._cut_before and self.events >= self._cut_at:
+            self.cut_now()
+        if self.strike(False):
             self.cut_now()
 
     def _alive(self) -> None:
