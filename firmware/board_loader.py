@@ -101,6 +101,8 @@ class Bench:
         self.devices = devices
         self._board = board
         self._wire = wire
+        #: The system's D-Bus, once a link asked for it.
+        self.dbus: "Any" = None
         self._buses: "dict[str, Any]" = {}
         self._failed: "dict[str, TillError]" = {}
 
@@ -115,15 +117,28 @@ class Bench:
         if name in self._failed:
             raise self._failed[name]
         if name not in self._buses:
-            settings = self._board.get("bus", {}).get(name)
-            if settings is None:
-                raise BoardError("the board has no bus " + name)
             try:
-                self._buses[name] = _make(BUSES, "bus " + name, self, settings)
+                self._buses[name] = self.new_bus(name)
             except TillError as error:
                 self._failed[name] = error
                 raise
         return self._buses[name]
+
+    def new_bus(self, name: str) -> "Any":
+        """The bus of that name, opened for the caller alone. BoardError, BusError."""
+        settings = self._board.get("bus", {}).get(name)
+        if settings is None:
+            raise BoardError("the board has no bus " + name)
+        return self.make(BUSES, "bus " + name, settings)
+
+    def tables(self, kind: str) -> "Settings":
+        """The board's tables of a kind by name; {} for none."""
+        tables: "Settings" = self._board.get(kind, {})
+        return tables
+
+    def make(self, table: "dict[str, Maker]", what: str, settings: "Settings") -> "Any":
+        """What ``settings`` describe, by its driver in ``table``. BoardError, BusError."""
+        return _make(table, what, self, settings)
 
     def need(self, kind: str) -> "Any":
         """A device built before. BoardError when it is not there."""
@@ -377,6 +392,12 @@ def _tls_link(bench: Bench, s: "Settings") -> "Any":
     return TlsLinkMpy(bench.bus(s["bus"]), kind)
 
 
+def _links(bench: Bench, s: "Settings") -> "Any":
+    from firmware.board_links import make_links
+
+    return make_links(bench, s)
+
+
 def _trng(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.trng_wire import WireTrng
 
@@ -449,7 +470,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "scanner": {"serial_scanner": _scanner, "key_scanner": _scanner},
     "stripe": {"serial_stripe": _stripe, "key_stripe": _stripe},
     "pin_entry": {"pin_pad": _pin_pad},
-    "network": {"tls_link": _tls_link},
+    "network": {"tls_link": _tls_link, "links": _links},
     "entropy": {"trng": _trng, "linux": _entropy_linux, "mpy": _entropy_mpy},
     "files": {"folder": _folder},
     "vault": {"soft_vault": _soft_vault},
@@ -513,7 +534,7 @@ def _damaged(board: "Settings") -> "list[str]":
     for key in ("name", "serial", "version"):
         if not isinstance(board.get(key), str):
             wrong.append(key)
-    for key in KINDS + ("bus", "trust"):
+    for key in KINDS + ("bus", "link", "trust"):
         if not isinstance(board.get(key, {}), dict):
             wrong.append(key)
     if not isinstance(board.get("built"), int):

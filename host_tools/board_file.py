@@ -17,6 +17,7 @@ from host_tools.board_rules import (
     DEVICES,
     FORMAT,
     I2C_ADDRESSES,
+    LINKS,
     PIN,
     TRUST_RULES,
     Board,
@@ -83,7 +84,7 @@ class _Check:
 
     def run(self) -> None:
         board = self._board
-        known = {"board", "trust", "bus", *DEVICES}
+        known = {"board", "trust", "bus", "link", *DEVICES}
         for name in sorted(set(board) - known):
             self.say(name, "no such table; allowed: " + ", ".join(sorted(known)))
         self.table("board", board.get("board", {}), BOARD_RULES)
@@ -106,8 +107,26 @@ class _Check:
         for kind, drivers in DEVICES.items():
             if kind in board:
                 used |= self._device(kind, board[kind], drivers, buses)
+        used |= self._links(buses)
         for name in sorted(set(buses) - used):
             self.say(f"bus.{name}", "no device uses this bus")
+
+    def _links(self, buses: Board) -> set[str]:
+        """The links behind the network; the buses that they name."""
+        network = self._board.get("network")
+        wanted = isinstance(network, dict) and network.get("driver") == "links"
+        links = self._board.get("link", {})
+        if not isinstance(links, dict) or bool(links) != wanted:
+            self.say("link", 'tables of links and the network\'s driver "links" go together')
+            return set()
+        used = set()
+        for name, value in links.items():
+            driver = self.driver(f"link.{name}", value, LINKS)
+            if driver is not None:
+                kinds, rules = LINKS[driver]
+                self.table(f"link.{name}", value, rules)
+                used |= self._stands_on(f"link.{name}", value, kinds, buses)
+        return used
 
     def _device(self, kind: str, value: Any, drivers: Any, buses: Board) -> set[str]:
         if kind == "printer":

@@ -271,6 +271,28 @@ _ESCPOS = {
 }
 #: Where a chip answers on an I2C bus unless told otherwise.
 I2C_ADDRESSES = {"ds3231": 0x68, "max17048": 0x36, "pn532": 0x24}
+_LINK = {"rank": Rule(_integer(0, 9), required=False), "metered": _flag, "warm": _flag}
+_INTERFACE = {"interface": Rule(_text(1, 15)), **_LINK}
+_MOBILE = {
+    "apn": Rule(_text(1, 100)),
+    "roaming": _flag,
+    "usb": Rule(_text(1, 40), required=False),
+    **_LINK,
+}
+#: Link: driver: (bus kinds by setting, settings). They stand behind the network "links".
+LINKS: dict[str, tuple[dict[str, str], dict[str, Rule]]] = {
+    "cable": (
+        {},
+        {**_INTERFACE, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
+    ),
+    "nm_cable": ({}, _INTERFACE),
+    "nm_wifi": ({}, _INTERFACE),
+    "mm_modem": ({}, {**_MOBILE, "modem": Rule(_text(1, 100), required=False)}),
+    "at_modem": (
+        {"bus": "serial", "data_bus": "serial"},
+        {**_MOBILE, "bus": _bus, "data_bus": Rule(_text(1, 30), required=False)},
+    ),
+}
 #: Device: driver: (bus kinds by setting, settings); " or " parts kinds that all fit.
 DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     "display": {
@@ -389,10 +411,11 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     },
     "pin_entry": {"pin_pad": ({}, {})},
     "network": {
+        "links": ({}, {}),
         "tls_link": (
             {"bus": "net"},
             {"bus": _bus, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
-        )
+        ),
     },
     "entropy": {
         "trng": ({"bus": "trng"}, {"bus": _bus}),

@@ -6,6 +6,7 @@ Name resolution blocks, so it runs in one thread; a literal address needs none.
 import errno
 import os
 import socket
+from collections.abc import Callable
 
 from firmware import aio
 from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
@@ -60,14 +61,32 @@ class TcpConnection(RawConnection):
 
 
 class TcpLinux(RawNet):
-    """``interface``: the bearer's name ("eth0"), or "" for any but loopback."""
+    """``interface``: the bearer's name ("eth0"): connections leave by it alone, whatever
+    other routes there are; or "" for any but loopback. A function gives the name of a
+    bearer whose interface changes, and "" while it has none: then nothing leaves.
 
-    def __init__(self, interface: str = "") -> None:
-        self._interface = interface
+    Names are resolved by the system, whichever interface that uses.
+    """
+
+    def __init__(self, interface: "str | Callable[[], str]" = "") -> None:
+        self._named = interface
         self._resolver: aio.Worker | None = None
 
+    def _interface(self) -> str:
+        """The one to leave by; "" for any. BusError."""
+        if isinstance(self._named, str):
+            return self._named
+        name = self._named()
+        if not name:
+            raise BusError("this link has no interface now")
+        return name
+
     async def link(self) -> tuple[bool, int]:
-        names = [self._interface] if self._interface else self._interfaces()
+        try:
+            name = self._interface()
+        except BusError:
+            return False, 0
+        names = [name] if name else self._interfaces()
         up = any(self._is_up(name) for name in names)
         return up, 4 if up else 0
 
@@ -95,12 +114,14 @@ class TcpLinux(RawNet):
 
     async def connect(self, host: str, port: int) -> TcpConnection:
         failure = f"{host} has no address"
+        name = self._interface()
         started = aio.ticks_ms()
         addresses = await self._resolve(host, port)
         name_ms = aio.elapsed_ms(started)
         for family, address in addresses:
             try:
-                found = await aio.deadline(_ADDRESS_MS, self._open(family, address), "connecting")
+                opening = self._open(family, address, name)
+                found = await aio.deadline(_ADDRESS_MS, opening, "connecting")
             except (BusError, Timeout) as error:
                 failure = str(error)
             else:
@@ -128,7 +149,7 @@ class TcpLinux(RawNet):
         return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]  # addresses of TCP begin (host, port)
 
     @staticmethod
-    async def _open(family: int, address: tuple[str, int]) -> TcpConnection:
+    async def _open(family: int, address: tuple[str, int], interface: str) -> TcpConnection:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         except OSError as error:
@@ -136,6 +157,9 @@ class TcpLinux(RawNet):
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if interface:
+                # socket(7): allowed to everybody since Linux 5.7.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
             code = sock.connect_ex(address)
             if code in (errno.EINPROGRESS, errno.EINTR):
                 await aio.writable(sock)

@@ -1,0 +1,172 @@
+"""Makes the links of a board, and what chooses among them: the third part of ``board_loader``.
+
+A link is a bearer, the network through it, and its place among the others.
+"""
+
+import sys
+
+from firmware.errors import TillError
+from firmware.hal.network import NetworkLink, TlsConfig
+from firmware.services.link_probe import TlsProbe
+from firmware.services.link_supervisor import LinkSupervisor, Way
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.board_loader import Bench, Settings
+    from firmware.hal.bearer import Bearer
+    from firmware.hal.network import Stream
+
+_CPYTHON = sys.implementation.name == "cpython"
+
+
+class Links(LinkSupervisor):
+    """Asks through each link for the host that payments go to, once one has gone there.
+
+    The question needs no secret and carries none: the handshake is begun without
+    our certificate, and a host that refuses us for it was reached.
+    """
+
+    async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> "Stream":
+        probe = TlsProbe(host, port, TlsConfig(tls.trust, tls.server_name, [], b"", ""))
+        for way in self.ways:
+            way.probe = probe.ask
+        return await super().connect(host, port, tls, timeout_ms)
+
+
+def make_links(bench: "Bench", s: "Settings") -> Links:
+    """The supervisor of the board's links, watching. A link that cannot be made is a
+    failure of its own; BoardError or whatever the last one said when none can."""
+    ways: "list[Way]" = []
+    failure: "TillError | None" = None
+    tables = bench.tables("link")
+    for name in sorted(tables):
+        link = tables[name]
+        try:
+            bearer = bench.make(_BEARERS, "link " + name, link)
+        except TillError as error:
+            failure = error
+            bench.devices.failures.append(("network", str(link.get("driver", "")), error))
+            continue
+        ways.append(
+            Way(
+                name,
+                bearer,
+                _through(bearer),
+                None,
+                link.get("rank", 0),
+                bool(link.get("metered", False)),
+                bool(link.get("warm", True)),
+            )
+        )
+    if not ways:
+        from firmware.board_loader import BoardError
+
+        raise failure or BoardError("the board has no links")
+    links = Links(sorted(ways, key=lambda way: way.rank))
+    links.start()
+    return links
+
+
+def _through(bearer: "Bearer") -> NetworkLink:
+    """TLS by the bearer's interface alone."""
+    if _CPYTHON:
+        from firmware.buses.tcp_linux import TcpLinux
+        from firmware.drivers.tls_link import TlsLink
+
+        return TlsLink(TcpLinux(lambda: bearer.interface), bearer.kind)
+    from firmware.buses.tcp_mpy import TcpMpy
+    from firmware.drivers.tls_link_mpy import TlsLinkMpy
+
+    # One stack, no choice of interface: lwIP takes the one that has the route.
+    return TlsLinkMpy(TcpMpy(), bearer.kind)
+
+
+def _cable(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.tcp_linux import TcpLinux
+    from firmware.drivers.cable import Cable
+
+    cable = Cable(TcpLinux(s["interface"]), s.get("kind", "ethernet"))
+    cable.interface = s["interface"]
+    return cable
+
+
+def _nm_cable(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.nm_linux import NmCable
+
+    return NmCable(_system_bus(bench), s["interface"])
+
+
+def _nm_wifi(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.wifi_linux import NmWifi
+
+    return NmWifi(_system_bus(bench), s["interface"])
+
+
+def _mm_modem(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.mm_linux import MmModem
+
+    return MmModem(
+        _system_bus(bench),
+        s["apn"],
+        roaming=bool(s.get("roaming", True)),
+        which=s.get("modem", ""),
+        usb=_usb(s),
+    )
+
+
+def _at_modem(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.ppp_linux import PppCarrier
+    from firmware.drivers.at_modem import AtModem
+
+    data = _port(bench, s["data_bus"]) if "data_bus" in s else None
+    return AtModem(
+        _port(bench, s["bus"]),
+        PppCarrier(),
+        s["apn"],
+        data_port=data,
+        roaming=bool(s.get("roaming", True)),
+        usb=_usb(s),
+    )
+
+
+def _port(bench: "Bench", name: str) -> "Any":
+    """A modem's serial port: opened anew after each failure, for it goes with the modem."""
+    from firmware.buses.serial_again import ReopenedSerial
+    from firmware.buses.wire import BusError
+
+    def opened() -> "Any":
+        try:
+            return bench.new_bus(name)
+        except TillError as error:
+            raise BusError(str(error)) from None
+
+    return ReopenedSerial(opened)
+
+
+def _usb(s: "Settings") -> "Any":
+    if "usb" not in s:
+        return None
+    from firmware.buses.usb_linux import UsbPort
+
+    return UsbPort(s["usb"])
+
+
+def _system_bus(bench: "Bench") -> "Any":
+    """One connection to the system's D-Bus for all links."""
+    from firmware.buses.dbus_linux import DBus
+
+    if bench.dbus is None:
+        bench.dbus = DBus()
+    return bench.dbus
+
+
+_BEARERS: "dict[str, Callable[[Bench, Settings], Any]]" = {
+    "cable": _cable,
+    "nm_cable": _nm_cable,
+    "nm_wifi": _nm_wifi,
+    "mm_modem": _mm_modem,
+    "at_modem": _at_modem,
+}

@@ -1,0 +1,215 @@
+"""Links in board files: what is checked, what is made, and by which way connections leave."""
+
+from __future__ import annotations
+
+import socket
+import tomllib
+from typing import Any
+
+import pytest
+
+from firmware import aio, board_loader
+from firmware.board_links import Links
+from firmware.buses.tcp_linux import TcpLinux
+from firmware.buses.wire import BusError
+from firmware.drivers.at_modem import AtModem
+from firmware.drivers.cable import Cable
+from firmware.drivers.mm_linux import MmModem
+from firmware.drivers.nm_linux import NmCable
+from firmware.drivers.wifi_linux import NmWifi
+from firmware.hal.network import LinkStatus, NetworkLink, Stream, TlsConfig
+from firmware.services.link_probe import REACHED
+from host_tools import board_file, board_rules
+
+LINKS = """
+[network]
+driver = "links"
+
+[link.cable]
+driver = "nm_cable"
+interface = "eth0"
+
+[link.wifi]
+driver = "nm_wifi"
+interface = "wlan0"
+rank = 1
+
+[link.mobile]
+driver = "mm_modem"
+apn = "cmnet"
+rank = 2
+metered = true
+warm = false
+
+[link.spare]
+driver = "at_modem"
+bus = "at"
+data_bus = "call"
+apn = "cmnet"
+roaming = false
+usb = "1-1.2"
+rank = 3
+metered = true
+
+[link.plain]
+driver = "cable"
+interface = "eth1"
+rank = 4
+
+[bus.at]
+driver = "linux_serial"
+path = "/dev/no-such-modem-at"
+baud = 115200
+
+[bus.call]
+driver = "linux_serial"
+path = "/dev/no-such-modem-call"
+baud = 115200
+"""
+
+
+def board(text: str = LINKS) -> dict[str, Any]:
+    """The virtual board with these links in its network's place."""
+    found = tomllib.loads((board_rules.BOARDS / "virtual/board.toml").read_text())
+    bus = found["network"]["bus"]
+    del found["network"], found["bus"][bus]
+    more = tomllib.loads(text)
+    found["bus"].update(more.pop("bus", {}))
+    return {**found, **more}
+
+
+def test_links_are_checked_and_compiled() -> None:
+    assert board_file.check(board()) == []
+    assert board_file.compiled(board(), "1", 0)["link"]["wifi"]["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('driver = "nm_wifi"', 'driver = "wifi"', "link.wifi.driver: is 'wifi'; allowed: at_modem"),
+        ('interface = "wlan0"', "", "link.wifi.interface: is missing"),
+        ("rank = 1", "rank = 10", "link.wifi.rank: is 10, must be a whole number from 0 to 9"),
+        ("metered = true\nwarm", 'metered = "yes"\nwarm', "link.mobile.metered: is 'yes'"),
+        ('data_bus = "call"', 'data_bus = "cell"', "link.spare.data_bus: 'cell': there is no such"),
+        ('data_bus = "call"\n', "", "bus.call: no device uses this bus"),
+        ('driver = "links"', 'driver = "tls_link"\nbus = "at"', "link: tables of links and"),
+        ("rank = 4", "rank = 4\npassword = 'x'", "link.plain.password: no such setting"),
+    ],
+)
+def test_what_is_wrong_with_a_link_is_named(old: str, new: str, says: str) -> None:
+    problems = board_file.check(board(LINKS.replace(old, new, 1)))
+    assert any(says in problem for problem in problems), problems
+
+
+def test_a_network_of_links_without_links_is_named() -> None:
+    problems = board_file.check(board('[network]\ndriver = "links"\n'))
+    assert [one for one in problems if "go together" in one]
+
+
+def test_a_board_has_its_links_in_their_order() -> None:
+    async def main() -> None:
+        data = board_file.compiled(board(), "1", 0)
+        only = {name: data[name] for name in ("network", "link", "bus")}
+        devices = await board_loader.build(only, None, "")
+        assert devices.failures == []
+        links = devices.network
+        assert isinstance(links, Links)
+        try:
+            told = [(way.name, type(way.bearer), way.rank, way.metered, way.warm)
+                    for way in links.ways]  # fmt: skip
+            assert told == [
+                ("cable", NmCable, 0, False, True),
+                ("wifi", NmWifi, 1, False, True),
+                ("mobile", MmModem, 2, True, False),
+                ("spare", AtModem, 3, True, True),
+                ("plain", Cable, 4, False, True),
+            ]
+            assert links.ways[3].bearer.levels == ("bearer", "radio", "modem", "usb")
+            assert links.ways[4].bearer.interface == "eth1"
+            status = await links.ways[3].bearer.status()
+            assert status.cause == "mute"  # a modem that is not plugged in is no failed driver
+        finally:
+            await links.stop()
+
+    aio.run(main())
+
+
+def test_a_link_that_cannot_be_made_fails_alone() -> None:
+    async def main() -> None:
+        data = board_file.compiled(board(), "1", 0)
+        only = {name: data[name] for name in ("network", "link", "bus")}
+        del only["link"]["mobile"]["apn"]
+        devices = await board_loader.build(only, None, "")
+        ((kind, driver, error),) = devices.failures
+        assert (kind, driver) == ("network", "mm_modem") and "'apn' is missing" in str(error)
+        assert len(devices.network.ways) == 4
+        await devices.network.stop()
+        only["link"] = {"mobile": {"driver": "mm_modem"}}
+        devices = await board_loader.build(only, None, "")
+        assert devices.network is None
+        assert all("'apn' is missing" in str(error) for _, _, error in devices.failures)
+
+    aio.run(main())
+
+
+class _Asked(NetworkLink):
+    """Keeps what it was asked to connect with."""
+
+    def __init__(self) -> None:
+        self.configs: list[TlsConfig] = []
+
+    async def status(self) -> LinkStatus:
+        return LinkStatus(True, "ethernet", 4)
+
+    async def connect(self, host: str, port: int, tls: TlsConfig, timeout_ms: int) -> Stream:
+        self.configs.append(tls)
+        return Stream()
+
+
+def test_a_probe_asks_for_the_host_and_holds_no_secret() -> None:
+    async def main() -> None:
+        data = board_file.compiled(board(), "1", 0)
+        only = {"network": data["network"], "link": {"plain": data["link"]["plain"]}}
+        links = (await board_loader.build(only, None, "")).network
+        asked = _Asked()
+        (way,) = links.ways
+        way.link = asked
+        way.state = "up"
+        tls = TlsConfig([b"ca"], "bank.test", [b"ours"], b"key", "passphrase")
+        await links.connect("bank.test", 443, tls, 1000)
+
+        async def close() -> None:
+            pass
+
+        Stream.close = lambda self: close()  # type: ignore[method-assign]
+        assert await way.probe(asked, 1000) == REACHED
+        payment, probe = asked.configs
+        assert payment is tls
+        assert (probe.trust, probe.server_name) == ([b"ca"], "bank.test")
+        assert (probe.client_chain, probe.client_key, probe.passphrase) == ([], b"", "")
+        await links.stop()
+
+    before = Stream.close
+    try:
+        aio.run(main())
+    finally:
+        Stream.close = before  # type: ignore[method-assign]
+
+
+def test_connections_leave_by_their_interface_alone() -> None:
+    async def main() -> None:
+        names = ["lo"]
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            net = TcpLinux(lambda: names[-1])
+            stream = await net.connect("127.0.0.1", port)
+            bound = stream._sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+            assert bound.rstrip(b"\0") == b"lo"
+            stream.close()
+            for name in ("no-such-if0", "much-too-long-for-a-name", ""):
+                names.append(name)
+                with pytest.raises(BusError):
+                    await net.connect("127.0.0.1", port)
+                assert await net.link() == (False, 0)
+
+    aio.run(main())
