@@ -46,6 +46,11 @@ ENDS = {
 }
 
 
+DISAGREED, HUNG_UP = 10, 16
+#: What it says at every end.
+_FAREWELL = ("Connection terminated.", "Modem hangup", "Exit.")
+
+
 class _Handle:
     """A file descriptor to wait for."""
 
@@ -107,13 +112,14 @@ class PppCarrier(Carrier):
         self._told = aio.Event()
         self._end: str | None = None
         self._last = ""
+        self._unheard = False  # nobody at the far end speaks PPP
         self._address = ""
 
     # ---- contract -----------------------------------------------------------------
 
     async def up(self, line: DataLine) -> str:
         await self.down()
-        self._end, self._last, self._address = None, "", ""
+        self._end, self._last, self._address, self._unheard = None, "", "", False
         self.interface, self.dns = "", ()
         up = False
         try:
@@ -196,6 +202,8 @@ class PppCarrier(Carrier):
         await self._exited()
         await aio.sleep_ms(0)  # its last words
         code = process.wait()
+        if code == HUNG_UP and self._unheard:
+            code = DISAGREED  # it hangs up because of that, and then says that it was hung up
         self._over(ENDS.get(code, f"pppd ended with {code}") + self._said())
 
     def _said(self) -> str:
@@ -270,8 +278,9 @@ class PppCarrier(Carrier):
                 self._told.set()
         elif words[1:3] == ["DNS", "address"] and len(words) == 4:
             self.dns += (words[3],)
-        elif said:
+        elif said and said not in _FAREWELL:
             self._last = said
+            self._unheard = self._unheard or said.startswith("LCP: timeout")
 
     def _forget_options(self) -> None:
         private, self._private = self._private, ""

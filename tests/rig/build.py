@@ -40,6 +40,7 @@ PACKAGES = (
     "pcscd",
     "vsmartcard-vpcd",
     "swtpm",
+    "ppp",
     "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
 )  # fmt: skip
 #: Wheels for the guest's Python beyond what the firmware needs to run.
@@ -164,7 +165,11 @@ def _download(archives: Path) -> list[Path]:
     }
     flags = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
     install = ["apt-get", *flags, "-y", "-qq", "install"]
-    listed = _run(*install, "--print-uris", *PACKAGES).decode().splitlines()
+    # Of packages that were downloaded before apt prints no address: it is shown none.
+    empty = CACHE / "no-archives"
+    (empty / "partial").mkdir(parents=True, exist_ok=True)
+    nothing = ("-o", f"Dir::Cache::archives={empty}", "--print-uris")
+    listed = _run(*install, *nothing, *PACKAGES).decode().splitlines()
     _run(*install, "--download-only", *PACKAGES)
     found = [archives / line.split()[1] for line in listed if line.startswith("'")]
     if not found or not all(path.exists() for path in found):

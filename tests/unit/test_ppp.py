@@ -55,7 +55,9 @@ ACTS = {
     "up": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); agree(); wait_for(b'never')",
     "refused": "say('CHAP authentication failed'); sys.exit(19)",
     "no kernel": "sys.exit(4)",
-    "no agreement": "say('LCP: timeout sending Config-Requests'); sys.exit(10)",
+    # As the real one ends: by the words it was hung up, though it gave up itself.
+    "no agreement": "say('LCP: timeout sending Config-Requests'); say('Connection terminated.');"
+                    "say('Modem hangup'); sys.exit(16)",
     "deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
     "peer lost": "agree(); wait_for(b'die'); say('No response to 4 echo-requests'); sys.exit(15)",
     "noise": "os.write(1, b'\\xff' * 5000 + b'\\nlocal  IP\\n' + b'x' * 5000 + b'\\n');"
