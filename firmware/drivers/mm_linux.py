@@ -437,11 +437,16 @@ class MmModem(Bearer):
     # ---- short messages -----------------------------------------------------------
 
     async def messages(self) -> list[Message]:
-        """Take the received messages, at most MESSAGES at once. ModemManager puts the
-        parts of a long one together. BearerError."""
+        """Take the received messages, at most MESSAGES at once; those that are no text
+        are deleted as well. ModemManager puts the parts of a long one together.
+        BearerError, but not once one was taken: what is left comes the next time."""
         found: list[Message] = []
         async with self._lock:
-            await nm.bounded(30000, self._take_messages(found), "the modem")
+            try:
+                await nm.bounded(30000, self._take_messages(found), "the modem")
+            except BearerError:
+                if not found:
+                    raise
         return found
 
     async def _take_messages(self, found: list[Message]) -> None:
@@ -451,7 +456,11 @@ class MmModem(Bearer):
             values = await self._values(sms, SMS)
             if number(values, "State") != RECEIVED:
                 continue
+            message = None
             try:
-                found.append(Message(text(values, "Number"), text(values, "Text"), 1, 1))
-            finally:  # readable or not: the SIM must not fill
-                await self._bus.call(SERVICE, path, MESSAGING, "Delete", "o", [sms])
+                message = Message(text(values, "Number"), text(values, "Text"), 1, 1)
+            except BusError:
+                pass  # not a text for us; it must not fill the SIM
+            await self._bus.call(SERVICE, path, MESSAGING, "Delete", "o", [sms])
+            if message is not None:
+                found.append(message)

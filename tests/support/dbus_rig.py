@@ -145,6 +145,8 @@ class ModemSocket:
             line.setblocking(False)
             with line, suppress(OSError):
                 await self._carry(loop, line)
+            # A port that is closed lets DTR fall, and that ends its call (V.250, 6.2.9).
+            self.chip.port(0).end_call()
 
     async def _carry(self, loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
         port = self.chip.port(0)

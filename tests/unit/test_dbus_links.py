@@ -26,7 +26,7 @@ from firmware.hal.bearer import (
 )
 from firmware.hal.wifi import OPEN, OTHER, WPA2, WPA2_WPA3, WPA3, StaticIp, check_join, ssid_name
 from tests.conformance.test_bearer_dbus import Rig, play
-from tests.support.dbus_rig import gone, private_bus
+from tests.support.dbus_rig import Refused, gone, private_bus
 from tests.support.played_network import MM, MM_PATH, NM, NM_PATH, PlayedMm, Point
 
 # ---- values --------------------------------------------------------------------------------
@@ -445,9 +445,30 @@ def test_messages_are_taken_and_deleted() -> None:
         rig.mm.message("bad")
         rig.mm.messages[f"{MM_PATH}/SMS/1"]["State"] = Variant("u", 3)
         rig.mm.messages[f"{MM_PATH}/SMS/1"]["Text"] = Variant("ay", b"no text")
-        with pytest.raises(BearerMute, match="Text"):
-            await modem(rig).messages()
+        assert await modem(rig).messages() == []
         assert f"{MM_PATH}/SMS/1" not in rig.mm.messages  # it must not fill the SIM
-        assert MM in rig.mm.name
+
+    play("mobile", story)
+
+
+def test_messages_that_were_taken_are_told_though_the_next_one_fails() -> None:
+    async def story(rig: Rig) -> None:
+        rig.mm.message("first")
+        rig.mm.message("second")
+        delete = rig.mm.methods[(f"{MM}.Modem.Messaging", "Delete")]
+
+        def once(path: str, sms: str) -> tuple[str, list[object]]:
+            rig.mm.methods[(f"{MM}.Modem.Messaging", "Delete")] = refuse
+            return delete(path, sms)
+
+        def refuse(path: str, sms: str) -> tuple[str, list[object]]:
+            raise Refused(f"{MM}.Error.Core.Connected", "reopen operation in progress")
+
+        rig.mm.methods[(f"{MM}.Modem.Messaging", "Delete")] = once
+        assert [one.text for one in await modem(rig).messages()] == ["first"]
+        with pytest.raises(BearerError, match="reopen"):
+            await modem(rig).messages()
+        rig.mm.methods[(f"{MM}.Modem.Messaging", "Delete")] = delete
+        assert [one.text for one in await modem(rig).messages()] == ["second"]
 
     play("mobile", story)

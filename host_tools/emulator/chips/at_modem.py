@@ -203,7 +203,7 @@ class AtModemChip(ModemWires):
             kind, apn = self.context
             return [f'+CGDCONT: 1,"{kind}","{apn}","0.0.0.0",0,0'], "OK"
         if rest == "=?":  # 27.007, 10.1.1: the contexts that may be set, and their type
-            return ['+CGDCONT: (1-16),"IP",,,(0-1),(0-1)'], "OK"
+            return ['+CGDCONT: (1-1),"IP",,,(0-1),(0-1)'], "OK"
         values = [value.strip('"') for value in rest.lstrip("=").split(",")]
         if len(values) < 3 or values[0] != "1":
             return [], self._error(50)
