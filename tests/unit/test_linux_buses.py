@@ -131,8 +131,9 @@ def test_lgpio_does_not_take_the_terminal_to_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes to the folder of its pipes when it is loaded, and stays there."""
-    for name in ("RPi", "RPi.GPIO"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("RPi", "RPi.GPIO"):  # set first, so that what is imported here is undone too
+        monkeypatch.setitem(sys.modules, name, None)
+        del sys.modules[name]
     (tmp_path / "RPi").mkdir()
     (tmp_path / "RPi/__init__.py").write_text("")
     (tmp_path / "RPi/GPIO.py").write_text(
@@ -143,8 +144,6 @@ def test_lgpio_does_not_take_the_terminal_to_another_folder(
     monkeypatch.chdir(tmp_path)
     RpiPins()
     assert Path.cwd() == tmp_path
-    for name in ("RPi", "RPi.GPIO"):
-        monkeypatch.delitem(sys.modules, name)
 
 
 class _Message:
