@@ -8,6 +8,7 @@ need() { # command-or-file package
 need mmdebstrap mmdebstrap
 need chromium chromium
 need ip iproute2
+need dbus-daemon dbus-daemon
 need unshare util-linux
 need gcc gcc
 need node nodejs
