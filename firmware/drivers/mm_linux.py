@@ -172,7 +172,12 @@ class MmModem(Bearer):
         await self._enable(path)
         await self._register(path)
         device = await self._device(path)
-        if number(await self._nm.device(device), "State") != nm.ACTIVATED:
+
+        async def available() -> int:
+            state = number(await self._nm.device(device), "State")
+            return state if state > nm.UNAVAILABLE else 0
+
+        if await until(available) != nm.ACTIVATED:
             await self._connect(device)
         self._cause = ""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware import aio
 from firmware.buses.dbus_linux import (
+    DBus,
     ServiceRefused,
     Signals,
     flag,
@@ -79,6 +80,12 @@ class NmWifi(nm.NmLink, WifiNetworks):
     kind = "wifi"
     levels = ("bearer", "radio")
 
+    def __init__(self, bus: DBus, interface: str) -> None:
+        super().__init__(bus, interface)
+        # Who looks for networks does not wait for a start, which may take its time.
+        self._looking = aio.Lock()
+        self._joining = 0  # how many wait to join, or do
+
     # ---- bearer -------------------------------------------------------------------
 
     async def _ready(self, device: str, signals: Signals) -> None:
@@ -89,6 +96,8 @@ class NmWifi(nm.NmLink, WifiNetworks):
             raise NoService("no Wi-Fi network is known")
 
         async def in_the_air() -> bool:
+            if self._joining:
+                raise NoService("somebody is joining a network")
             return bool(items(await self._nm.device(device), "AvailableConnections", str))
 
         await self._until_scanned(device, in_the_air, "no known network is in the air")
@@ -145,7 +154,7 @@ class NmWifi(nm.NmLink, WifiNetworks):
 
     async def scan(self, timeout_ms: int) -> list[WifiNetwork]:
         found: dict[bytes, WifiNetwork] = {}
-        async with self._lock:
+        async with self._looking:
             await nm.bounded(timeout_ms + 5000, self._scan(found, timeout_ms), self.interface)
         return sorted(found.values(), key=lambda one: (-one.bars, one.ssid))
 
@@ -188,7 +197,7 @@ class NmWifi(nm.NmLink, WifiNetworks):
         async def look() -> None:
             found.extend(sorted({ssid for ssid, _ in await self._profiles()}))
 
-        async with self._lock:
+        async with self._looking:
             await nm.bounded(15000, look(), self.interface)
         return found
 
@@ -201,7 +210,7 @@ class NmWifi(nm.NmLink, WifiNetworks):
                     await self._nm.delete(path)
                     gone.append(path)
 
-        async with self._lock:
+        async with self._looking:
             await nm.bounded(15000, remove(), self.interface)
         return bool(gone)
 
@@ -231,8 +240,12 @@ class NmWifi(nm.NmLink, WifiNetworks):
                 nm.give_address(made, static)
             return made
 
-        async with self._lock:
-            await self._bounded(timeout_ms, self._join(ssid, settings, hidden))
+        self._joining += 1
+        try:
+            async with self._lock:
+                await self._bounded(timeout_ms, self._join(ssid, settings, hidden))
+        finally:
+            self._joining -= 1
 
     async def _join(self, ssid: bytes, settings: Any, hidden: bool) -> None:
         device = await self._nm.device_of(self.interface)

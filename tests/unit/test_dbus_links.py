@@ -276,6 +276,39 @@ def test_a_replaced_password_is_kept_and_a_wrong_one_is_not() -> None:
     play("wifi", story)
 
 
+def test_a_network_is_joined_while_a_start_waits_for_another() -> None:
+    async def story(rig: Rig) -> None:
+        rig.nm.lose_point(rig.point)
+        start = aio.spawn("start", wifi(rig).start(15_000))
+        before = rig.nm.called.count("RequestScan")
+        while rig.nm.called.count("RequestScan") == before:
+            await aio.sleep_ms(5)
+        rig.nm.show(Point(b"cafe"))
+        assert [one.name for one in await wifi(rig).scan(2000)] == ["cafe"]
+        assert not start.done.is_set()
+        await wifi(rig).join(b"cafe", OPEN, "", 5000)
+        with pytest.raises(NoService, match="joining"):
+            await start.join()
+        assert (await wifi(rig).status()).operator == "cafe"
+
+    play("wifi", story)
+
+
+def test_a_modem_that_its_network_does_not_have_yet_is_waited_for() -> None:
+    async def story(rig: Rig) -> None:
+        rig.nm.change("modem", 20)
+        start = aio.spawn("start", rig.bearer.start(10_000))
+        while "Enable" not in rig.mm.called:
+            await aio.sleep_ms(5)
+        await aio.sleep_ms(50)
+        assert "ActivateConnection" not in rig.nm.called
+        rig.nm.change("modem", 30)
+        await start.join()
+        assert (await rig.bearer.status()).state == bearer.UP
+
+    play("mobile", story)
+
+
 def test_no_known_network_is_no_service() -> None:
     async def story(rig: Rig) -> None:
         await wifi(rig).forget(b"shop")
