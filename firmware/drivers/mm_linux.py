@@ -166,6 +166,7 @@ class MmModem(Bearer):
     # ---- up and down --------------------------------------------------------------
 
     async def _start(self) -> None:
+        self._cause = "mute"
         path = await self._found()
         await self._unlock(path)
         self._cause = "no_carrier"
@@ -320,7 +321,10 @@ class MmModem(Bearer):
         self._refused = ""
 
         async def unlocked() -> bool:
-            return self._sim(await self._values(path)) == "ready"
+            now = await self._values(path)
+            # It starts the modem anew once the SIM is open, and refuses all until then.
+            started = number(now, "State") == FAILED or number(now, "State") > LOCKED
+            return started and self._sim(now) == "ready"
 
         await until(unlocked, look_ms=LOOK_MS)
 
@@ -370,6 +374,7 @@ class MmModem(Bearer):
         restart = self._restarts.get(level)
         try:
             path, _ = await self._modem()
+            self._cause = "no_carrier"
             await self._hang_up(path)
         except (BusError, BearerMute):
             if restart is None:

@@ -352,8 +352,8 @@ class PlayedMm(Played):
         return "a{oa{sa{sv}}}", [told]
 
     def _enable(self, path: str, on: bool) -> tuple[str, list[Any]]:
-        if self.values["State"].value == 2:
-            raise Refused(f"{MM}.Error.Core.WrongState", "modem in locked state")
+        if self.values["State"].value in (1, 2):
+            raise Refused(f"{MM}.Error.Core.WrongState", "modem in locked or initializing state")
         self.values["State"] = Variant("i", 8 if on else 3)
         self.registration(1 if on else 4)
         self.objects[self.path][f"{MM}.Modem.Modem3gpp"]["OperatorName"] = Variant(
@@ -379,8 +379,12 @@ class PlayedMm(Played):
                 self.values["UnlockRequired"] = Variant("u", 4)
             raise Refused(f"{MM}.Error.MobileEquipment.IncorrectPassword", "Incorrect " + pin)
         self.values["UnlockRequired"] = Variant("u", 1)
-        self.values["State"] = Variant("i", 3)
+        self.values["State"] = Variant("i", 1)
+        self.later(0.05, self._started)
         return "", []
+
+    def _started(self) -> None:
+        self.values["State"] = Variant("i", 3)
 
     def _delete(self, path: str, sms: str) -> tuple[str, list[Any]]:
         del self.messages[sms]
