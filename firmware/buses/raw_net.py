@@ -37,6 +37,10 @@ class RawNet:
         """(up, bars 0 to 4)."""
         raise NotImplementedError
 
+    def address(self) -> str:
+        """Our IPv4 address on it; "" when it has none, or when nobody can tell."""
+        return ""
+
     async def connect(self, host: str, port: int) -> RawConnection:
         """TCP connect, no TLS. BusError: refused, no route, name unknown."""
         raise NotImplementedError

@@ -4,8 +4,10 @@ Name resolution blocks, so it runs in one thread; a literal address needs none.
 """
 
 import errno
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Callable
 
 from firmware import aio
@@ -14,6 +16,8 @@ from firmware.buses.wire import BusError
 from firmware.errors import Timeout
 
 _NET = "/sys/class/net"
+#: netdevice(7): an interface's address.
+_SIOCGIFADDR = 0x8915
 
 #: One address of several may be a black hole; the next gets its turn after this.
 _ADDRESS_MS = 5000
@@ -89,6 +93,16 @@ class TcpLinux(RawNet):
         names = [name] if name else self._interfaces()
         up = any(self._is_up(name) for name in names)
         return up, 4 if up else 0
+
+    def address(self) -> str:
+        try:
+            name = self._interface()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+                request = struct.pack("16sH14x", name.encode(), socket.AF_INET)
+                answer = fcntl.ioctl(asked, _SIOCGIFADDR, request)
+        except (BusError, OSError, struct.error):
+            return ""  # it is not there, or has no address
+        return socket.inet_ntoa(answer[20:24])
 
     @staticmethod
     def _interfaces() -> list[str]:

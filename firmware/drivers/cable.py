@@ -22,7 +22,9 @@ class Cable(Bearer):
             return BearerStatus(DOWN, self.kind, 0, "mute")
         if not up:
             return BearerStatus(DOWN, self.kind, 0, "no_carrier")
-        return BearerStatus(UP if bars else DEGRADED, self.kind, bars)
+        status = BearerStatus(UP if bars else DEGRADED, self.kind, bars)
+        status.address = self._net.address()
+        return status
 
     async def start(self, timeout_ms: int) -> None:
         status = await self.status()

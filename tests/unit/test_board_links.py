@@ -206,10 +206,12 @@ def test_connections_leave_by_their_interface_alone() -> None:
             bound = stream._sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
             assert bound.rstrip(b"\0") == b"lo"
             stream.close()
+            assert net.address() == "127.0.0.1"
             for name in ("no-such-if0", "much-too-long-for-a-name", ""):
                 names.append(name)
                 with pytest.raises(BusError):
                     await net.connect("127.0.0.1", port)
                 assert await net.link() == (False, 0)
+                assert net.address() == ""
 
     aio.run(main())
