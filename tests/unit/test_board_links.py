@@ -16,10 +16,15 @@ from firmware.drivers.at_modem import AtModem
 from firmware.drivers.cable import Cable
 from firmware.drivers.mm_linux import MmModem
 from firmware.drivers.nm_linux import NmCable
+from firmware.drivers.tls_link import TlsLink
 from firmware.drivers.wifi_linux import NmWifi
+from firmware.hal.bearer import UP, Bearer
 from firmware.hal.network import LinkStatus, NetworkLink, Stream, TlsConfig
-from firmware.services.link_probe import REACHED
+from firmware.services.link_probe import CAPTIVE, REACHED, UNREACHED
+from firmware.services.link_supervisor import Way
 from host_tools import board_file, board_rules
+from tests.support import virtual_time
+from tests.support.tls_pki import Engine, MemoryNet, Pki
 
 LINKS = """
 [network]
@@ -194,6 +199,29 @@ def test_a_probe_asks_for_the_host_and_holds_no_secret() -> None:
         aio.run(main())
     finally:
         Stream.close = before  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("profile", "version"), [("ecdsa", "1.2"), ("ecdsa", "1.3")])
+def test_a_host_that_wants_our_certificate_is_reached_without_it(
+    profile: str, version: str
+) -> None:
+    async def main() -> None:
+        pki = Pki(profile)
+        net = MemoryNet(Engine(pki.context(version=version), bytes.upper).feed)
+        way = Way("cable", Bearer(), TlsLink(net), None)
+        links = Links([way])
+        way.state = UP
+        stream = await links.connect("bank.test", 443, pki.config(), 5000)
+        await stream.close()
+        assert way.probe is not None
+        net.peer = Engine(pki.context(version=version), bytes.upper).feed
+        assert await way.probe(way.link, 4000) == REACHED
+        net.hang = True
+        assert await way.probe(way.link, 4000) == UNREACHED
+        portal = MemoryNet(Engine(Pki(profile).context(version=version), bytes.upper).feed)
+        assert await way.probe(TlsLink(portal), 4000) == CAPTIVE
+
+    virtual_time.run(main())
 
 
 def test_connections_leave_by_their_interface_alone() -> None:
