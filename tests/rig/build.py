@@ -42,9 +42,13 @@ PACKAGES = (
     "swtpm",
     "ppp",
     "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
+    "dbus-daemon",
+    "network-manager",
+    "wpasupplicant",
+    "hostapd",
 )  # fmt: skip
 #: Wheels for the guest's Python beyond what the firmware needs to run.
-WHEELS = ("pytest>=8.2",)
+WHEELS = ("pytest>=8.2", "dbus-fast>=3.0", "rpi-lgpio>=0.6")
 #: What the first file system loads before there is a disk (crc32c for ext4).
 FIRST_MODULES = ("virtio_pci", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4", "9p",
                  "9pnet_virtio")  # fmt: skip
@@ -57,6 +61,8 @@ DISK_MIB = 2048
 FORMAT = 2
 #: Builds the library for a TPM, of which no index has a wheel, and keeps it in the cache.
 TPM = ROOT / "tests/support/tpm.sh"
+#: Builds a module that Debian's kernel leaves out, and keeps it in the cache.
+GPIO_SIM = ROOT / "tests/rig/gpio_sim.sh"
 
 
 #: Guests that nobody started for so long make room.
@@ -188,6 +194,18 @@ def _unpack(packages: list[Path], tree: Path) -> None:
              input_bytes=files)  # fmt: skip
 
 
+def _add_modules(tree: Path, kernel: str) -> None:
+    """What Debian's kernel leaves out, as far as it can be built here."""
+    try:
+        module = _run(GPIO_SIM, kernel).decode().strip()
+    except CannotBuild as error:
+        _say(f"the guest gets no gpio-sim: {error}")
+        return
+    extra = tree / "usr/lib/modules" / kernel / "extra"
+    extra.mkdir()
+    shutil.copy(module, extra)
+
+
 def _index_modules(tree: Path, kernel: str) -> None:
     """depmod of the guest itself, by its own loader: the host needs none."""
     loader = tree / "usr/lib64/ld-linux-x86-64.so.2"
@@ -249,6 +267,8 @@ def _build(guest: Guest) -> None:
     shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel}", work / "vmlinuz")
     for part in UNREAD:
         shutil.rmtree(tree / part, ignore_errors=True)
+    _say("building kernel modules")
+    _add_modules(tree, kernel)
     _index_modules(tree, kernel)
     _furnish(tree)
     _say("installing Python packages")
