@@ -15,7 +15,7 @@ PYTHON := python3
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test rig soak check bench pictures fmt clean
+.PHONY: help run demo test coverage rig soak check bench pictures fmt clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.pn
 	@$(BIN)/till demo --out demo-out
 
 test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
+	@$(PYTEST) $(SEEDED) -m "not soak and not rig" $(ARGS)
+
+coverage: $(VENV)/.test ## the same tests with a report of branch coverage (takes twice as long)
 	@$(PYTEST) $(SEEDED) -m "not soak and not rig" --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
