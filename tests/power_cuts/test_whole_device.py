@@ -84,7 +84,7 @@ def test_every_cut_two_deep(story: Story, fates: str) -> None:
     events = len(_play(story, [], 0, True).log)
     tally = explore(story, FATES[fates])
     assert tally.cuts[0] == 2 * events
-    assert len(tally.seen[0]) > 4 and tally.cuts[1] > 10 * len(tally.seen[0])
+    assert len(tally.seen[0]) > 4 and tally.cuts[1] > len(tally.seen[0])
     print(f"{story.name}, {fates}: {tally.cuts} cuts, new {[len(seen) for seen in tally.seen]}")
 
 
