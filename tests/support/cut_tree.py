@@ -24,6 +24,7 @@ from tests.support.handheld import Handheld
 _TELLING = ("VOUCHER NO", "APPROVED", "NOT CHARGED", "REVERSED", "DUPLICATE", "COPY", "CNY")
 #: Fates of what was unsynced: all lost, all kept, drawn for each item.
 FATES = {"lost": LOST, "kept": KEPT, "drawn": 2}
+#: Under drawn fates one in so many second cuts is made.
 THIN = 10
 
 
