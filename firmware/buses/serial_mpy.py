@@ -8,7 +8,7 @@ those with framing errors, are dropped by the ports without a word.
 """
 
 from firmware import aio
-from firmware.buses.serial_port import SerialPort
+from firmware.buses.serial_port import POLL_MOST_MS, PolledSerial
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 #: Bytes of the port's buffers. A panel on I2C holds the loop for up to 30 ms, in
 #: which 345 bytes arrive at 115200 baud.
 RECEIVE, SEND = 2048, 1024
-#: A read looks again after 1, 2, 4 ... ms, at most after this many.
-POLL_MOST_MS = 32
 
 
-class MpySerial(SerialPort):
+class MpySerial(PolledSerial):
     """Peripheral ``port`` of the chip; 8 bits, no parity, one stop bit unless told otherwise."""
 
     def __init__(self, port: int, baud: int, tx: int, rx: int) -> None:
@@ -93,24 +91,8 @@ class MpySerial(SerialPort):
         self._free_at = aio.ticks_ms() + queued + (taken * 10000 + self.baud - 1) // self.baud
         return taken
 
-    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
-        """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
-        began = aio.ticks_ms()
-        pause = 1
-        while True:
-            self._check()
-            data = self._take(most)
-            if data:
-                return data
-            if timeout_ms is not None:
-                left = timeout_ms - aio.elapsed_ms(began)
-                if left <= 0:
-                    return b""
-                pause = min(pause, left)
-            await aio.pause_ms(pause)
-            pause = min(pause * 2, self._pause_most)
-
     def _take(self, most: int) -> bytes:
+        self._check()
         try:
             waiting = self.uart.any()
             return self.uart.read(min(waiting, most)) or b"" if waiting else b""

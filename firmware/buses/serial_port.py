@@ -1,6 +1,10 @@
 """Bus: asynchronous serial port."""
 
+from firmware import aio
 from firmware.buses.wire import BusError
+
+#: A polled read looks again after 1, 2, 4 ... ms, at most after this many.
+POLL_MOST_MS = 32
 
 
 class SerialPort:
@@ -39,3 +43,29 @@ class SerialPort:
     async def close(self) -> None:
         """Close. Never raises, may be called twice."""
         raise NotImplementedError
+
+
+class PolledSerial(SerialPort):
+    """A port that can only be asked what has arrived."""
+
+    _pause_most = POLL_MOST_MS
+
+    def _take(self, most: int) -> bytes:
+        """At most ``most`` bytes that are there, b"" for none. BusError."""
+        raise NotImplementedError
+
+    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
+        """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
+        began = aio.ticks_ms()
+        pause = 1
+        while True:
+            data = self._take(most)
+            if data:
+                return data
+            if timeout_ms is not None:
+                left = timeout_ms - aio.elapsed_ms(began)
+                if left <= 0:
+                    return b""
+                pause = min(pause, left)
+            await aio.pause_ms(pause)
+            pause = min(pause * 2, self._pause_most)

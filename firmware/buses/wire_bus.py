@@ -4,11 +4,10 @@ Operation numbers and payloads are the table of ``firmware.buses.wire``. Each
 bus sums up ``busy_us``, the time a real bus would have been occupied.
 """
 
-from firmware import aio
 from firmware.buses.display_bus import DisplayBus
 from firmware.buses.i2c import I2c
 from firmware.buses.pins import Pins
-from firmware.buses.serial_port import SerialPort
+from firmware.buses.serial_port import PolledSerial
 from firmware.buses.spi import Spi
 from firmware.buses.wire import BusError
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from firmware.buses.pins import Step
     from firmware.buses.wire import Wire
 
-#: A serial read looks again after 1, 2, 4 ... ms, at most after this many.
-POLL_MOST_MS = 32
 #: Largest part of a serial write in one transfer.
 PART = 4096
 #: Operations of kind "pins" by step.
@@ -142,7 +139,7 @@ class WirePins(Pins):
         return run
 
 
-class WireSerial(SerialPort):
+class WireSerial(PolledSerial):
     """A serial port on the wire."""
 
     def __init__(self, wire: "Wire", bus: str, baud: int) -> None:
@@ -169,22 +166,6 @@ class WireSerial(SerialPort):
             if taken < len(part):
                 break
         return done
-
-    async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
-        """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
-        began = aio.ticks_ms()
-        pause = 1
-        while True:
-            data = self._take(most)
-            if data:
-                return data
-            if timeout_ms is not None:
-                left = timeout_ms - aio.elapsed_ms(began)
-                if left <= 0:
-                    return b""
-                pause = min(pause, left)
-            await aio.pause_ms(pause)
-            pause = min(pause * 2, POLL_MOST_MS)
 
     def _take(self, most: int) -> bytes:
         return self._wire.transfer(self._bus, 2, min(most, 65000).to_bytes(2, "big"))[0]

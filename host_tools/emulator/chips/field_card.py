@@ -88,3 +88,22 @@ class FieldCard:
         serial = self.chip.serial
         head = bytes((number, 0x00, 0x04, 0x08 if self.plain else 0x20, len(serial))) + serial
         return head if self.plain else head + self.ats
+
+
+class Antenna:
+    """Where a hand holds cards; ``cards``: those in reach."""
+
+    def __init__(self) -> None:
+        self.cards: list[FieldCard] = []
+
+    def put(self, chip: FieldChip, plain: bool = False) -> FieldCard:
+        """Hold a card to the antenna."""
+        card = FieldCard(chip, plain)
+        self.cards.append(card)
+        return card
+
+    def take(self) -> None:
+        """Take every card away, whatever runs."""
+        for card in self.cards:
+            card.lose_power()
+        self.cards = []

@@ -5,32 +5,20 @@ reset, and shows no card at all while two are in reach.
 """
 
 from host_tools.emulator.chips.errors import ChipError
-from host_tools.emulator.chips.field_card import FieldCard, FieldChip
+from host_tools.emulator.chips.field_card import Antenna
 
 #: Looking, and resetting a card, in us.
 BUSY_LOOK, BUSY_RESET = 20, 30_000
 
 
-class FieldSlot:
+class FieldSlot(Antenna):
     """``put`` and ``take`` are the hand with the cards."""
 
     def __init__(self) -> None:
-        self.cards: list[FieldCard] = []
+        super().__init__()
         self.unplugged = False
         #: APDUs that reached a card.
         self.exchanges: list[bytes] = []
-
-    def put(self, chip: FieldChip, plain: bool = False) -> FieldCard:
-        """Hold a card to the antenna."""
-        card = FieldCard(chip, plain)
-        self.cards.append(card)
-        return card
-
-    def take(self) -> None:
-        """Take every card away, whatever runs."""
-        for card in self.cards:
-            card.lose_power()
-        self.cards = []
 
     def reset(self) -> None:
         """Plugged in anew."""

@@ -9,7 +9,7 @@ polling has no end unless RFConfiguration sets one, as from the factory.
 from collections.abc import Callable
 
 from host_tools.emulator.chips.errors import ChipError
-from host_tools.emulator.chips.field_card import FieldCard, FieldChip
+from host_tools.emulator.chips.field_card import Antenna, FieldCard
 from host_tools.emulator.chips.serial_line import SerialLine
 
 ACK = b"\x00\x00\xff\x00\xff\x00"
@@ -62,13 +62,13 @@ def take_frame(stream: bytes) -> tuple[bytes | None, bytes]:
     return None, stream[-1:]
 
 
-class Pn532:
+class Pn532(Antenna):
     """``put`` and ``take`` are the hand with the cards."""
 
     def __init__(self, clock_us: Callable[[], int]) -> None:
+        super().__init__()
         self._clock_us = clock_us
         self.firmware = bytes((0x32, 1, 6, 7))
-        self.cards: list[FieldCard] = []
         #: Pulled off its socket: no acknowledge, no byte.
         self.unplugged = False
         #: Takes commands and answers nothing.
@@ -104,20 +104,6 @@ class Pn532:
         self._left = b""
         for card in self.cards:
             card.lose_power()
-
-    # ---- hands --------------------------------------------------------------------
-
-    def put(self, chip: FieldChip, plain: bool = False) -> FieldCard:
-        """Hold a card to the antenna."""
-        card = FieldCard(chip, plain)
-        self.cards.append(card)
-        return card
-
-    def take(self) -> None:
-        """Take every card away, whatever runs."""
-        for card in self.cards:
-            card.lose_power()
-        self.cards = []
 
     # ---- host -----------------------------------------------------------------------
 
