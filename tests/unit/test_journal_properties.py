@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware.errors import TillError
 from firmware.payment.journal import records as r
 from firmware.payment.journal import segment
+from firmware.payment.journal.checkpoint import segment_name
 from firmware.payment.journal.journal import Journal
 from tests.support.journal_script import answer, commit, fold_bytes, request, sale
 from tests.support.memory_files import MemoryFiles
@@ -149,6 +150,9 @@ def _spoil(content: dict[str, bytes], how: str, a: int, b: int) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(LIVES, DAMAGE)
+# A segment emptied before one that is damaged is no interrupted roll-over.
+@example([("sale", 0, False)] * 5 + [("reserve", 0, False)], [("flip", 80, 0), ("cut", 1, 0)])
+@example([("sale", 0, False)] * 5 + [("reserve", 0, False)], [("flip", 80, 0), ("drop", 1, 0)])
 def test_damage_is_named_and_what_reads_is_kept(
     steps: list[tuple[str, int, bool]], damage: list[tuple[str, int, int]]
 ) -> None:
@@ -191,15 +195,24 @@ def test_damage_is_named_and_what_reads_is_kept(
     run(main())
 
 
+NUMBERS = st.sampled_from([1, 2, 3, 4, 800, 1001, 5000, 10_001_000, 99_999_999])
+
+
 @settings(deadline=None, max_examples=100)
-@given(st.dictionaries(st.sampled_from([f"j0000000{i}.seg" for i in range(1, 5)]), st.binary()))
+@given(st.dictionaries(NUMBERS.map(segment_name), st.binary()))
 def test_any_files_open_without_another_error(content: dict[str, bytes]) -> None:
     async def main() -> None:
-        journal = Journal(MemoryFiles(content), NotedVault(), SEGMENT)
+        files, vault = MemoryFiles(content), NotedVault()
+        journal = Journal(files, vault, SEGMENT)
         report = await journal.open()
         assert report.trading == ("confirm" if content.keys() - {"j00000001.seg"} else "ok") or (
             report.notices
         )
+        await journal.append(r.NOTICE, {r.K_CODE: "after"})
+        again = Journal(files, vault, SEGMENT)
+        named = {one.code for one in (await again.open()).notices}
+        assert named <= {"damage_unconfirmed"}
+        assert again.sequence == journal.sequence
 
     run(main())
 

@@ -140,7 +140,7 @@ class Journal:
             await self._vault.note_journal(1, 0)
         else:
             await self._continue(found.base, found)
-        await self._finish_set_aside(found.set_aside)
+        await self._finish_set_aside(found.set_aside + found.strays)
         await self._index()
         if self.state.unconfirmed and not found.damage:
             notices.append(Notice("damage_unconfirmed", "found at an earlier start"))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: A segment is never longer; what is beyond in a file is damage.
 MAX_FILE = 131072
+#: An unverified segment numbered further above the one before is no segment of ours.
+_MAX_GAP = 1000
+#: The lowest segment there may be numbered up to this when none verifies.
+_MAX_FIRST = 10_000_000
 
 
 class Recovered:
@@ -31,8 +35,9 @@ class Recovered:
     lost; ``lost``: about how many. ``base``: the checkpoint of the segment to
     continue, None for none; ``data``, ``size``: that segment and its sound part.
     ``torn_at``: length to cut it to, -1 if whole. ``newest``: the highest segment
-    number in use. ``set_aside``: numbers to rename; ``drop``: unfinished or
-    expired segments to remove.
+    number in use. ``set_aside``: numbers to rename or, where the file is gone, to
+    remember; ``strays``: to rename alone; ``drop``: unfinished or expired segments
+    to remove.
     """
 
     def __init__(self) -> None:
@@ -51,6 +56,7 @@ class Recovered:
         self.blocked = False
         self.salvaging = False
         self.set_aside: "list[int]" = []
+        self.strays: "list[int]" = []
         self.drop: "list[int]" = []
 
 
@@ -73,6 +79,7 @@ async def recover(files: "Files", vault: "Vault") -> Recovered:
     newer = await _choose_base(found, files, vault, there)
     if found.blocked:
         return found
+    there = [number for number in there if number not in found.strays]
     if found.base is not None:
         base_data = found.data
         _fold_base(found, base_data)
@@ -81,8 +88,11 @@ async def recover(files: "Files", vault: "Vault") -> Recovered:
     elif there == [1] and not vault_epoch and segment.find(found.data, 0) is None:
         found.drop.append(1)  # the very first start was cut; nothing was ever appended
     elif there:
+        before = 0
         for number, data, reason in newer:
+            _missing(found, before, number)
             _salvage(found, number, data, reason)
+            before = number
     elif vault_epoch:
         found.damage.append(
             Notice("journal_missing", "the vault knows a journal, no file is there")
@@ -104,7 +114,7 @@ async def _choose_base(
         try:
             found.base = await checkpoint.read(segment.parse(data, 0), number, vault)
             found.data = data
-            return newer
+            return _without_strays(found, newer, number)
         except checkpoint.Unknown as error:
             found.blocked = True
             found.notices.append(Notice("record_unknown", segment_name(number) + ": " + str(error)))
@@ -112,17 +122,43 @@ async def _choose_base(
         except JournalError as error:
             found.data = data
             newer.insert(0, (number, data, str(error)))
+    newer = _without_strays(found, newer, min(there[0], _MAX_FIRST) if there else 0)
     # None verifies: the newest that at least reads is better than a lost debt.
     for number, data, reason in reversed(newer):
         try:
             found.base = checkpoint.read_unverified(segment.parse(data, 0), number)
         except JournalError:
             continue  # its reason is reported by whoever salvages it
+        found.base.oldest = max(found.base.oldest, there[0])
         found.data = data
         found.damage.append(Notice("checkpoint_unverified", segment_name(number) + ": " + reason))
         found.set_aside.append(number)
         return [one for one in newer if one[0] > number]
     return newer
+
+
+def _without_strays(
+    found: Recovered, newer: "list[tuple[int, bytes, str]]", before: int
+) -> "list[tuple[int, bytes, str]]":
+    """Those that may be ours. A wild number would make every walk over numbers endless."""
+    kept = []
+    for one in newer:
+        if one[0] > before + _MAX_GAP:
+            found.strays.append(one[0])
+            found.damage.append(Notice("segment_stray", segment_name(one[0])))
+            continue
+        kept.append(one)
+        before = one[0]
+    return kept
+
+
+def _missing(found: Recovered, before: int, number: int) -> None:
+    """Name the segments that are not there between two that are; 0 for none before."""
+    for lost in range(before + 1 if before else number, number):
+        found.damage.append(Notice("segment_missing", segment_name(lost)))
+        found.set_aside.append(lost)
+        found.salvaging = True
+        found.lost += 1
 
 
 def _fold_base(found: Recovered, data: bytes) -> None:
@@ -205,8 +241,12 @@ async def _newer(found: Recovered, vault: "Vault", newer: "list[tuple[int, bytes
     base = found.base
     if base is None:
         return
+    before = base.number
     for number, data, reason in newer:
-        if number == base.number + 1 and found.torn_at < 0 and not found.damage:
+        _missing(found, before, number)
+        before = number
+        # Only the last can be unfinished: a later one began when it was whole.
+        if number == newer[-1][0] and found.torn_at < 0 and not found.damage:
             expected = await next_checkpoint(
                 base, found, hashlib.sha256(found.data).digest()
             ).frame(vault)
