@@ -101,7 +101,8 @@ def _put(out: bytearray, obj: "Any", depth: int) -> None:
             raw = obj.encode("utf-8")
         except UnicodeError:
             raise CborError("text without a UTF-8 form") from None
-        _check_utf8(raw, -1)
+        if len(raw) != len(obj):
+            _check_utf8(raw, -1)
         _put_head(out, _TEXT, len(raw))
         out.extend(raw)
     elif isinstance(obj, (list, tuple)):
@@ -119,24 +120,37 @@ def _put(out: bytearray, obj: "Any", depth: int) -> None:
 
 
 def _put_map(out: bytearray, obj: "dict[Any, Any]", depth: int) -> None:
-    pairs = []
+    _put_head(out, _MAP, len(obj))
+    for key in _in_order(obj):
+        _put(out, key, 0)
+        _put(out, obj[key], depth)
+
+
+def _in_order(obj: "dict[Any, Any]") -> "list[Any]":
+    """The keys by their encoded bytes (RFC 8949, 4.2.1)."""
+    counting = True
     for key in obj:
         if isinstance(key, bool) or not isinstance(key, (int, str)):
             raise CborError("map key of type " + type(key).__name__)
+        if isinstance(key, str) or key < 0:
+            counting = False
+    if counting:  # the shortest heads of whole numbers sort as the numbers do
+        return sorted(obj)
+    pairs = []
+    for key in obj:
         head = bytearray()
         _put(head, key, 0)
         pairs.append((bytes(head), key))
-    # A sort by the encoded key alone: the keys themselves (int, str) do not compare.
+    # By the encoded key alone: the keys themselves (int, str) do not compare.
     pairs.sort(key=lambda pair: pair[0])
-    _put_head(out, _MAP, len(pairs))
-    for head_bytes, key in pairs:
-        out.extend(head_bytes)
-        _put(out, obj[key], depth)
+    return [key for _, key in pairs]
 
 
 def _check_utf8(raw: bytes, offset: int) -> None:
     """RFC 3629, 4. CPython checks this itself; MicroPython lets overlong forms,
     surrogates and numbers past U+10FFFF through."""
+    if not raw or max(raw) < 0x80:
+        return
     i = 0
     size = len(raw)
     while i < size:
