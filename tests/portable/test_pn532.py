@@ -9,7 +9,7 @@ from firmware.drivers.pn532_port import Pn532Port
 from firmware.drivers.pn532_reader import Pn532Reader
 from firmware.hal.card_reader import CardMute, CardRemoved, ReaderMissing
 from firmware.hal.contactless import ManyCards, NoTap
-from tests.portable.virtual_run import run
+from tests.portable.virtual_run import raised, run
 
 #: As real chips sent them.
 FIRMWARE = bytes.fromhex("0000FF06FAD50332010607E800")
@@ -173,17 +173,6 @@ class ScriptPort(Pn532Port):
             return self.coming.pop(0)
         await aio.sleep_ms(timeout_ms)
         return b""
-
-
-def raised(kind, coroutine):
-    async def main():
-        try:
-            await coroutine
-        except kind as error:
-            return error
-        raise AssertionError("no " + kind.__name__)
-
-    return run(main())
 
 
 def test_the_chip_is_woken_and_set_once():

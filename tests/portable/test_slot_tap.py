@@ -6,7 +6,7 @@ from firmware.buses.wire import BusError
 from firmware.drivers.slot_tap import SlotTap
 from firmware.hal.card_reader import CardMute, CardRemoved, ReaderMissing
 from firmware.hal.contactless import NoTap
-from tests.portable.virtual_run import run
+from tests.portable.virtual_run import raised, run
 
 #: OPENT as historical bytes, a type B card, a memory card, a card at contacts.
 TAPPED = bytes.fromhex("3B8580014F50454E5444")
@@ -51,17 +51,6 @@ class Slot(CardSlot):
             self.comes = 1000
             raise BusError("no answer")
         return answer
-
-
-def raised(kind, coroutine):
-    async def main():
-        try:
-            await coroutine
-        except kind as error:
-            return error
-        raise AssertionError("no " + kind.__name__)
-
-    return run(main())
 
 
 def test_a_tap_passes_apdus_whole():

@@ -1,4 +1,4 @@
-"""``run(coroutine)`` on virtual time, on both interpreters.
+"""``run(coroutine)`` on virtual time, and the error of one, on both interpreters.
 
 CPython uses the project's virtual loop. MicroPython's asyncio gets its clock
 and its I/O queue replaced (docs/portable.md): time moves only when nothing
@@ -39,3 +39,16 @@ else:
             return aio.run(main)
         finally:
             core.ticks, core._io_queue = kept
+
+
+def raised(kind, coroutine):
+    """The error of ``kind`` in which ``coroutine`` ends; it must."""
+
+    async def main():
+        try:
+            await coroutine
+        except kind as error:
+            return error
+        raise AssertionError("no " + kind.__name__)
+
+    return run(main())
