@@ -1,9 +1,10 @@
 """The journal: frames, records, fold, recovery, on files in RAM."""
 
 from firmware import aio
+from firmware.cbor import decode, encode
 from firmware.errors import TillError
 from firmware.hal.files import StorageFull
-from firmware.payment.journal import fold, segment
+from firmware.payment.journal import fold, segment, state_codec
 from firmware.payment.journal import records as r
 from firmware.payment.journal.journal import Journal
 from tests.support.journal_script import answer, commit, fold_bytes, request, sale
@@ -342,6 +343,59 @@ def test_damage_in_the_middle_is_set_aside_and_the_rest_is_kept():
     aio.run(main())
 
 
+def test_counters_never_go_back_and_outlive_restart_and_roll_over():
+    async def main():
+        journal, _, files, vault = await _opened(segment_bytes=2048)
+        await journal.append(r.BOOT, {r.K_VERSION: "1"}, sync=False)
+        await journal.append(r.COUNTERS, {r.K_COUNTS: {r.C_PAPER: 700, r.C_CUTS: 2}}, sync=False)
+        served = {r.K_WHO: "00", r.K_COUNTS: {r.C_PAPER: 700}}
+        await journal.append(r.SERVICED, served)
+        # What a restored copy or a lost record would have said.
+        await journal.append(r.COUNTERS, {r.K_COUNTS: {r.C_PAPER: 600, r.C_TAPS: 1}})
+        for _ in range(20):  # a roll-over: the checkpoint carries them
+            await journal.append(r.NOTICE, {r.K_CODE: "x", r.K_DETAIL: "y" * 200}, sync=False)
+        await journal.append(r.ENDED, {r.K_CODE: "stopped"})
+        again, report = await _reopened(files, vault, 2048)
+        assert report.trading == "ok" and not report.notices and len(files.now) > 1
+        state = again.state
+        told = {r.C_PAPER: 700, r.C_CUTS: 2, r.C_TAPS: 1, r.C_BOOTS: 1, r.C_ENDS: 1}
+        assert state.counters == told and state.serviced == {r.C_PAPER: 700}
+        await again.append(r.BOOT, {r.K_VERSION: "1"})
+        assert again.state.counters[r.C_BOOTS] == 2 and again.state.counters[r.C_ENDS] == 1
+
+    aio.run(main())
+
+
+def test_a_counter_has_a_bound():
+    state = fold.State()
+    state.apply(1, r.COUNTERS, {r.K_COUNTS: {r.C_BOOTS: r.MAX_COUNT}})
+    state.apply(2, r.BOOT, {r.K_VERSION: "1"})
+    assert state.counters == {r.C_BOOTS: r.MAX_COUNT}
+    for counts in (
+        {r.C_PAPER: r.MAX_COUNT + 1}, {r.C_PAPER: -1}, {r.C_PAPER: True}, {r.C_PAPER: "1"},
+        {0: 1}, {33: 1}, {"paper": 1}, {True: 1}, [1], None,
+    ):  # fmt: skip
+        _refused(r.JournalError, "key 51", r.validate, r.COUNTERS, {r.K_COUNTS: counts})
+
+
+def test_a_checkpoint_may_lack_what_no_payment_depends_on():
+    state = fold.State()
+    state.apply(1, r.BOOT, {r.K_VERSION: "1"})
+    whole = state_codec.dump(state)
+    assert state_codec.load(decode(encode(whole))).counters == {r.C_BOOTS: 1}
+    later = dict(whole)
+    later[99] = ["of newer firmware"]
+    assert state_codec.load(later).counters == {r.C_BOOTS: 1}
+    before = {key: whole[key] for key in whole if key < 64}
+    assert state_codec.load(before).counters == {}
+    for key, value in ((15, 1), ("x", 1), (64, {1: -1}), (65, 7)):
+        wrong = dict(whole)
+        wrong[key] = value
+        _refused(r.JournalError, "", state_codec.load, wrong)
+    del before[1]
+    _refused(r.JournalError, "other keys", state_codec.load, before)
+
+
 def test_a_checkpoint_of_another_vault_is_not_trusted():
     async def main():
         journal, _, files, _ = await _opened()
@@ -391,6 +445,15 @@ def test_hostile_files_end_in_named_notices():
             bytes(5000),
             b"\xa7\x4a\x01\x01\x00\x00\xff\xff" * 900,
             bytes(range(256)) * 600,
+            segment.build(r.CHECKPOINT, True, 0, 0, bytes(32), encode({1: b"", "x": 1})),
+            segment.build(
+                r.CHECKPOINT,
+                True,
+                0,
+                0,
+                bytes(32),
+                encode({1: encode({1: 1, "x": 1}), 2: b""}),
+            ),
         ):
             files = MemoryFiles({"j00000003.seg": junk, "j99999999.seg": junk, "jx.seg": junk})
             journal, report = await _reopened(files, NotedVault())

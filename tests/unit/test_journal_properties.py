@@ -20,7 +20,8 @@ OUTCOMES = (r.OUTCOME_APPROVED, r.OUTCOME_DECLINED, r.OUTCOME_REVERSE)
 STEPS = st.sampled_from(
     ["intent", "request", "unsent", "yes", "no", "bad mac", "approved", "declined", "reverse"]
     + ["scripts", "sent", "reversed", "released", "print", "done", "close", "in", "out", "set"]
-    + ["notice", "lock", "reserve", "restart", "sale", "sale", "sale"]
+    + ["notice", "lock", "boot", "count", "served", "ended"]
+    + ["reserve", "restart", "sale", "sale", "sale"]
 )
 
 
@@ -52,6 +53,10 @@ def _body(step: str, journal: Journal, number: int) -> "tuple[int, dict[int, Any
         "out": (r.SIGNED_OUT, {}),
         "set": (r.SETTING, {r.K_NAME: f"s{number % 40}", r.K_VALUE: number}),
         "notice": (r.NOTICE, {r.K_CODE: "x", r.K_DETAIL: "y" * (number % 200)}),
+        "boot": (r.BOOT, {r.K_VERSION: "1"}),
+        "count": (r.COUNTERS, {r.K_COUNTS: {number % 8 + 1: number}}),
+        "served": (r.SERVICED, {r.K_WHO: "00", r.K_COUNTS: {number % 8 + 1: number}}),
+        "ended": (r.ENDED, {r.K_CODE: "stopped"}),
         "lock": (r.LOCKOUT, {r.K_WHO: f"{number % 20}", r.K_FAILURES: number % 4}),
     }
     return table[step]

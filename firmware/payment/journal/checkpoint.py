@@ -93,7 +93,7 @@ def _split(frame: "segment.Frame | None") -> "tuple[bytes, bytes]":
     if frame.version != segment.VERSION:
         raise Unknown("segment version " + str(frame.version))
     body = frame.content()
-    if body is None or sorted(body) != [1, 2]:
+    if body is None or set(body) != {1, 2}:
         raise JournalError("the checkpoint is malformed")
     inner, mac = body[1], body[2]
     if not isinstance(inner, bytes) or not isinstance(mac, bytes):
@@ -113,7 +113,7 @@ def _parse(frame: "segment.Frame | None", number: int, inner: bytes) -> Checkpoi
         value = decode(inner)
     except CborError as error:
         raise JournalError("the checkpoint is not CBOR: " + str(error)) from None
-    if not isinstance(value, dict) or sorted(value) != list(range(_NUMBER, _STATE + 1)):
+    if not isinstance(value, dict) or set(value) != set(range(_NUMBER, _STATE + 1)):
         raise Unknown("a checkpoint with other keys than this firmware knows")
     for key in (_NUMBER, _EPOCH, _SEQUENCE, _PREVIOUS, _SIZE, _OLDEST):
         item = value[key]

@@ -125,6 +125,9 @@ class State:
         self.failures: "dict[str, int]" = {}
         #: Damage was found and no supervisor has confirmed it yet.
         self.unconfirmed = False
+        #: records.C_... -> total, and what it was when a supervisor last had it serviced.
+        self.counters: "dict[int, int]" = {}
+        self.serviced: "dict[int, int]" = {}
 
     # --- what may follow -------------------------------------------------
 
@@ -239,6 +242,15 @@ class State:
         elif kind == r.CONFIRMED:
             self.unconfirmed = False
             self._merchants_slip(0, sequence, body)
+        elif kind == r.BOOT:
+            self._counted(r.C_BOOTS, self.counters.get(r.C_BOOTS, 0) + 1)
+        elif kind == r.ENDED:
+            self._counted(r.C_ENDS, self.counters.get(r.C_ENDS, 0) + 1)
+        elif kind in (r.COUNTERS, r.SERVICED):
+            for number, total in body[r.K_COUNTS].items():
+                self._counted(number, total)
+                if kind == r.SERVICED:
+                    self.serviced[number] = total
 
     def absorb(self, sequence: int, kind: int, body: "dict[int, Any]") -> bool:
         """Add a record that follows lost ones. It was allowed when it was
@@ -270,6 +282,10 @@ class State:
     def skip_stans(self, count: int) -> None:
         """Pass over STANs that lost records may have used."""
         self.stan = (self.stan - 1 + count) % 999999 + 1
+
+    def _counted(self, number: int, total: int) -> None:
+        """A counter never goes back, whatever was lost or put back."""
+        self.counters[number] = min(max(self.counters.get(number, 0), total), r.MAX_COUNT)
 
     def _session(self, kind: int, body: "dict[int, Any]") -> None:
         if r.K_STAN in body:

@@ -41,6 +41,9 @@ BATCH_CLOSED = 17
 LOCKOUT = 18
 DAMAGE = 19
 CONFIRMED = 20
+COUNTERS = 21
+SERVICED = 22
+ENDED = 23
 
 # Keys of bodies; a number keeps its meaning in every kind.
 K_STAN = 1  # field 11, 1 to 999999
@@ -93,6 +96,19 @@ K_DETAIL = 47
 K_TERMINAL_ID = 48  # field 41 of the request, and of whatever follows it
 K_MERCHANT_ID = 49  # field 42
 K_SEQUENCE = 50  # of the record whose slip was printed
+K_COUNTS = 51  # {C_...: total}
+
+# Counters of wear and of starts; each is a total that never goes back.
+C_PAPER = 1  # millimetres of paper fed
+C_CUTS = 2
+C_INSERTS = 3  # cards put into the slot
+C_TAPS = 4
+C_SWIPES = 5
+C_BOOTS = 6  # counted by BOOT records
+C_ENDS = 7  # of these, lives that said their end: counted by ENDED records
+C_BROWN_OUTS = 8  # the supply fell below what the board needs
+#: A counter stops here: 1,000 km of paper. It fits a small integer on every port.
+MAX_COUNT = 999999999
 
 OUTCOME_APPROVED = "approved"
 OUTCOME_DECLINED = "declined"
@@ -218,6 +234,7 @@ _RULES: "dict[int, tuple[str, int, int]]" = {
     K_TERMINAL_ID: ("text", 8, 8),
     K_MERCHANT_ID: ("text", 15, 15),
     K_SEQUENCE: ("int", 1, (1 << 63) - 1),
+    K_COUNTS: ("counts", 0, 32),
 }
 
 #: kind: (critical, keys that must be there, keys that may be)
@@ -261,6 +278,9 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
     LOCKOUT: (True, (K_WHO, K_FAILURES), (K_TIME,)),
     DAMAGE: (True, (K_CODE,), (K_DETAIL,)),
     CONFIRMED: (True, (K_WHO,), (K_TIME, K_RECEIPT)),
+    COUNTERS: (False, (K_COUNTS,), ()),
+    SERVICED: (False, (K_WHO, K_COUNTS), (K_TIME,)),
+    ENDED: (False, (K_CODE,), ()),
 }
 
 
@@ -351,6 +371,10 @@ def _map_complaint(name: str, value: "dict[Any, Any]") -> str:
         if name == "f60":
             if not _is_int(key) or not isinstance(item, str) or not _digits(item):
                 return "is not a map of subfields"
+        elif name == "counts":
+            known = _is_int(key) and 0 < key <= 32
+            if not known or not _is_int(item) or not 0 <= item <= MAX_COUNT:
+                return "is not a map of counters"
         elif name == "emv":
             complaint = _tag_complaint(key)
             if complaint:

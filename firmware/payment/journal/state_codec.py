@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Keys of the map. A new one needs a new segment version: an older firmware
-# must not trade on half a state.
+# Keys of the map. A new one below _OPTIONAL needs a new segment version: an older
+# firmware must not trade on half a state. What no payment depends on has one from
+# there on: an older firmware leaves it out, and a checkpoint may lack it.
 _STAN, _BATCH, _KEY_SET, _SIGNED_IN, _DEBT, _SCRIPTS, _TOTALS, _TRANSACTIONS = (
     1,
     2,
@@ -27,6 +28,8 @@ _STAN, _BATCH, _KEY_SET, _SIGNED_IN, _DEBT, _SCRIPTS, _TOTALS, _TRANSACTIONS = (
     8,
 )
 _RECEIPT, _RECEIPT_SEQUENCE, _PRINTS, _SETTINGS, _FAILURES, _UNCONFIRMED = 9, 10, 11, 12, 13, 14
+_OPTIONAL = 64
+_COUNTERS, _SERVICED = 64, 65
 
 
 def dump(state: State) -> "dict[int, Any]":
@@ -64,12 +67,15 @@ def dump(state: State) -> "dict[int, Any]":
         _SETTINGS: state.settings,
         _FAILURES: state.failures,
         _UNCONFIRMED: state.unconfirmed,
+        _COUNTERS: state.counters,
+        _SERVICED: state.serviced,
     }
 
 
-def load(value: object) -> State:
+def load(value: "Any") -> State:
     """Inverse of ``dump``. JournalError for anything that dump cannot give."""
-    if not isinstance(value, dict) or sorted(value) != list(range(_STAN, _UNCONFIRMED + 1)):
+    needed = {key for key in _map(value) if not isinstance(key, int) or key < _OPTIONAL}
+    if needed != set(range(_STAN, _UNCONFIRMED + 1)):
         raise JournalError("a checkpoint with other keys than this firmware knows")
     state = State()
     state.stan = _int(value[_STAN], 1, 999999)
@@ -106,7 +112,15 @@ def load(value: object) -> State:
         state.settings[name] = value[_SETTINGS][name]
     for who in _map(value[_FAILURES]):
         state.failures[_text(who)] = _int(value[_FAILURES][who])
+    state.counters = _counts(value.get(_COUNTERS, {}))
+    state.serviced = _counts(value.get(_SERVICED, {}))
     return state
+
+
+def _counts(value: "Any") -> "dict[int, int]":
+    r.validate(r.COUNTERS, {r.K_COUNTS: value})
+    counts: "dict[int, int]" = value
+    return counts
 
 
 def _receipt_kind(body: "dict[int, Any]") -> int:
