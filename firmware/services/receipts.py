@@ -42,8 +42,6 @@ _CVM_LINES = {
     "none": "slip.no_cvm",
 }
 
-_catalogues: "dict[str, Texts]" = {}
-
 
 def receipt(
     kind: str,
@@ -60,7 +58,7 @@ def receipt(
     """
     if kind not in KINDS:
         raise ValueError("no slip of kind " + kind)
-    slip = _Slip(data, copy == "merchant", columns, texts.language)
+    slip = _Slip(data, copy == "merchant", columns, texts)
     slip.marks(duplicate)
     if kind in PAYMENTS:
         slip.payment(kind)
@@ -81,21 +79,15 @@ def receipt(
     return slip.document
 
 
-def _texts(language: str) -> Texts:
-    found = _catalogues.get(language)
-    if found is None:
-        found = _catalogues[language] = Texts(language)
-    return found
-
-
 class _Slip:
     """A document in the making."""
 
-    def __init__(self, data: "dict[str, Any]", merchant: bool, columns: int, first: str) -> None:
+    def __init__(self, data: "dict[str, Any]", merchant: bool, columns: int, texts: Texts) -> None:
         self.data = data
         self.merchant = merchant
         self.columns = columns
-        self.languages = ("zh", "en") if first == "zh" else ("en", "zh")
+        # The other language lives as long as the slip: a catalogue remembers its texts.
+        self.texts = (texts, Texts("en" if texts.language == "zh" else "zh"))
         self.document: "Document" = []
 
     def value(self, name: str) -> str:
@@ -105,8 +97,8 @@ class _Slip:
 
     def words(self, key: str, separator: str = " ", **fields: "Any") -> str:
         """A text in both languages, once where they are the same."""
-        first = _texts(self.languages[0]).get(key, **fields)
-        second = _texts(self.languages[1]).get(key, **fields)
+        first = self.texts[0].get(key, **fields)
+        second = self.texts[1].get(key, **fields)
         return first if first == second else first + separator + second
 
     def line(self, text: str, style: str = "") -> None:
@@ -151,7 +143,7 @@ class _Slip:
         """Head of every slip: test marks, shop, DUPLICATE."""
         self.test_mark()
         chinese, latin = self.value("shop_zh"), self.value("shop")
-        names = [chinese, latin] if self.languages[0] == "zh" else [latin, chinese]
+        names = [chinese, latin] if self.texts[0].language == "zh" else [latin, chinese]
         names = [name for name in names if name]
         if names:
             # The first name large, if the paper is wide enough for it.
@@ -268,7 +260,7 @@ class _Slip:
         """Why there is no payment, and whether the customer was charged."""
         code = self.value("response_code")
         if code and kind != "unknown":
-            known = _texts("en").has("host." + code)
+            known = self.texts[0].has("host." + code)
             self.both("host." + code if known else "host.other", "c", code=code)
             if known:
                 self.item("slip.response", code)

@@ -26,17 +26,30 @@ class _Map:
         self.file = DataFile("gb18030.bin", b"OTG1")
         count = self.file.u16(4)
         self.pages = self.file.read(6, 256)
-        raw = self.file.read(262, 6 * count)
-        self.runs = [
-            (
-                int.from_bytes(raw[i : i + 2], "little"),
-                int.from_bytes(raw[i + 2 : i + 4], "little"),
-                int.from_bytes(raw[i + 4 : i + 6], "little"),
-            )
-            for i in range(0, len(raw), 6)
-        ]
+        #: First code point, its linear number, length: u16 each, rising in both. As bytes,
+        #: for a tuple a run would lie all over a microcontroller's heap.
+        self._runs = self.file.read(262, 6 * count)
         self.decode_at = 262 + 6 * count
         self.pages_at = self.decode_at + _DECODE_BYTES
+
+    def across(self, value: int, column: int) -> int:
+        """Along the runs from code points (``column`` 0) to linear numbers, or back (1);
+        -1 outside of them."""
+        runs = self._runs
+        low, high = 0, len(runs) // 6
+        while low < high:
+            middle = (low + high) // 2
+            at = 6 * middle
+            first = int.from_bytes(runs[at + 2 * column : at + 2 * column + 2], "little")
+            past = value - first
+            if past < 0:
+                high = middle
+            elif past < int.from_bytes(runs[at + 4 : at + 6], "little"):
+                at += 2 * (1 - column)
+                return int.from_bytes(runs[at : at + 2], "little") + past
+            else:
+                low = middle + 1
+        return -1
 
 
 _open: "list[_Map]" = []
@@ -67,10 +80,8 @@ def encode_char(point: int) -> bytes:
         code = table.file.u16(table.pages_at + (page - 1) * 512 + (point & 0xFF) * 2)
         if code:
             return code.to_bytes(2, "big")
-    for start, linear, length in table.runs:
-        if start <= point < start + length:
-            return _four(linear + point - start)
-    return b"?"
+    linear = table.across(point, 0)
+    return b"?" if linear < 0 else _four(linear)
 
 
 def encode(text: str) -> bytes:
@@ -105,10 +116,7 @@ def _decode_four(code: bytes) -> int:
     if linear >= _SUPPLEMENT:
         point = linear - _SUPPLEMENT + 0x10000
         return point if point <= 0x10FFFF else 0
-    for start, first, length in _map().runs:
-        if first <= linear < first + length:
-            return start + linear - first
-    return 0
+    return max(_map().across(linear, 1), 0)
 
 
 def decode(data: bytes) -> str:

@@ -40,6 +40,19 @@ def test_published_sale_is_read_field_by_field():
     assert CODEC.encode(message) == SALE
 
 
+def test_what_is_compiled_is_forgotten_and_made_again():
+    codec = unionpay.codec()
+    message = codec.decode(SALE)
+    assert codec.encode(message) == SALE
+    codec.forget()
+    assert not codec._encoders and not codec._decoders and not codec._plans
+    assert codec.encode(codec.decode(SALE)) == SALE
+    # Only what a message has is compiled.
+    assert sorted(codec._encoders) == sorted(codec._decoders) == sorted(message.fields)
+    codec.forget()
+    assert refused(codec.encode, Message("0200", {5: "1"})).field == 5
+
+
 def test_odd_digits_are_packed_on_the_side_of_the_standard():
     encoded = CODEC.encode(Message("0200", {22: "051", 23: "001"}))
     assert hexlify(encoded[10:]) == b"05100001"

@@ -164,6 +164,7 @@ class HostExchange:
                 self._tell("waiting")
                 return await self._answer(stream, request, mac, started)
             finally:
+                self._params.codec.forget()
                 await stream.close()
 
     def _tell(self, stage: str) -> None:

@@ -1,8 +1,8 @@
 """ISO 8583:1987 messages, coded by a dialect table compiled into closures.
 
 A dialect says for each field what it holds, how it is written and how long it
-may be; ``Codec`` turns the table into one encoder and one decoder a field
-(field_codec.py). Decoding is strict: whatever is not exactly what the table
+may be; ``Codec`` turns a row into an encoder or a decoder when it first meets
+the field (field_codec.py). Decoding is strict: whatever is not exactly what the table
 allows is refused with an error that names the field and the byte offset.
 Lengths of numeric and track fields count digits, of everything else bytes.
 """
@@ -76,14 +76,21 @@ class Codec:
         self.dialect = dialect
         self._packed = dialect.packed
         self._last = 128 if dialect.secondary else 64
+        self._rows: "dict[int, Field]" = {}
+        for row in dialect.fields:
+            if not 2 <= row.number <= self._last or row.number in self._rows:
+                raise Iso8583Error("twice in the dialect, or out of its range", row.number)
+            self._rows[row.number] = row
         self._encoders: "dict[int, Encoder]" = {}
         self._decoders: "dict[int, Decoder]" = {}
-        for row in dialect.fields:
-            if not 2 <= row.number <= self._last or row.number in self._encoders:
-                raise Iso8583Error("twice in the dialect, or out of its range", row.number)
-            self._encoders[row.number] = compile_encoder(row, dialect.packed)
-            self._decoders[row.number] = compile_decoder(row, dialect.packed)
         self._plans: "dict[bytes, list[tuple[int, Decoder]]]" = {}
+
+    def forget(self) -> None:
+        """Give the memory of what was compiled back (some 300 bytes a field on a
+        microcontroller); the next message has it compiled again."""
+        self._encoders = {}
+        self._decoders = {}
+        self._plans = {}
 
     def encode(self, message: Message) -> bytes:
         """Bytes from the MTI on. Iso8583Error names the field that does not fit."""
@@ -98,7 +105,10 @@ class Codec:
         for number in numbers:
             encoder = encoders.get(number)
             if encoder is None:
-                raise Iso8583Error("not in dialect " + self.dialect.name, number)
+                row = self._rows.get(number)
+                if row is None:
+                    raise Iso8583Error("not in dialect " + self.dialect.name, number)
+                encoder = encoders[number] = compile_encoder(row, self._packed)
             bits |= 1 << (128 - number)
             parts.append(encoder(fields[number]))
         if bits & 0xFFFFFFFFFFFFFFFF:
@@ -156,8 +166,11 @@ class Codec:
                 continue
             decoder = self._decoders.get(number)
             if decoder is None:
-                reason = "names field " + str(number) + ", not in dialect " + self.dialect.name
-                raise Iso8583Error(reason, number, place, "bitmap")
+                row = self._rows.get(number)
+                if row is None:
+                    reason = "names field " + str(number) + ", not in dialect " + self.dialect.name
+                    raise Iso8583Error(reason, number, place, "bitmap")
+                decoder = self._decoders[number] = compile_decoder(row, self._packed)
             plan.append((number, decoder))
         if len(self._plans) >= _PLANS:
             self._plans.clear()
