@@ -33,7 +33,7 @@ class LinuxSpi(Spi):
         """One select, both directions at once. BusError."""
         try:
             return bytes(self._bus.xfer2(list(data)))
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter: longer than spidev carries
             raise BusError(self._name + ": " + str(error)) from None
 
     def close(self) -> None:

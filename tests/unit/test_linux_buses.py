@@ -15,6 +15,7 @@ from firmware.buses.wire import BusError
 from firmware.drivers.oled import Oled
 from host_tools.emulator.chips.ds3231 import Ds3231
 from host_tools.emulator.chips.ssd1306 import OledChip
+from host_tools.emulator.chips.ssd1322 import Ssd1322
 
 
 class FakeGpio(types.ModuleType):
@@ -245,6 +246,61 @@ def test_lumas_own_i2c_interface_drives_the_panel() -> None:
             await oled.show(bytes(1024))
 
     aio.run(main())
+
+
+class _Spidev(types.ModuleType):
+    """What luma's spi interface calls of spidev, with a panel and its pins behind it."""
+
+    def __init__(self, panel: Ssd1322, gpio: FakeGpio) -> None:
+        super().__init__("spidev")
+        self.panel, self.gpio = panel, gpio
+        self.broken = False
+        self.max_speed_hz = 0
+
+    def SpiDev(self) -> "_Spidev":
+        return self
+
+    def open(self, port: int, device: int) -> None:
+        if (port, device) != (0, 1):
+            raise FileNotFoundError(2, "No such file or directory")
+
+    def writebytes(self, data: list[int]) -> None:
+        if self.broken:
+            raise OSError(110, "Connection timed out")
+        assert self.max_speed_hz and self.gpio.levels[25] == 1, "out of reset"
+        self.panel.transfer(1 + self.gpio.levels[24], bytes(data))
+
+
+def test_lumas_own_spi_interface_drives_the_panel(
+    gpio: FakeGpio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from luma.core.interface import serial
+
+    from firmware import aio
+    from firmware.hal.display import DisplayError
+
+    held: list[tuple[int, float]] = []
+    monkeypatch.setattr(serial, "sleep", lambda s: held.append((gpio.levels[25], s)))
+    spidev = _Spidev(Ssd1322(), gpio)
+    monkeypatch.setitem(sys.modules, "spidev", spidev)
+
+    async def main() -> None:
+        panel = Oled(luma_spi(0, 1, 24, 25), "ssd1322", 256, 64, 0)
+        # Low for 10 us at least, then 120 ms, in which an ST7789 that was awake hears nothing.
+        assert [level for level, _ in held] == [0, 1]
+        assert held[0][1] >= 0.00001 and held[1][1] >= 0.12
+        frame = bytes(range(256)) * 8
+        await panel.show(frame)
+        assert spidev.panel.frame() == frame and spidev.panel.unknown == []
+        spidev.broken = True
+        with pytest.raises(DisplayError, match=r"display: .*timed out"):
+            await panel.show(bytes(2048))
+
+    aio.run(main())
+    with pytest.raises(BusError, match="display: SPI device not found"):
+        luma_spi(0, 0, 24, 25)
+    with pytest.raises(BusError, match="display: pin 99: not allowed"):
+        luma_spi(0, 1, 99, 25)
 
 
 def test_two_packages_for_the_same_pins_are_refused(

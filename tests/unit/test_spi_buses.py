@@ -99,6 +99,8 @@ class FakeSpidev(types.ModuleType):
                 if fake.broken:
                     raise OSError(5, "Input/output error")
                 assert self.mode == 0 and self.max_speed_hz == 500_000
+                if len(data) > 4096:
+                    raise OverflowError("Argument list size exceeds 4096 bytes.")
                 return [byte ^ 0xFF for byte in data]
 
             def close(self) -> None:
@@ -113,6 +115,8 @@ def test_spi_by_spidev(monkeypatch: pytest.MonkeyPatch) -> None:
     bus = LinuxSpi(0, 1, 500_000)
     assert fake.opened == [(0, 1)] and bus.blocking
     assert bus.transfer(b"\x00\x0f") == b"\xff\xf0"
+    with pytest.raises(BusError, match=r"spi 0\.1: .*exceeds 4096"):
+        bus.transfer(bytes(4097))
     fake.broken = True
     with pytest.raises(BusError, match=r"spi 0\.1: .*Input/output error"):
         bus.transfer(b"\x00")
