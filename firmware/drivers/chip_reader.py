@@ -149,13 +149,19 @@ class ChipReader(CardReader):
     def __init__(self, slot: "CardSlot") -> None:
         self._slot = slot
         self._channel: "ChipChannel | None" = None
+        self.inserts = 0
+        self._empty = False  # at the last look
 
     async def present(self) -> bool:
         """Whether a card sits in the slot now. ReaderMissing."""
         try:
-            return await self._slot.present()
+            there = await self._slot.present()
         except BusError as error:
             raise ReaderMissing(str(error)) from None
+        if there and self._empty:
+            self.inserts += 1
+        self._empty = not there
+        return there
 
     async def wait_present(self) -> None:
         """Return when a card sits in the slot and has settled. ReaderMissing."""

@@ -40,6 +40,8 @@ MARK_MS = 300
 #: Reads until an answer is given up in what arrives without a pause: a printer that
 #: babbles is as good as silent.
 MOST_READS = 256
+#: Receipt printers of 384 dots on 48 mm and 576 on 72 mm, and as many rows along it.
+DOTS_PER_MM = 8
 #: Slowest paper movement that is believed, dot rows a second.
 SLOWEST = 200
 HOT_WAIT_MS = 20000
@@ -68,9 +70,11 @@ class EscposPrinter(Printer):
         # On a slow line less in flight keeps status answers quick.
         self._budget = min(buffer - RESERVE, max(MARK_EVERY * 2, port.baud // 40))
         self._lock = aio.Lock()
-        #: (bytes, items of the document, time when the slowest paper is there) up to each
-        #: mark that is not answered yet.
-        self._marks: "list[tuple[int, int, int]]" = []
+        #: (bytes, items of the document, time when the slowest paper is there, dot rows)
+        #: up to each mark that is not answered yet; bytes and rows since the one before.
+        self._marks: "list[tuple[int, int, int, int]]" = []
+        self._rows = 0  # of paper that surely moved
+        self.cuts = 0
         #: Items of the document that are surely on paper.
         self._done = 0
         self._paper_free = 0
@@ -79,6 +83,11 @@ class EscposPrinter(Printer):
         self._stray = 0
         self._line_free = 0
         self._dirty = True
+
+    @property
+    def fed_mm(self) -> int:  # type: ignore[override]  # the contract's is a plain value
+        """Millimetres of paper that surely moved since the driver began."""
+        return self._rows // DOTS_PER_MM
 
     async def status(self) -> PrinterStatus:
         """Ask the printer (waits for a document in progress). PrinterMissing."""
@@ -107,12 +116,15 @@ class EscposPrinter(Printer):
                 # Asked after the clearing: a late answer to that comes before this one's.
                 _raise_for(await self._status(), hot_too=True)
                 await self._print(units, ends)
+                self._done = len(document)
             except BusError as error:
                 raise PrinterMissing(str(error), self._done) from None
             except PrinterError as error:
                 error.done = self._done
                 raise
             finally:
+                if self._profile.cutter:
+                    self.cuts += sum([item[0] == "cut" for item in document[: self._done]])
                 await self._port.end()
             self._dirty = False
 
@@ -133,18 +145,19 @@ class EscposPrinter(Printer):
             await self._send(data + mark)
             paper = max(self._paper_free - aio.ticks_ms(), self._line_delay())
             self._paper_free = aio.ticks_ms() + paper + moved * 1000 // SLOWEST
-            self._marks.append((size, done, self._paper_free))
+            self._marks.append((size, done, self._paper_free, moved))
         while self._marks:
             await self._wait_mark(rows)
         _raise_for(await self._status(), hot_too=False)
 
     def _in_flight(self) -> int:
-        return sum([size for size, _, _ in self._marks])
+        return sum([mark[0] for mark in self._marks])
 
     async def _wait_mark(self, rows: int) -> None:
         """Wait until one more mark is answered; ``rows``: paper that may move before it."""
         if not self._profile.answers:
-            await aio.sleep_ms(max(self._marks.pop(0)[2] - aio.ticks_ms(), 0))
+            await aio.sleep_ms(max(self._marks[0][2] - aio.ticks_ms(), 0))
+            self._rows += self._marks.pop(0)[3]
             return
         waiting = len(self._marks)
         limit = 3000 + self._line_delay() + rows * 1000 // SLOWEST
@@ -202,7 +215,8 @@ class EscposPrinter(Printer):
             if byte & 0x93 == 0x12:
                 self._replies.append(byte)
             elif byte & 0x90 == 0 and self._marks:
-                self._done = self._marks.pop(0)[1]
+                _, self._done, _, moved = self._marks.pop(0)
+                self._rows += moved
         return bool(data)
 
     async def _ask(self, number: int) -> int:

@@ -10,8 +10,15 @@ if TYPE_CHECKING:
     from firmware.buses.pins import Pins
 
 
+#: Below this a lithium cell is empty; boards with another end of discharge say so.
+CUTOFF_MV = 3000
+
+
 class Max17048(Power):
-    """``mains_level``: what the pin reads while external power is there."""
+    """``mains_level``: what the pin reads while external power is there; ``cutoff_mv``:
+    a cell below it counts as a brown-out."""
+
+    brown_outs: int = 0
 
     def __init__(
         self,
@@ -20,12 +27,15 @@ class Max17048(Power):
         pins: "Pins | None" = None,
         mains_pin: int = -1,
         mains_level: int = 0,
+        cutoff_mv: int = CUTOFF_MV,
     ) -> None:
         self._bus = bus
         self._address = address
         self._pins = pins
         self._pin = mains_pin
         self._level = mains_level
+        self._cutoff = cutoff_mv
+        self._below = False
         try:
             if pins is not None:
                 pins.mode(mains_pin, IN_PULLUP)
@@ -43,6 +53,10 @@ class Max17048(Power):
     async def status(self) -> PowerStatus:
         """Charge, mains and voltage. PowerError."""
         millivolts = self._word(0x02) * 5 // 64  # VCELL: 78.125 uV a step
+        below = millivolts < self._cutoff
+        if below and not self._below:
+            self.brown_outs += 1
+        self._below = below
         percent = self._word(0x04) + 128 >> 8  # SOC: 1/256 percent a step
         mains = False
         if self._pins is not None:

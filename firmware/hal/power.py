@@ -24,7 +24,15 @@ class PowerStatus:
 
 
 class Power:
-    """The terminal's supply."""
+    """The terminal's supply.
+
+    ``brown_outs``: how often ``status`` found it newly below what the board needs since
+    the driver began; None where the board cannot know. ``watch_ms``: a dip is over so
+    soon that ``status`` is to be asked this often; 0 where nobody need ask for it.
+    """
+
+    brown_outs: "int | None" = None
+    watch_ms = 0
 
     async def status(self) -> PowerStatus:
         """Raises PowerError when the gauge does not answer."""

@@ -73,10 +73,16 @@ class PrinterStatus:
 
 
 class Printer:
-    """Prints documents on a paper roll."""
+    """Prints documents on a paper roll.
+
+    ``fed_mm``: millimetres of paper that surely moved, ``cuts``: cuts surely made by
+    a cutter, both since the driver began.
+    """
 
     columns = 32
     dots = 384
+    fed_mm = 0
+    cuts = 0
 
     async def status(self) -> PrinterStatus:
         """Ask the printer. Raises PrinterMissing when it does not answer in time."""

@@ -205,6 +205,23 @@ def test_empty_slot(bench: Bench) -> None:
     bench.run(work)
 
 
+def test_a_card_that_comes_is_counted_once(bench: Bench) -> None:
+    async def work() -> None:
+        made = card(bench)
+        await bench.reader.wait_removed()
+        assert bench.reader.inserts == 0
+        for count in (1, 2):
+            await powered(bench, made)
+            await bench.reader.power_on()
+            assert bench.reader.inserts == count and await bench.reader.present()
+            await bench.reader.power_off()
+            bench.remove()
+            await bench.reader.wait_removed()
+        assert bench.reader.inserts == 2
+
+    bench.run(work)
+
+
 def test_a_whole_payment(bench: Bench) -> None:
     async def work() -> None:
         channel = await powered(bench, card(bench, "cda"))

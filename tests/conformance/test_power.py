@@ -31,6 +31,18 @@ def test_charge_and_voltage(percent: float, millivolts: int, shown: int) -> None
     run(main())
 
 
+def test_each_dip_below_the_cut_off_is_a_brown_out() -> None:
+    async def main() -> None:
+        power, rack = _make()
+        assert power.brown_outs == 0
+        for millivolts, count in ((3100, 0), (2990, 1), (2900, 1), (3500, 1), (2999, 2)):
+            rack.gauge.millivolts = millivolts
+            await power.status()
+            assert power.brown_outs == count, millivolts
+
+    run(main())
+
+
 def test_mains_is_its_own_pin() -> None:
     async def main() -> None:
         power, rack = _make()

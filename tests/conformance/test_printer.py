@@ -96,6 +96,55 @@ def test_a_document_is_on_paper_when_print_returns(make: Make) -> None:
     run(main())
 
 
+def _moved(rack: Rack) -> int:
+    """Millimetres of paper that left the head, as the paper itself has them."""
+    return len(rack.printer.paper.rows) // 8
+
+
+def _close(said: int, moved: int) -> bool:
+    """Within two in a hundred: how high a printer makes a symbol is known roughly."""
+    return abs(said - moved) * 50 <= moved
+
+
+def test_the_paper_is_as_long_as_the_driver_says(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        assert (printer.fed_mm, printer.cuts) == (0, 0)
+        await printer.print([*rig.DOCUMENT, ("feed", 3), ("cut",)])
+        assert printer.fed_mm > 40 and _close(printer.fed_mm, _moved(rack))
+        await printer.print([*LONG[:20], ("text", "高", "h"), ("qr", "1234567890")])
+        assert _close(printer.fed_mm, _moved(rack))
+        assert printer.cuts == 0  # it tears
+
+    run(main())
+
+
+def test_paper_that_did_not_move_is_not_counted(make: Make) -> None:
+    async def main() -> None:
+        printer, rack = make()
+        rack.printer.rows_left = 3000
+        with pytest.raises(PaperOut):
+            await printer.print(LONG)
+        assert 0 < printer.fed_mm <= _moved(rack) < 4500 // 8
+
+    run(main())
+
+
+def test_a_cutter_s_cuts_are_counted() -> None:
+    async def main() -> None:
+        rack = rig.rack()
+        port = WireSerial(rack, "printer", 115200)
+        printer = EscposPrinter(port, Profile(cutter=True))
+        await printer.print([("text", "one", ""), ("cut",), ("text", "two", ""), ("cut",)])
+        assert printer.cuts == 2
+        rack.printer.paper_out = True
+        with pytest.raises(PaperOut):
+            await printer.print([("cut",)])
+        assert printer.cuts == 2
+
+    run(main())
+
+
 def test_a_long_document_never_overruns_the_buffer(make: Make) -> None:
     async def main() -> None:
         printer, rack = make()
@@ -450,8 +499,10 @@ def test_a_printer_without_answers_is_paced_by_its_paper(baud: int) -> None:
         task.cancel()
         await task.done.wait()
         await aio.sleep_ms(60_000)
+        before, moved = printer.fed_mm, _moved(rack)
         await printer.print([("text", "next", "")])
         assert rack.printer.paper.lines[-1] == "next"
         assert rack.printer.head.unknown == []
+        assert abs(printer.fed_mm - before - (_moved(rack) - moved)) <= 1
 
     run(main())

@@ -114,6 +114,52 @@ def test_attributes_that_cannot_be_read(tmp_path: Path) -> None:
         _status(tmp_path)
 
 
+def _monitor(tmp_path: Path, name: str = "rpi_volt") -> Path:
+    folder = tmp_path / "hwmon"
+    (folder / "hwmon1").mkdir(parents=True)
+    (folder / "hwmon1/name").write_text(name + "\n")
+    (folder / "hwmon1/in0_lcrit_alarm").write_text("0\n")
+    return folder
+
+
+def test_an_under_voltage_alarm_is_counted_as_often_as_it_comes(tmp_path: Path) -> None:
+    folder = _monitor(tmp_path)
+    alarm = folder / "hwmon1/in0_lcrit_alarm"
+    (tmp_path / "supplies").mkdir()
+
+    async def main() -> None:
+        # A board on mains alone: no supply of the class, but the alarm.
+        power = LinuxPower("", str(tmp_path / "supplies"), 0, str(folder))
+        assert (power.brown_outs, power.watch_ms) == (0, 1000)
+        for told, count in (("0", 0), ("1", 1), ("1", 1), ("0", 1), ("junk", 1), ("1", 2)):
+            alarm.write_text(told + "\n")
+            status = await power.status()
+            assert (status.percent, status.mains) == (None, True)
+            assert power.brown_outs == count, told
+        alarm.unlink()
+        await power.status()
+        assert power.brown_outs == 2
+
+    run(main())
+
+
+def test_brown_outs_are_unknown_where_nothing_tells_of_them(tmp_path: Path) -> None:
+    folder = _monitor(tmp_path, "nvme")
+    supplies = tmp_path / "supplies"
+    supplies.mkdir()
+    _supply(supplies, "BAT0", {**BATTERY, "voltage_now": "2900000"})
+
+    async def main() -> None:
+        power = LinuxPower("", str(supplies), 0, str(folder))
+        await power.status()
+        assert (power.brown_outs, power.watch_ms) == (None, 0)
+        power = LinuxPower("", str(supplies), 3000, str(tmp_path / "none"))
+        await power.status()
+        assert power.brown_outs == 1
+
+    run(main())
+
+
 def test_no_supply_is_named(tmp_path: Path) -> None:
     with pytest.raises(PowerError, match="has no supply"):
         LinuxPower("", str(tmp_path))
