@@ -1,5 +1,8 @@
 """Bus: serial port by pyserial, a thread each way (Linux, CPython only)."""
 
+import os
+import select
+
 from firmware import aio
 from firmware.buses.serial_port import SerialPort
 from firmware.buses.wire import BusError
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 #: A blocking read in the thread ends after so many seconds, so that closing is not held up.
 READ_S = 0.02
+#: A write waits for so many seconds until the line takes anything.
+ROOM_S = 1.0
 
 
 def _port_class() -> "type[Any]":
@@ -101,7 +106,6 @@ class LinuxSerial(SerialPort):
                     parity=self._parity,
                     stopbits=self._stop,
                     timeout=READ_S,
-                    write_timeout=1.0,
                     rtscts=self._flow,
                     exclusive=True,
                 )
@@ -126,12 +130,12 @@ class LinuxSerial(SerialPort):
         port.close()
 
     def _write(self, data: bytes) -> int:
-        import serial
-
+        """Not by pyserial, which does not say what was taken before its time was over."""
         port = self._live()
         try:
-            return int(port.write(data) or 0)
-        except serial.SerialTimeoutException:
+            _, room, _ = select.select([], [port.fileno()], [], ROOM_S)
+            return os.write(port.fileno(), data) if room else 0
+        except BlockingIOError:
             return 0
         except self._errors:
             self._lose(port)
@@ -176,7 +180,7 @@ class LinuxSerial(SerialPort):
             if port is not first:  # a write noticed it, and a later one opened it anew
                 raise BusError("serial port " + self._path + " went away meanwhile")
         data = bytes(self._got[:most])
-        del self._got[:most]
+        del self._got[: len(data)]  # the thread may have brought more meanwhile
         return data
 
     def drop_input(self) -> None:
@@ -195,10 +199,8 @@ class LinuxSerial(SerialPort):
         if self._closed:
             return
         self._closed = True
-        port = self._port
+        await self._writer.call(int)  # nothing, behind a write that still waits
         try:
-            if port is not None:
-                await self._writer.call(port.cancel_write)
             await self._reader.call(self._release)
         except self._errors:  # gone already
             pass

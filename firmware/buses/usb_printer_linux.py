@@ -6,6 +6,7 @@ bytes makes ``write`` return 0; one without a back channel never answers.
 """
 
 import os
+import stat
 
 from firmware import aio
 from firmware.buses.serial_port import SerialPort
@@ -31,16 +32,22 @@ class UsbPrinter(SerialPort):
         """Open the node. BusError when it is not there or another program has it."""
         await self.end()
         try:
+            # A file of that name is what a redirection left while the printer was off.
+            if not stat.S_ISCHR(os.stat(self._path).st_mode):
+                raise BusError(f"printer {self._path}: it is no device")
             flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             self._node = _Node(os.open(self._path, flags))
         except OSError as error:
-            raise BusError(f"printer {self._path}: {error.strerror}") from None
+            raise self._named(error) from None
 
     async def end(self) -> None:
         """Close the node; the kernel sends what it holds."""
         if self._node is not None:
             node, self._node = self._node, None
             node.close()
+
+    def _named(self, error: OSError) -> BusError:
+        return BusError(f"printer {self._path}: {error.strerror}")
 
     def _open(self) -> "_Node":
         if self._node is None:
@@ -51,31 +58,35 @@ class UsbPrinter(SerialPort):
         """Hand over bytes; 0 while the printer takes none. BusError."""
         node = self._open()
         try:
-            return os.write(node.number, data[:4096])
-        except BlockingIOError:
-            await aio.first(("room", aio.writable(node)), timeout_ms=TAKE_MS)
-            return 0
+            try:
+                return os.write(node.number, data[:4096])
+            except BlockingIOError:
+                await aio.first(("room", aio.writable(node)), timeout_ms=TAKE_MS)
+                return 0
         except OSError as error:
-            raise BusError(f"printer {self._path}: {error.strerror}") from None
+            raise self._named(error) from None
 
     async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
         """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
         node = self._open()
         since = aio.ticks_ms()
-        while True:
-            try:
-                data = os.read(node.number, most)
-            except BlockingIOError:
-                data = b""
-            except OSError as error:
-                raise BusError(f"printer {self._path}: {error.strerror}") from None
-            if data:
-                return data
-            left = None if timeout_ms is None else timeout_ms - aio.elapsed_ms(since)
-            if left is not None and left <= 0:
-                return b""
-            await aio.first(("data", aio.readable(node)), timeout_ms=left)
-            await aio.sleep_ms(QUIET_MS if left is None else min(QUIET_MS, max(left, 0)))
+        try:
+            while True:
+                data = self._take(node, most)
+                left = None if timeout_ms is None else timeout_ms - aio.elapsed_ms(since)
+                if data or (left is not None and left <= 0):
+                    return data
+                await aio.first(("data", aio.readable(node)), timeout_ms=left)
+                await aio.sleep_ms(QUIET_MS if left is None else min(QUIET_MS, max(left, 0)))
+        except OSError as error:  # of the read, or of a wait that the device does not know
+            raise self._named(error) from None
+
+    @staticmethod
+    def _take(node: "_Node", most: int) -> bytes:
+        try:
+            return os.read(node.number, most)
+        except BlockingIOError:
+            return b""
 
     def drop_input(self) -> None:
         """Forget what was received and not read."""
