@@ -244,6 +244,10 @@ class Worker:
         """Let the running call end, then stop the thread."""
         self._pool.shutdown(wait=True)
 
+    def abandon(self) -> None:
+        """Wait for nothing: the thread stops when its call ends, whenever that is."""
+        self._pool.shutdown(wait=False)
+
 
 async def gather(*waits: "Awaitable[Any]") -> "list[Any]":
     """Wait for all; their results in order; the first error is raised."""

@@ -3,17 +3,24 @@
 The reader speaks the electrical protocol; with T=1 it also makes the blocks.
 With T=0 it passes TPDUs, so that 61xx and 6Cxx reach the driver. Every call
 runs in one thread for the reader: pcscd blocks while a card is busy, and a
-call cannot be cancelled (its late result is dropped by ``aio.Worker``).
+call cannot be cancelled (its late result is dropped by ``aio.Worker``). A call
+that does not end, of a daemon that hangs or of a card that asks for more time
+without end, is given up in its time; so is each later one until it ends.
 """
 
 from firmware import aio
 from firmware.buses.card_slot import CardSlot
 from firmware.buses.wire import BusError
+from firmware.errors import Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+#: What the daemon answers by itself; two resets of a card; a card's command, as long as a
+#: slot without a daemon waits for a card that asks for more time.
+ANSWER_MS, RESET_MS, COMMAND_MS = 5000, 20000, 30000
 #: pcscd looks for removal every 400 ms; a failed command waits for its next look.
 LOOK_MS = 900
 
@@ -26,6 +33,12 @@ class PyscardMissing(BusError):
 
 class PcscdMissing(BusError):
     """The PC/SC daemon does not run, or this user may not talk to it."""
+
+    text_key = "error.reader"
+
+
+class PcscdSilent(BusError):
+    """The PC/SC daemon, or the card behind it, does not answer in time."""
 
     text_key = "error.reader"
 
@@ -49,24 +62,41 @@ class PcscSlot(CardSlot):
         self._protocol = 0
 
     async def present(self) -> bool:
-        """Whether a card is in. PyscardMissing, PcscdMissing, ReaderNotFound, BusError."""
-        return await self._worker.call(self._present)
+        """Whether a card is in. PyscardMissing, PcscdMissing, PcscdSilent, ReaderNotFound,
+        BusError."""
+        there: bool = await self._call(ANSWER_MS, self._present)
+        return there
 
     async def power_on(self) -> "tuple[bytes, int]":
         """Cold reset; (ATR, protocol 0 or 1)."""
-        return await self._worker.call(self._power_on)
+        answer: "tuple[bytes, int]" = await self._call(RESET_MS, self._power_on)
+        return answer
 
     async def power_off(self) -> None:
         """Remove power; harmless without a card."""
-        await self._worker.call(self._power_off)
+        await self._call(ANSWER_MS, self._power_off)
 
     async def exchange(self, command: bytes) -> bytes:
         """One TPDU (T=0) or APDU (T=1). BusError when the card does not answer."""
-        return await self._worker.call(self._exchange, command)
+        answer: bytes = await self._call(COMMAND_MS, self._exchange, command)
+        return answer
+
+    async def _call(self, limit_ms: int, function: "Callable[..., Any]", *args: "Any") -> "Any":
+        try:
+            return await aio.deadline(limit_ms, self._worker.call(function, *args), "PC/SC")
+        except Timeout as error:
+            raise PcscdSilent(str(error)) from None
 
     async def close(self) -> None:
-        """Let go of card, daemon and thread."""
-        await self._worker.call(self._release)
+        """Let go of card, daemon and thread. Never raises; a thread that is stuck ends
+        with its call."""
+        try:
+            await self._call(ANSWER_MS, self._release)
+        except PcscdSilent:
+            self._worker.abandon()
+            return
+        except BusError:
+            pass  # the daemon went away, and what it held for us with it
         self._worker.close()
 
     # Everything below runs in the worker's thread.
