@@ -181,12 +181,7 @@ def test_signing_in_before_a_sale_is_one_stage_with_its_amount() -> None:
 
 def test_payments_wait_for_the_debt_and_the_retries_outlive_a_restart() -> None:
     async def story(t: Handheld) -> None:
-        t.acquirer.rule("drop", mti="0200")
-        t.acquirer.rule("drop", mti="0400", times=None)
-        await t.power_on()
-        await t.pay("1234", "no-cvm", "result")
-        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
-        await t.back_to_idle()
+        await t.left_unknown()
         await t.when(lambda tree: "idle.reversal_owed" in t.keys_shown(), "the notice")
         t.insert("approve")
         await t.press("5", "00", "enter")
@@ -226,12 +221,7 @@ def test_script_results_go_before_the_next_payment(script: str) -> None:
 
 def test_a_supervisor_releases_a_debt_on_paper_and_in_the_journal() -> None:
     async def story(t: Handheld) -> None:
-        t.acquirer.rule("drop", mti="0200")
-        t.acquirer.rule("drop", mti="0400", times=None)
-        await t.power_on()
-        await t.pay("1234", "no-cvm", "result")
-        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
-        await t.back_to_idle()
+        await t.left_unknown()
         await menu(t, 7)
         await t.until("secret")
         await t.press(*"123456", "enter")
@@ -265,12 +255,7 @@ def test_the_terminal_says_that_it_is_online_only() -> None:
 
 def test_five_wrong_codes_lock_also_across_restarts_until_a_new_bundle() -> None:
     async def story(t: Handheld) -> None:
-        t.acquirer.rule("drop", mti="0200")
-        t.acquirer.rule("drop", mti="0400", times=None)
-        await t.power_on()
-        await t.pay("1234", "no-cvm", "result")
-        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
-        await t.back_to_idle()
+        await t.left_unknown()
         for attempt in range(5):
             if attempt == 3:
                 await t.power_off()

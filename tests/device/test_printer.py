@@ -169,12 +169,7 @@ def test_the_last_slip_again_says_duplicate(rule: str, word: str) -> None:
 
 def test_an_unresolved_payment_reprints_as_unknown() -> None:
     async def story(t: Handheld) -> None:
-        t.acquirer.rule("drop", mti="0200")
-        t.acquirer.rule("drop", mti="0400", times=None)
-        await t.power_on()
-        await t.pay("1234", "no-cvm", "result")
-        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
-        await t.back_to_idle()
+        await t.left_unknown()
         before = len(t.paper)
         await menu(t, 1)
         await t.until("printing")

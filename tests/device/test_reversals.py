@@ -146,12 +146,7 @@ def test_a_reversal_that_cannot_be_sent_is_said_before_any_amount() -> None:
 
 def test_unknown_left_by_the_merchant_is_told_once_it_is_reversed() -> None:
     async def story(t: Handheld) -> None:
-        t.acquirer.rule("drop", mti="0200")
-        t.acquirer.rule("drop", mti="0400", times=None)
-        await t.power_on()
-        await t.pay("1234", "no-cvm", "result")
-        await t.when(lambda tree: "UNKNOWN" in t.paper, "the slip")
-        await t.back_to_idle()
+        await t.left_unknown()
         assert not shown(t, "result.reversed")
         t.acquirer.rules.clear()
         await t.until("result", limit_s=400)

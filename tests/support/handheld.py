@@ -304,6 +304,16 @@ class Handheld:
             self.insert(card)
         return await self.pins(list(self.deck.cards[card].typed), *(until or ("result",)))
 
+    async def left_unknown(self) -> None:
+        """Power on, a payment whose answer and reversals are lost (until the bank's
+        rules are cleared), its slip, and idle again."""
+        self.acquirer.rule("drop", mti="0200")
+        self.acquirer.rule("drop", mti="0400", times=None)
+        await self.power_on()
+        await self.pay("1234", "no-cvm", "result")
+        await self.when(lambda tree: "UNKNOWN" in self.paper, "the slip")
+        await self.back_to_idle()
+
     async def pins(self, typed: list[str], *until: str) -> dict[str, Any]:
         """Answer every PIN prompt until one of the screens comes."""
         for _ in itertools.count():
