@@ -22,6 +22,12 @@ class Carrier:
     interface = ""
     dns: "tuple[str, ...]" = ()
 
+    def login(self, user: str, password: str) -> None:
+        """Who we are to networks that ask, from the next ``up`` on; mostly "" and "".
+        ValueError for what cannot be said."""
+        if user or password:
+            raise ValueError("this carrier does not say who we are")
+
     async def up(self, line: DataLine) -> str:
         """Agree with the far end; our address. BusError when it does not agree.
         Bounded by the caller."""

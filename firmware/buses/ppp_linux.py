@@ -98,9 +98,8 @@ class PppCarrier(Carrier):
         program: str = "pppd",
         folder: str = "",
     ) -> None:
-        options("", user, password, metric)  # what no option can hold is said at once
-        self._login = (user, password)
         self._metric = metric
+        self.login(user, password)
         self._program = program
         self._folder = folder or None
         self._process: subprocess.Popen[bytes] | None = None
@@ -116,6 +115,10 @@ class PppCarrier(Carrier):
         self._address = ""
 
     # ---- contract -----------------------------------------------------------------
+
+    def login(self, user: str, password: str) -> None:
+        options("", user, password, self._metric)  # what no option can hold is said at once
+        self._login = (user, password)
 
     async def up(self, line: DataLine) -> str:
         await self.down()

@@ -34,10 +34,15 @@ class MpyPpp(Carrier):
             raise BusError("ppp: this MicroPython has no PPP") from None
         self._class: "Any" = PPP
         self._port = port
+        self._ppp: "Any" = None
+        self.login(user, key)
+
+    def login(self, user: str, password: str) -> None:
+        """Who we are to networks that ask (PAP), from the next ``up`` on."""
         self._login: "dict[str, Any]" = {}
         if user:
-            self._login = {"security": PPP.SEC_PAP, "user": user, "key": key}
-        self._ppp: "Any" = None
+            pap = self._class.SEC_PAP
+            self._login = {"security": pap, "user": user, "key": password}
 
     async def up(self, line: "DataLine") -> str:
         """Agree with the network; our address. BusError."""

@@ -54,21 +54,13 @@ class MpyWlan(TcpMpy):
 
     def __init__(self, ssid: str, key: str = "", security: str = "auto", country: str = "") -> None:
         """WlanError when the chip has no radio, or cannot do what ``security`` wants."""
-        if security not in ("auto", "wpa3", "open"):
-            raise ValueError("no Wi-Fi security " + security)
-        if bool(key) != (security != "open"):
-            raise ValueError("a Wi-Fi key goes with every security but open")
         try:
             import network
         except ImportError:
             raise WlanError("this MicroPython has no network") from None
-        self.ssid = ssid
-        self._key = key
         self._network: "Any" = network
-        self._wanted: "dict[str, int]" = {}
+        self.choose(ssid, key, security)
         try:
-            if security == "wpa3":
-                self._wanted["security"] = network.WLAN.SEC_WPA3
             if country:
                 network.country(country)
             nic: "Any" = network.WLAN(network.WLAN.IF_STA)
@@ -77,6 +69,28 @@ class MpyWlan(TcpMpy):
         super().__init__(nic)
         self._nic = nic
         self._begun_ms = -1
+
+    def choose(self, ssid: str, key: str, security: str) -> None:
+        """The network to join from the next ``begin`` on. ValueError; WlanError when the
+        chip cannot do what ``security`` wants."""
+        if security not in ("auto", "wpa3", "open"):
+            raise ValueError("no Wi-Fi security " + security)
+        if bool(key) != (security != "open"):
+            raise ValueError("a Wi-Fi key goes with every security but open")
+        wanted: "dict[str, int]" = {}
+        if security == "wpa3":
+            try:
+                wanted["security"] = self._network.WLAN.SEC_WPA3
+            except AttributeError as error:
+                raise WlanError("wlan: " + str(error)) from None
+        self.ssid = ssid
+        self.security = security
+        self._key = key
+        self._wanted = wanted
+
+    def chosen(self) -> "tuple[str, str, str]":
+        """The network that is joined: name, key, security."""
+        return self.ssid, self._key, self.security
 
     def state(self) -> str:
         """What the radio says now. WlanError when it does not answer."""
@@ -154,8 +168,9 @@ class MpyWlan(TcpMpy):
         except OSError:  # it was lost in between
             return ""
 
-    def scan(self) -> "list[tuple[str, int]]":
-        """(name, dBm) of the networks around, the strongest first, hidden ones without.
+    def scan(self) -> "list[tuple[str, int, bool]]":
+        """(name, dBm, open) of the networks around, the strongest first, hidden ones
+        without. What kind of key one wants is told differently by each port.
 
         Holds the interpreter for up to 10 s (cyw43), so only while no payment runs
         and no shorter watchdog. WlanError.
@@ -165,15 +180,15 @@ class MpyWlan(TcpMpy):
             seen = self._nic.scan()
         except OSError as error:
             raise WlanError("wlan: " + str(error)) from None
-        best: "dict[str, int]" = {}
+        best: "dict[str, tuple[str, int, bool]]" = {}
         for each in seen:
             try:
                 name = str(bytes(each[0]), "utf-8")
             except (UnicodeError, ValueError):
                 continue  # a name that no screen can show
-            if name and each[3] > best.get(name, -999):
-                best[name] = each[3]
-        return sorted(best.items(), key=lambda found: -found[1])
+            if name and (name not in best or each[3] > best[name][1]):
+                best[name] = (name, each[3], each[4] == 0)
+        return sorted(best.values(), key=lambda found: -found[1])
 
     async def link(self) -> "tuple[bool, int]":
         """(joined, bars); begins to join again what was lost or never joined."""

@@ -25,6 +25,8 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
+from firmware.hal.mobile import ASKS_PIN, READY, Mobile, MobileSettings, SimStatus
+from firmware.hal.mobile import MUTE as SIM_MUTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ ALL_TRIES = 3
 MESSAGES = 16
 
 
-class AtModem(Bearer):
+class AtModem(Bearer, Mobile):
     """The modem at ``port``, its calls at ``data_port`` or at ``port`` too.
 
     ``carrier`` makes a network of a call. ``pin``: the SIM's, "" for none.
@@ -76,9 +78,8 @@ class AtModem(Bearer):
         if data_port is not None:
             self._call = AtChannel(data_port, scripts.URCS)
         self._carrier = carrier
-        self._apn = apn
+        self._settings = MobileSettings(apn, roaming=roaming)
         self._pin = pin
-        self._may_roam = roaming
         self._restarts: "dict[str, Restart | None]" = {"usb": usb, "power": power}
         self.levels = ("bearer", "radio", "modem")
         for level in ("usb", "power"):
@@ -219,10 +220,46 @@ class AtModem(Bearer):
     async def _define(self) -> None:
         self._cause = "no_carrier"
         answer = await self._line.ask(scripts.CONTEXTS)
-        if not scripts.has_context(answer.lines, self._apn):
-            await self._line.need(scripts.context(self._apn), 5000)
+        apn = self._settings.apn
+        if not scripts.has_context(answer.lines, apn):
+            await self._line.need(scripts.context(apn), 5000)
 
     # ---- SIM ----------------------------------------------------------------------
+
+    @property
+    def settings(self) -> MobileSettings:
+        """What the next connection is made with."""
+        return self._settings
+
+    def set_up(self, settings: MobileSettings, pin: str) -> None:
+        """From the next ``start`` on. ValueError for a login that PPP cannot say."""
+        self._carrier.login(settings.user, settings.password)
+        self._settings, self._pin = settings, pin
+
+    async def wipe(self) -> None:
+        self._pin = self._refused = ""
+        self._carrier.login("", "")
+        self._settings = MobileSettings(self._settings.apn, roaming=self._settings.roaming)
+
+    async def sim(self) -> SimStatus:
+        """The SIM's state now."""
+        started = self._lock.locked() and self._cause in ("searching", "no_service", "no_carrier")
+        if self._up or started:
+            return SimStatus(READY)  # it was read, and nobody may ask meanwhile
+        found: "list[SimStatus]" = []
+        async with self._lock:
+            try:
+                await self._bounded(SIM_MS + 5000, self._ask_sim(found))
+            except BearerError:
+                return SimStatus(SIM_MUTE)
+        return found[0]
+
+    async def _ask_sim(self, found: "list[SimStatus]") -> None:
+        await self._prepare()
+        state = await self._sim()
+        tries = await self.tries_left() if state == ASKS_PIN else None
+        found.append(SimStatus(state, tries))
+        self._cause = "stopped" if state == READY else state
 
     async def _sim(self) -> str:
         started = aio.ticks_ms()
@@ -309,7 +346,7 @@ class AtModem(Bearer):
         denials = 0
         while True:
             stat = await self._stat()
-            if stat == scripts.HOME or (stat == scripts.ROAMING and self._may_roam):
+            if stat == scripts.HOME or (stat == scripts.ROAMING and self._settings.roaming):
                 self._cause = "no_carrier"
                 return
             if stat == scripts.ROAMING:

@@ -37,6 +37,8 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
+from firmware.hal.mobile import ASKS_PIN, Mobile, MobileSettings, SimStatus
+from firmware.hal.mobile import MUTE as SIM_MUTE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -82,7 +84,7 @@ MESSAGES = 16
 Modem = dict[str, dict[str, Any]]
 
 
-class MmModem(Bearer):
+class MmModem(Bearer, Mobile):
     """The modem that ModemManager has: the first one, or that whose equipment identifier
     (IMEI) or device path is ``which``.
 
@@ -107,11 +109,9 @@ class MmModem(Bearer):
     ) -> None:
         self._bus = bus
         self._nm = nm.NetworkManager(bus)
-        self._apn = apn
+        self._settings = MobileSettings(apn, user, password, roaming)
         self._pin = pin
-        self._may_roam = roaming
         self._which = which
-        self._login = (user, password)
         self._restarts: dict[str, Restart | None] = {"usb": usb, "power": power}
         self.levels = ("bearer", "radio", "modem")
         for level in ("usb", "power"):
@@ -222,23 +222,28 @@ class MmModem(Bearer):
         settings = nm.profile("gsm", "opentill mobile", "", autoconnect=False)
         # Both at once is refused for a modem that has no dual stack.
         settings["ipv6"] = {"method": variant("s", "ignore")}
-        settings["gsm"] = {
-            "apn": variant("s", self._apn),
-            "home-only": variant("b", not self._may_roam),
-        }
-        for name, value in zip(("username", "password"), self._login, strict=True):
-            if value:
-                settings["gsm"][name] = variant("s", value)
+        wanted = self._settings
+        settings["gsm"] = {"home-only": variant("b", not wanted.roaming)}
+        if wanted.apn:
+            settings["gsm"]["apn"] = variant("s", wanted.apn)
+            for name, value in (("username", wanted.user), ("password", wanted.password)):
+                if value:
+                    settings["gsm"][name] = variant("s", value)
+        else:  # by the SIM's operator, from the system's table; excludes the other three
+            settings["gsm"]["auto-config"] = variant("b", True)
         signals = await self._nm.listen(device)
         try:
             profile = await self._nm.add(settings)
-            for path, old in before:
-                if text(table(old, "connection"), "id") == "opentill mobile":
-                    await self._nm.delete(path)
+            await self._delete_ours(before)
             active = await self._nm.activate(profile, device)
             await self._nm.wait_up(active, signals, nm.Cause())
         finally:
             await self._bus.unlisten(signals)
+
+    async def _delete_ours(self, profiles: list[tuple[str, nm.Profile]]) -> None:
+        for path, one in profiles:
+            if text(table(one, "connection"), "id") == "opentill mobile":
+                await self._nm.delete(path)
 
     async def _device(self, path: str) -> str:
         """NetworkManager's device of the modem; the caller bounds the wait for it."""
@@ -251,6 +256,44 @@ class MmModem(Bearer):
             await self._nm.disconnect(device)
 
     # ---- SIM ----------------------------------------------------------------------
+
+    @property
+    def settings(self) -> MobileSettings:
+        """What the next connection is made with."""
+        return self._settings
+
+    def set_up(self, settings: MobileSettings, pin: str) -> None:
+        """From the next ``start`` on."""
+        self._settings, self._pin = settings, pin
+
+    async def wipe(self) -> None:
+        """NetworkManager keeps the access point's password in its profile."""
+        self._pin = self._refused = ""
+        self._settings = MobileSettings(self._settings.apn, roaming=self._settings.roaming)
+
+        async def forget() -> None:
+            await self._delete_ours(await self._nm.profiles("gsm"))
+
+        try:
+            await nm.bounded(15000, forget(), "the modem")
+        except BearerError:
+            pass  # the service is gone; docs/threat-model.md says what that leaves
+
+    async def sim(self) -> SimStatus:
+        """The SIM's state now."""
+        found: list[SimStatus] = []
+
+        async def ask() -> None:
+            path, _ = await self._modem()
+            values = await self._values(path)
+            state = self._sim(values)
+            found.append(SimStatus(state, self._tries(values) if state == ASKS_PIN else None))
+
+        try:
+            await nm.bounded(15000, ask(), "the modem")
+        except BearerError:
+            return SimStatus(SIM_MUTE)
+        return found[0]
 
     def _sim(self, values: dict[str, Any]) -> str:
         """ "ready", or a cause of CAUSES."""
@@ -357,7 +400,7 @@ class MmModem(Bearer):
         denials = 0
         while True:
             state = number(await self._values(path, MODEM_3GPP), "RegistrationState")
-            if state == HOME or (state == ROAMING and self._may_roam):
+            if state == HOME or (state == ROAMING and self._settings.roaming):
                 self._cause = "no_carrier"
                 return
             if state == ROAMING:

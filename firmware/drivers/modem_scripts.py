@@ -305,12 +305,13 @@ HANG_UP = Command(b"ATH")
 
 
 def context(apn: str, kind: str = "IP") -> Command:
-    """Define context 1 (27.007, 10.1.1). ValueError for a name that is no APN
-    (TS 23.003, 9.1: labels of letters, digits and hyphens)."""
+    """Define context 1 (27.007, 10.1.1); an empty name asks for the one that the SIM
+    was subscribed with. ValueError for a name that is no APN (TS 23.003, 9.1: labels
+    of letters, digits and hyphens)."""
     for char in apn:
         if not (char.isalpha() or char.isdigit() or char in ".-") or ord(char) > 126:
             raise ValueError("an APN has letters, digits, dots and hyphens")
-    if not 1 <= len(apn) <= 100 or kind not in ("IP", "IPV6", "IPV4V6"):
+    if len(apn) > 100 or kind not in ("IP", "IPV6", "IPV4V6"):
         raise ValueError("no APN or no kind of address")
     return Command(b'AT+CGDCONT=1,"' + kind.encode() + b'","' + apn.encode() + b'"')
 

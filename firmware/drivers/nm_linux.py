@@ -33,6 +33,7 @@ from firmware.hal.bearer import (
     BearerError,
     BearerMute,
     BearerStatus,
+    NoAddress,
     NoService,
     PasswordRefused,
 )
@@ -82,7 +83,7 @@ class Cause:
         elif reason == SSID_NOT_FOUND:
             self.cause, self.detail = "no_service", "the network is not in the air"
         elif reason in NO_ADDRESS:
-            self.cause, self.detail = "no_carrier", "no address by DHCP"
+            self.cause, self.detail = "no_address", "no address by DHCP"
         elif state == STATE_FAILED and not self.cause:
             self.detail = f"NetworkManager gave the connection up, reason {reason}"
 
@@ -92,6 +93,8 @@ class Cause:
             return PasswordRefused(self.detail)
         if self.cause == "no_service":
             return NoService(self.detail)
+        if self.cause == "no_address":
+            return NoAddress(self.detail)
         return BearerError(self.detail or detail)
 
 
@@ -399,6 +402,7 @@ class NmCable(NmLink):
     """Ethernet. Its profile is NetworkManager's own (DHCP) unless ``configure`` makes one."""
 
     kind = "ethernet"
+    takes_static = True
 
     async def configure(self, static: "StaticIp | None") -> None:
         """Keep a profile with a static address, or with DHCP (None), in place of one kept

@@ -25,7 +25,7 @@ from firmware.buses.dbus_linux import (
 )
 from firmware.buses.wire import BusError
 from firmware.drivers import nm_linux as nm
-from firmware.hal.bearer import BearerStatus, NoService
+from firmware.hal.bearer import BearerError, BearerStatus, NoService
 from firmware.hal.wifi import (
     OPEN,
     OTHER,
@@ -146,7 +146,7 @@ class NmWifi(nm.NmLink, WifiNetworks):
         return bars(number(point, "Strength"))
 
     async def _why(self, values: dict[str, Any]) -> str:
-        if self._cause in ("stopped", "denied"):
+        if self._cause in ("stopped", "denied", "no_address"):
             return self._cause
         return "no_carrier" if items(values, "AvailableConnections", str) else "no_service"
 
@@ -213,6 +213,18 @@ class NmWifi(nm.NmLink, WifiNetworks):
         async with self._looking:
             await nm.bounded(15000, remove(), self.interface)
         return bool(gone)
+
+    async def wipe(self) -> None:
+        """NetworkManager keeps the passwords: forget every network."""
+
+        async def remove() -> None:
+            for _, path in await self._profiles():
+                await self._nm.delete(path)
+
+        try:
+            await nm.bounded(15000, remove(), self.interface)
+        except BearerError:
+            pass  # the service is gone; docs/threat-model.md says what that leaves
 
     async def join(
         self,

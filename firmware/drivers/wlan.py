@@ -14,6 +14,16 @@ from firmware.hal.bearer import (
     NoService,
     PasswordRefused,
 )
+from firmware.hal.wifi import (
+    OPEN,
+    WPA2_WPA3,
+    WPA3,
+    KnownNetwork,
+    StaticIp,
+    WifiNetwork,
+    WifiNetworks,
+    check_join,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,15 +37,20 @@ _CAUSES = {JOINING: "searching", NOT_FOUND: "no_service", WRONG_KEY: "denied"}
 _ERRORS = {WRONG_KEY: PasswordRefused, NOT_FOUND: NoService, MUTE: BearerMute}
 
 
-class WlanBearer(Bearer):
-    """One network on the station interface."""
+class WlanBearer(Bearer, WifiNetworks):
+    """One network on the station interface: the board's, or the one that was joined since."""
 
     kind = "wifi"
     levels = ("bearer", "radio")
+    keeps = False
+    joins_static = False
 
     def __init__(self, wlan: "MpyWlan") -> None:
         self._wlan = wlan
+        self._boards = wlan.chosen()
         self._started = False
+        self._lock = aio.Lock()
+        self._joining = 0  # how many wait to join, or do
 
     async def status(self) -> BearerStatus:
         try:
@@ -52,6 +67,12 @@ class WlanBearer(Bearer):
         return status
 
     async def start(self, timeout_ms: int) -> None:
+        if self._joining:
+            raise NoService("somebody is joining a network")
+        async with self._lock:
+            await self._start(timeout_ms)
+
+    async def _start(self, timeout_ms: int) -> None:
         self._started = True
         try:
             await self._wlan.join(timeout_ms)
@@ -65,12 +86,87 @@ class WlanBearer(Bearer):
     async def reset(self, level: str, timeout_ms: int) -> None:
         if level not in self.levels:
             raise ValueError("Wi-Fi has no reset " + level)
+        if self._joining:
+            raise NoService("somebody is joining a network")
+        async with self._lock:
+            self._wlan.leave()
+            if level == "radio":
+                try:
+                    self._wlan.switch(False)
+                    await aio.sleep_ms(REST_MS)
+                    self._wlan.switch(True)
+                except WlanError as error:
+                    raise BearerMute(str(error)) from None
+            await self._start(timeout_ms)
+
+    async def wipe(self) -> None:
+        """RAM only: the board's own password is in its file."""
+        self.know(None)
+
+    # ---- networks -----------------------------------------------------------------
+
+    def know(self, network: "KnownNetwork | None") -> None:
+        """The network to join from the next ``start`` on, None for the board's."""
+        if network is None:
+            self._wlan.choose(self._boards[0], self._boards[1], self._boards[2])
+            return
+        check_join(network.ssid, network.security, network.password)
+        security = {OPEN: "open", WPA3: "wpa3"}.get(network.security, "auto")
+        try:
+            name = str(network.ssid, "utf-8")
+        except (UnicodeError, ValueError):
+            raise ValueError("this radio joins networks with a name in UTF-8 only") from None
+        self._wlan.choose(name, network.password, security)
+
+    async def scan(self, timeout_ms: int) -> "list[WifiNetwork]":
+        """What is in the air now; holds everything else while it looks (``MpyWlan.scan``)."""
+        try:
+            seen = self._wlan.scan()
+            up = self._wlan.state() == UP
+        except WlanError as error:
+            raise BearerMute(str(error)) from None
+        found = []
+        for name, dbm, free in seen:
+            bars = max(0, min(4, (dbm + 95) // 10))
+            one = WifiNetwork(name.encode(), OPEN if free else WPA2_WPA3, bars)
+            one.known = name == self._wlan.ssid
+            one.active = one.known and up
+            found.append(one)
+        return found
+
+    async def known(self) -> "list[bytes]":
+        return [self._wlan.ssid.encode()]
+
+    async def join(
+        self,
+        ssid: bytes,
+        security: str,
+        password: str,
+        timeout_ms: int,
+        hidden: bool = False,
+        static: "StaticIp | None" = None,
+    ) -> None:
+        if static is not None:
+            raise ValueError("this radio takes its address by DHCP only")
+        before = self._wlan.chosen()
+        self.know(KnownNetwork(ssid, security, password))
+        self._joining += 1
+        self._wlan.leave()  # whoever waits for the old network need not
+        joined = False
+        try:
+            async with self._lock:
+                self._wlan.leave()
+                await self._start(timeout_ms)
+            joined = True
+        finally:
+            self._joining -= 1
+            if not joined:
+                self._wlan.leave()
+                self._wlan.choose(before[0], before[1], before[2])
+
+    async def forget(self, ssid: bytes) -> bool:
+        if ssid != self._wlan.ssid.encode() or self._wlan.chosen() == self._boards:
+            return False
         self._wlan.leave()
-        if level == "radio":
-            try:
-                self._wlan.switch(False)
-                await aio.sleep_ms(REST_MS)
-                self._wlan.switch(True)
-            except WlanError as error:
-                raise BearerMute(str(error)) from None
-        await self.start(timeout_ms)
+        self.know(None)
+        return True

@@ -7,6 +7,10 @@ Whether the bank can be reached through it is for an end-to-end probe above
 
 from firmware.errors import TillError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.hal.wifi import StaticIp
+
 #: It carries; it carries badly or nobody knows how well; it does not carry.
 UP, DEGRADED, DOWN = "up", "degraded", "down"
 
@@ -19,10 +23,10 @@ LEVELS = ("bearer", "radio", "modem", "usb", "power")
 #: does not answer. ``searching``, ``denied``, ``no_service``: registration
 #: (27.007, 7.2); of Wi-Fi ``denied``: the access point refuses the password,
 #: ``no_service``: no known network is in the air. ``no_carrier``: registered, or
-#: in the air, but no connection.
+#: in the air, but no connection. ``no_address``: connected, but nobody gives an address.
 CAUSES = (
     "", "stopped", "mute", "no_sim", "sim_pin", "sim_puk", "sim_fault", "searching", "denied",
-    "no_service", "no_carrier",
+    "no_service", "no_carrier", "no_address",
 )  # fmt: skip
 
 
@@ -83,7 +87,15 @@ class RegistrationDenied(BearerError):
 class PasswordRefused(BearerError):
     """The access point refuses the password of its network."""
 
+    text_key = "error.wifi_password"
     cause = "denied"
+
+
+class NoAddress(BearerError):
+    """Connected, but no address came (DHCP)."""
+
+    text_key = "error.no_address"
+    cause = "no_address"
 
 
 class BearerStatus:
@@ -115,6 +127,8 @@ class Bearer:
     interface = ""
     #: The levels of LEVELS that this bearer can do.
     levels: "tuple[str, ...]" = ()
+    #: Whether ``configure`` can give it a static address.
+    takes_static = False
 
     async def status(self) -> BearerStatus:
         """What is known now, within seconds. A dead device is a state, no error."""
@@ -128,6 +142,15 @@ class Bearer:
     async def stop(self) -> None:
         """Take it down. Never raises, may be called twice."""
         raise NotImplementedError
+
+    async def configure(self, static: "StaticIp | None") -> None:
+        """A static address, or DHCP (None), kept durably; it counts from the next
+        ``start`` or ``reset``. Only where ``takes_static``. BearerError."""
+        raise NotImplementedError
+
+    async def wipe(self) -> None:
+        """Tamper: forget every password and PIN, also where a service behind it keeps
+        them. Never raises; within 20 seconds."""
 
     async def reset(self, level: str, timeout_ms: int) -> None:
         """Reset at ``level`` and bring it up again. BearerError as ``start``;

@@ -73,8 +73,29 @@ def check_join(ssid: bytes, security: str, password: str) -> None:
         raise ValueError("a password has " + str(least) + " to 63 printable characters")
 
 
+class KnownNetwork:
+    """A network and what joins it, as ``check_join`` has it."""
+
+    def __init__(self, ssid: bytes, security: str, password: str) -> None:
+        self.ssid = ssid
+        self.security = security
+        self.password = password
+
+
 class WifiNetworks:
     """The networks of one Wi-Fi device. Its operations may be called one at a time."""
+
+    #: Whether a service behind it keeps the known networks with their passwords; else
+    #: it knows one, which it is told after each start of the terminal (``know``).
+    keeps = True
+    #: Whether ``join`` takes a static address, and a network that hides its name.
+    joins_static = True
+    joins_hidden = True
+
+    def know(self, network: "KnownNetwork | None") -> None:
+        """The network to join from the next ``start`` on, None for none. Only where not
+        ``keeps``. ValueError for what it cannot join."""
+        raise NotImplementedError
 
     async def scan(self, timeout_ms: int) -> "list[WifiNetwork]":
         """What is in the air now, the strongest first; hidden ones are not among it.

@@ -213,7 +213,10 @@ class _Fold:
         marked = isinstance(node, tree.Menu) or node.first >= 0
         if marked:
             width -= 8 * s  # the scroll marks' column
-        groups = [self._list_rows(node.name, left, right, size, width) for left, right in items]
+        if isinstance(node, tree.Menu) and node.badges:
+            groups = [self._badged(node.badges[i], items[i], width) for i in range(len(items))]
+        else:
+            groups = [self._list_rows(node.name, left, right, size, width) for left, right in items]
         if not groups:
             return
         heights = [sum(_height(row) for row in group) for group in groups]
@@ -255,6 +258,21 @@ class _Fold:
             return [first, [value]]
         first.append(value)
         return [first]
+
+    def _badged(
+        self, badge: "tuple[int, bool]", item: "tuple[str, str]", width: int
+    ) -> "list[Row]":
+        """A line of a list with bars at its end; its words take what is left."""
+        s = self.style.scale
+        element = parts.badge(badge[0], badge[1], self.style)
+        room = width - element[0] - 4 * s
+        mark = " " + item[1] if item[1] else ""
+        left, chosen = item[0], parts.face(tree.NORMAL, s)
+        if chosen.width(left + mark) > room:
+            chosen = parts.face(tree.SMALL, s)
+        if chosen.width(left + mark) > room:
+            left = parts.shortened(left, chosen, room - chosen.width(mark))
+        return [[(parts.line(left + mark, chosen), "left"), (element, "right")]]
 
     def _paint_list_row(self, row: "Row", y: int, on: bool, width: int) -> None:
         height = _height(row)

@@ -86,11 +86,11 @@ def text(node: tree.Text, texts: "Texts", width: int, style: Style) -> "list[Ele
         set_in = chosen.wrap(words, width)
     if most and len(set_in) > most:
         set_in = set_in[:most]
-        set_in[-1] = _shortened(set_in[-1], chosen, width)
+        set_in[-1] = shortened(set_in[-1], chosen, width)
     return [line(part, chosen, node.inverse) for part in set_in]
 
 
-def _shortened(words: str, of: Face, width: int) -> str:
+def shortened(words: str, of: Face, width: int) -> str:
     """``words`` and "…" in one line: whole characters go until it fits."""
     while words and of.width(words + "…") > width:
         words = words[:-1]
@@ -153,6 +153,22 @@ def signal(node: tree.Signal, style: Style) -> "Element":
                 canvas.fill(x + 5 * s - 1 - i, y + s + i, 1, 1, on)
 
     return 11 * s, 10 * s, paint
+
+
+def badge(bars: int, locked: bool, style: Style) -> "Element":
+    """A network's bars, with a padlock before them for one that wants a password."""
+    s = style.scale
+    wide, tall, paint_bars = signal(tree.Signal("", bars), style)
+
+    def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:
+        if locked:
+            canvas.fill(x + 2 * s, y, 3 * s, s, on)
+            canvas.fill(x + s, y + s, s, 3 * s, on)
+            canvas.fill(x + 5 * s, y + s, s, 3 * s, on)
+            canvas.fill(x, y + 4 * s, 7 * s, 5 * s, on)
+        paint_bars(canvas, x + 10 * s, y, on)
+
+    return wide + 10 * s, tall, paint
 
 
 def battery(node: tree.Battery, style: Style) -> "Element":

@@ -191,7 +191,9 @@ class Dots(Node):
 class Menu(Node):
     """Choices, ``selected`` shown inverse; scrolls when they do not all fit.
 
-    ``keys`` True: ``items`` are text keys. ``marked``: the choice in force.
+    ``keys`` True: ``items`` are text keys. ``marked``: the choice in force. ``badges``:
+    bars and whether a lock stands before them, of each item; names that leave no room
+    for them end in "…".
     """
 
     kind = "menu"
@@ -205,6 +207,7 @@ class Menu(Node):
         self.selected = selected
         self.keys = keys
         self.marked = marked
+        self.badges: "list[tuple[int, bool]]" = []
 
     def labels(self, texts: "Texts | None") -> "list[str]":
         """The words of each choice."""
@@ -213,7 +216,12 @@ class Menu(Node):
         return list(self.items)
 
     def values(self, texts: "Texts | None") -> "dict[str, Any]":
-        return {"items": self.labels(texts), "selected": self.selected, "marked": self.marked}
+        out: "dict[str, Any]" = {
+            "items": self.labels(texts), "selected": self.selected, "marked": self.marked
+        }  # fmt: skip
+        if self.badges:
+            out["badges"] = [list(badge) for badge in self.badges]
+        return out
 
 
 class Lines(Node):

@@ -99,7 +99,8 @@ def test_operator_context_address_counters():
     assert scripts.operator([b'+COPS: 0,0,"CHINA MOBILE",7']) == "CHINA MOBILE"
     assert scripts.operator([b'+COPS: 0,0,"\xe4\xb8",7']) == "??" and scripts.operator([]) == ""
     assert scripts.context("cmnet").text == b'AT+CGDCONT=1,"IP","cmnet"'
-    for bad in ("", 'a"b', "a b", "é", "a" * 101):
+    assert scripts.context("").text == b'AT+CGDCONT=1,"IP",""'
+    for bad in ('a"b', "a b", "é", "a" * 101):
         raises(ValueError, scripts.context, bad)
     assert scripts.has_context([b'+CGDCONT: 1,"IP","CMNET","0.0.0.0",0,0'], "cmnet")
     assert not scripts.has_context([b'+CGDCONT: 2,"IP","cmnet"', b"+CGDCONT: 1"], "cmnet")

@@ -24,6 +24,7 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
+from firmware.hal.mobile import MobileSettings
 from firmware.hal.wifi import OPEN, OTHER, WPA2, WPA2_WPA3, WPA3, StaticIp, check_join, ssid_name
 from tests.conformance.test_bearer_dbus import Rig, play
 from tests.support.dbus_rig import Refused, gone, private_bus
@@ -217,6 +218,18 @@ def test_joining_and_forgetting() -> None:
         assert await wifi(rig).known() == [b"cafe", b"new", b"shop"]
         assert await wifi(rig).forget(b"cafe") and not await wifi(rig).forget(b"cafe")
         assert await wifi(rig).known() == [b"new", b"shop"]
+
+    play("wifi", story)
+
+
+def test_tampering_forgets_every_network() -> None:
+    async def story(rig: Rig) -> None:
+        await wifi(rig).join(b"shop", WPA2, "correct horse", 5000)
+        assert await wifi(rig).known() == [b"shop"]
+        await wifi(rig).wipe()
+        assert await wifi(rig).known() == []
+        await rig.nm.vanish()
+        await wifi(rig).wipe()
 
     play("wifi", story)
 
@@ -432,6 +445,28 @@ def test_the_connection_has_its_settings() -> None:
             "password": "secret",
         }
         assert profile["connection"]["autoconnect"].value is False
+
+    play("mobile", story)
+
+
+def test_an_access_point_by_the_operator_and_what_tampering_leaves() -> None:
+    async def story(rig: Rig) -> None:
+        one = modem(rig, user="shop", password="secret", pin="4711")
+        one.set_up(MobileSettings("", roaming=True), "")
+        await one.start(5000)
+        (profile,) = rig.nm.profiles.values()
+        told = {name: value.value for name, value in profile["gsm"].items()}
+        assert told == {"auto-config": True, "home-only": False}
+        assert (await one.sim()).state == "ready"
+        await one.wipe()
+        assert not rig.nm.profiles and one.settings.password == ""
+        await locked(rig, "4711")
+        found = await one.sim()
+        assert (found.state, found.tries) == ("sim_pin", 3)
+        await rig.mm.vanish()
+        await rig.nm.vanish()
+        assert (await one.sim()).state == "mute"
+        await one.wipe()  # nobody there: it ends all the same
 
     play("mobile", story)
 

@@ -28,6 +28,7 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
+from firmware.hal.mobile import MobileSettings
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.modem_families import FAMILIES
 from host_tools.emulator.modem_pty import EchoEnd, ModemServer, now_us
@@ -211,6 +212,56 @@ def test_the_context_is_written_only_when_it_differs() -> None:
     run(main())
 
 
+def test_what_the_menu_sets_up_counts_from_the_next_start() -> None:
+    async def main() -> None:
+        rig = ModemRig()
+        await rig.modem.start(40_000)
+        assert rig.modem.settings.apn == "cmnet"
+        rig.modem.set_up(MobileSettings("", roaming=False), "1234")
+        assert (await rig.modem.status()).state == bearer.UP
+        await rig.modem.stop()
+        await rig.modem.start(40_000)
+        assert rig.chip.context == ("IP", "")  # the SIM's own
+        rig.chip.faults.registration = 5
+        await rig.modem.stop()
+        with pytest.raises(NoService, match="roaming is off"):
+            await rig.modem.start(40_000)
+        with pytest.raises(ValueError, match="does not say who"):
+            rig.modem.set_up(MobileSettings("cmnet", "shop", "secret"), "")  # this carrier
+        for bad in (("a b",), ("x" * 101,), ("cmnet", "é"), ("cmnet", "", "p" * 65)):
+            with pytest.raises(ValueError, match="APN"):
+                MobileSettings(*bad)
+        await rig.modem.wipe()
+        await rig.modem.stop()
+        rig.chip.sim, rig.chip.sim_pin = "pin", "1234"
+        with pytest.raises(SimPinNeeded, match="none is set"):
+            await rig.modem.start(40_000)
+
+    run(main())
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_the_sim_is_asked_without_a_try(family: str) -> None:
+    async def main() -> None:
+        rig = ModemRig(family)
+        told = {}
+        for sim in ("ready", "absent", "pin", "puk"):
+            rig.chip.sim = sim
+            found = await rig.modem.sim()
+            told[found.state] = found.tries
+        assert told == {"ready": None, "no_sim": None, "sim_pin": 3, "sim_puk": None}
+        rig.chip.sim = "ready"
+        await rig.modem.start(40_000)
+        asked = rig.chip.log.count("AT+CPIN?")
+        assert (await rig.modem.sim()).state == "ready"  # its call says so
+        await rig.modem.stop()
+        rig.chip.faults.mute = True
+        assert (await rig.modem.sim()).state == "mute"
+        assert rig.chip.log.count("AT+CPIN?") == asked and rig.chip.tries == 3
+
+    run(main())
+
+
 def test_a_call_that_the_network_ends() -> None:
     async def main() -> None:
         for ports in (1, 2):
@@ -222,6 +273,23 @@ def test_a_call_that_the_network_ends() -> None:
             status = await rig.modem.status()
             assert (status.state, status.cause) == (bearer.DOWN, "no_carrier")
             rig.chip.faults.drop_calls = False
+            await rig.modem.start(40_000)
+            assert await rig.carrier.alive(1000)
+
+    run(main())
+
+
+def test_a_call_whose_far_end_hangs_up() -> None:
+    async def main() -> None:
+        for ports in (1, 2):
+            rig = ModemRig(ports=ports)
+            await rig.modem.start(40_000)
+            far = rig.chip.port(ports - 1).call
+            assert isinstance(far, EchoEnd)
+            far.closed = True
+            await aio.sleep_ms(1500)
+            assert not await rig.carrier.alive(1000)
+            assert (await rig.modem.status()).state == bearer.DOWN
             await rig.modem.start(40_000)
             assert await rig.carrier.alive(1000)
 

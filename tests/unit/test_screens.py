@@ -13,8 +13,9 @@ from PIL import Image
 from firmware.text.canvas import Canvas
 from firmware.text.faces import Face
 from firmware.text.texts import LANGUAGES, Texts
-from firmware.ui import parts, screens, tree
+from firmware.ui import link_screens, parts, screens, tree
 from firmware.ui.draw import draw
+from firmware.ui.multi_tap import DIGITS, LOWER, UPPER, MultiTap
 from firmware.ui.tree import Screen
 from host_tools import catalogue_build
 from tests.support import pictures
@@ -129,6 +130,57 @@ def worst() -> Iterator[tuple[str, Screen]]:
     yield "languages", screens.choose("menu.language", [name for _, name in LANGUAGES], 1)
     for copy in ("print.copy.merchant", "print.copy.cardholder"):
         yield f"printing_{copy}", screens.printing(copy)
+    yield from _links()
+
+
+def _links() -> Iterator[tuple[str, Screen]]:
+    """The screens of the network menu."""
+    for mode in (LOWER, UPPER, DIGITS):
+        entry = MultiTap(63, (mode,))
+        yield f"typed_none_{mode}", link_screens.typed("wifi.password", entry, True, 63)
+        entry = MultiTap(63, (mode,), text="W" * 62)
+        entry.press("9")
+        for title in ("wifi.password", "wifi.name", "ip.mask", "ip.address", "mobile.user"):
+            yield f"typed_{title}_{mode}", link_screens.typed(title, entry, True, 63)
+            yield f"typed_seen_{title}_{mode}", link_screens.typed(title, entry, False, 63)
+    for note in [k for k in KEYS if k in _NOTES]:
+        entry = MultiTap(63, text="@" * 14)
+        yield f"typed_{note}", link_screens.typed("wifi.password", entry, False, 63, note)
+    air = [
+        (SHOP, 4, True, True), ("W" * 32, 3, True, False), (SHOP_ZH_LONG, 1, False, False),
+        ("Guest", 0, False, False), ("小店", 2, True, False),
+    ]  # fmt: skip
+    for at in (0, 1, 2, 4):
+        yield f"networks_{at}", link_screens.networks("wifi.find", air, at)
+    states = [k for k in KEYS if k.startswith(("link.state.", "link.cause."))]
+    known = [("link.state", one) for one in states]
+    known += [("link.carrier", "W" * 16), ("network.step.address", "255.255.255.255")]
+    known += [("link.dns", "255.255.255.255"), ("link.metered", "link.yes"), ("link.order", "1")]
+    known += [("link.tries", "3"), ("link.apn", "x" * 16), ("link.roaming", "link.no")]
+    for first in range(len(known)):
+        yield f"link_{first}", link_screens.link("network.kind.mobile", known, first, True)
+    for title, items in (
+        ("network.kind.wifi", ("link.details", "wifi.find", "wifi.hidden", "wifi.known",
+                               "link.first", "link.pay")),
+        ("network.kind.mobile", ("link.details", "mobile.pin", "mobile.apn", "mobile.roaming")),
+        ("wifi.protection", ("wifi.wpa2", "wifi.wpa3", "wifi.open")),
+        ("ip.how", ("ip.dhcp", "ip.static")),
+        ("mobile.apn", ("mobile.apn_auto", "mobile.apn_hand")),
+        ("mobile.roaming", ("mobile.roam_on", "mobile.roam_off")),
+        ("wifi.known", ("wifi.again", "wifi.forget")),
+    ):  # fmt: skip
+        for at in range(len(items)):
+            yield f"menu_{title}_{at}", screens.menu(title, list(items), at, marked=0)
+    for key in KEYS:
+        if key.startswith("link.stage."):
+            yield f"progress_{key}", screens.progress(key, 59)
+
+
+#: Why a typed line is not taken.
+_NOTES = (
+    "wifi.short", "wifi.bad_name", "wifi.bad_key", "ip.wrong", "ip.wrong_mask", "mobile.bad_pin",
+    "mobile.bad_apn",
+)  # fmt: skip
 
 
 #: Screens that differ only in their words are judged by the fit, not by a picture.
@@ -140,11 +192,15 @@ _WORDS_ONLY = (
     "idle_error",
     "menu_",
     "progress_",
+    "typed_",
+    "link_",
 )
 _KEPT = (
     "declined_host.51", "declined_host.05", "reversed_sale.torn", "cancelled_error.network_host",
     "message_error.printer_paper", "question_release.confirm", "idle_error.not_provisioned",
     "menu_0", "menu_4", "progress_sale.stage.waiting", "progress_late_plain",
+    "typed_wifi.password_upper", "typed_seen_wifi.name_lower", "typed_wifi.short", "link_3",
+    "link_12",
 )  # fmt: skip
 
 

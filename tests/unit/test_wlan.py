@@ -12,7 +12,7 @@ from firmware.buses.tcp_mpy import TcpMpy
 from firmware.buses.wire import BusError
 from firmware.buses.wlan_mpy import JOIN_MS, REST_MS, MpyWlan, WlanError
 from firmware.drivers.wlan import WlanBearer
-from firmware.hal import bearer
+from firmware.hal import bearer, wifi
 from firmware.hal.bearer import BearerError, BearerMute, NoService, PasswordRefused
 from host_tools.emulator.chips.wlan_radio import OPEN, WPA2, WPA2_WPA3, WPA3, AccessPoint, WlanRadio
 from tests.support import rig
@@ -234,7 +234,7 @@ def test_a_scan_names_each_network_once_and_the_strongest_first(port: str) -> No
         )
         with air(port, *others) as (radio, _):
             wlan = MpyWlan(SHOP, KEY)
-            assert wlan.scan() == [(SHOP, -40), ("Neighbour", -50)]
+            assert wlan.scan() == [(SHOP, -40, False), ("Neighbour", -50, False)]
             radio.air = []
             assert wlan.scan() == []
 
@@ -263,3 +263,74 @@ def test_a_chip_without_a_radio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "network", types.ModuleType("network"))
     with pytest.raises(WlanError, match="wlan: "):
         MpyWlan(SHOP, KEY)
+
+
+@PORTS
+def test_a_network_is_chosen_joined_and_forgotten(port: str) -> None:
+    async def main() -> None:
+        cafe = AccessPoint("Café", "", security=OPEN, dbm=-50)
+        hidden = AccessPoint("Back room", "x" * 8, hidden=True)
+        with air(port, cafe, hidden) as (_, _):
+            link = WlanBearer(MpyWlan(SHOP, KEY))
+            await link.start(20_000)
+            seen = [(one.name, one.security, one.bars, one.known, one.active)
+                    for one in await link.scan(8000)]  # fmt: skip
+            assert seen == [
+                ("Café", wifi.OPEN, 4, False, False),
+                (SHOP, wifi.WPA2_WPA3, 3, True, True),
+            ]
+            await link.join("Café".encode(), wifi.OPEN, "", 20_000)
+            assert (await link.status()).operator == "Café"
+            await link.join(b"Back room", wifi.WPA2_WPA3, "x" * 8, 20_000, hidden=True)
+            assert await link.known() == [b"Back room"]
+            assert not await link.forget("Café".encode())
+            assert await link.forget(b"Back room")
+            assert (await link.status()).cause == "no_carrier"
+            await link.start(20_000)
+            assert (await link.status()).operator == SHOP  # the board's own
+            assert not await link.forget(SHOP.encode())
+
+    run(main())
+
+
+@PORTS
+def test_what_cannot_be_joined_leaves_the_network_of_before(port: str) -> None:
+    async def main() -> None:
+        with air(port, AccessPoint("Neighbour", "y" * 8)) as (radio, _):
+            link = WlanBearer(MpyWlan(SHOP, KEY))
+            await link.start(20_000)
+            with pytest.raises(PasswordRefused) as caught:
+                await link.join(b"Neighbour", wifi.WPA2_WPA3, "wrong horse", 20_000)
+            assert caught.value.text_key == "error.wifi_password"
+            assert "wrong horse" not in str(caught.value)
+            with pytest.raises(NoService):
+                await link.join(b"Elsewhere", wifi.WPA2_WPA3, "wrong horse", 20_000)
+            with pytest.raises(ValueError, match="DHCP"):
+                await link.join(b"Neighbour", wifi.WPA2_WPA3, "y" * 8, 20_000,
+                                static=wifi.StaticIp("10.0.0.2", 24, "10.0.0.1", []))  # fmt: skip
+            with pytest.raises(ValueError, match="UTF-8"):
+                await link.join(b"\xff\xfe", wifi.OPEN, "", 20_000)
+            await link.start(20_000)
+            assert (await link.status()).operator == SHOP
+            radio.mute = True
+            with pytest.raises(BearerMute):
+                await link.scan(8000)
+
+    run(main())
+
+
+def test_joining_interrupts_a_start_that_waits() -> None:
+    async def main() -> None:
+        with air("esp32", AccessPoint("Neighbour", "y" * 8)) as (_, point):
+            point.gives_address = False
+            link = WlanBearer(MpyWlan(SHOP, KEY))
+            starting = aio.spawn("start", link.start(90_000))
+            await aio.sleep_ms(5000)
+            began = aio.ticks_ms()
+            await link.join(b"Neighbour", wifi.WPA2_WPA3, "y" * 8, 20_000)
+            assert aio.elapsed_ms(began) < 3000
+            assert isinstance(starting.error, BearerError)
+            await link.wipe()
+            assert await link.known() == [SHOP.encode()]
+
+    run(main())
