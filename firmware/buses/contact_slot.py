@@ -116,8 +116,8 @@ class ContactSlot(CardSlot):
     def _ms(self, etu: int) -> int:
         return (etu * self._line.etu_us + 999) // 1000 + SLACK_MS
 
-    async def _receive(self, most: int, limit_ms: int) -> bytes:
-        """1 to ``most`` characters. BusError: none in time, or the card left."""
+    async def _hear(self, most: int, limit_ms: int) -> bytes:
+        """1 to ``most`` characters; b"" when none came in time. BusError: the card left."""
         began = aio.ticks_ms()
         while True:
             left = limit_ms - aio.elapsed_ms(began)
@@ -127,7 +127,14 @@ class ContactSlot(CardSlot):
             if not self._line.present():
                 raise BusError("card slot: the card left")
             if left <= LOOK_MS:
-                raise BusError("card slot: the card is silent")
+                return b""
+
+    async def _receive(self, most: int, limit_ms: int) -> bytes:
+        """As ``_hear``; BusError as well when none came in time."""
+        part = await self._hear(most, limit_ms)
+        if not part:
+            raise BusError("card slot: the card is silent")
+        return part
 
     # ---- reset --------------------------------------------------------------------
 
@@ -191,16 +198,18 @@ class ContactSlot(CardSlot):
             sent = self._session.take(came)
 
     async def _block(self, limit_ms: int) -> bytes:
-        """One block, or what there is of one after noise. BusError: none, or it stops."""
+        """One block, or what there is of one after noise or a loss. BusError: none."""
         given = self._given
         assert given is not None
         next_ms = self._ms((1 << given.cwi) + 15)
         came = await self._receive(3, limit_ms)
-        while len(came) < 3:
-            came += await self._receive(3 - len(came), next_ms)
-        end = 3 + t1_session.following(came)
-        while len(came) < end:
-            came += await self._receive(end - len(came), next_ms)
+        need = t1_session.missing(came)
+        while need:
+            part = await self._hear(need, next_ms)
+            if not part:
+                return came
+            came += part
+            need = t1_session.missing(came)
         if t1_session.is_block(came):
             return came
         # Until the line is silent: more of the noise would be taken for an answer.

@@ -39,9 +39,12 @@ def is_block(came: bytes) -> bool:
     return not _problem(came)
 
 
-def following(head: bytes) -> int:
-    """How many bytes follow a block's first three; 0 if they cannot begin a block."""
-    return head[2] + 1 if head[2] != 0xFF else 0
+def missing(came: bytes) -> int:
+    """How many bytes at least must follow those of a block that came so far; 0 if they
+    cannot begin a block."""
+    if len(came) < 3:
+        return 3 - len(came)
+    return came[2] + 4 - len(came) if came[2] != 0xFF else 0
 
 
 class T1Session:

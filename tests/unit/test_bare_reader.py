@@ -142,7 +142,7 @@ def test_guard_time_between_characters(protocol: int) -> None:
     "fault",
     [
         {"silent": True},
-        {"truncated": 1},
+        {"truncated": 3},
         {"noise": b"\x00\xff\x13"},
         {"deaf_echo": True},
         {"other_echo": 1},
@@ -207,18 +207,20 @@ def test_t1_mends_what_is_broken_and_gives_up_what_stays_broken() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 3))
-def test_garbled_blocks_are_mended_or_named(seed: int, count: int) -> None:
-    """A garbled length may also make a block that never ends: that is silence."""
+@given(st.integers(0, 10_000), st.integers(0, 3), st.integers(0, 3))
+def test_spoilt_blocks_are_mended_or_named(seed: int, garbled: int, truncated: int) -> None:
+    """Two bad blocks in a row are borne wherever they are bad, in their length too."""
 
     async def work(reader: Any, slot: ContactSlot, wire: BareWire) -> None:
         wire.chip.slot.insert(card(1))
         channel = await reader.power_on()
-        wire.chip.faults.garbled = count
+        wire.chip.faults.garbled = garbled
+        wire.chip.faults.truncated = truncated
         began = aio.ticks_ms()
         try:
             data, sw, _ = await channel.transmit(SELECT)
         except CardMute:
+            assert max(garbled, truncated) == 3
             assert aio.elapsed_ms(began) <= contact_slot.MOST_BUSY_MS
             assert not powered(wire)
             return
