@@ -10,7 +10,7 @@ the folder of devices is looked at twice a second.
 import os
 
 from firmware import aio
-from firmware.buses.input_events import InputEvents, InputGone
+from firmware.buses.input_events import LOST, InputEvents, InputGone
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 LOOK_MS = 500
 #: Events that wait for a reader; a device that types more without one loses keys.
 WAITING = 32768
-#: What a device that lost keys types instead (KEY_UNKNOWN): no layout and no map has it.
-UNKNOWN = 240
 
 
 class EvdevMissing(BusError):
@@ -40,6 +38,8 @@ class _Node:
         self.device = device
         self.source = source
         self.place = place
+        #: The kernel lost events: what comes until the next report is a part of one.
+        self.torn = False
         self.task: "aio.Task | None" = None
 
 
@@ -58,6 +58,8 @@ class EvdevInput(InputEvents):
         self._devices = devices
         self._folder = folder
         self._got: "list[Found | InputGone]" = []
+        #: Sources of which events were lost since there was no more room.
+        self._full: "list[int]" = []
         self._came = aio.Event()
         #: Open nodes by their own path.
         self._nodes: "dict[str, _Node]" = {}
@@ -228,7 +230,7 @@ class EvdevInput(InputEvents):
                 if not events:
                     raise OSError("end of events")
                 for event in events:
-                    self._event(node.source, event)
+                    self._event(node, event)
         except OSError as error:
             gone = str(error)
         finally:
@@ -236,18 +238,25 @@ class EvdevInput(InputEvents):
             node.device.close()  # lets go of the grab too
         self._leave(node, gone)
 
-    def _event(self, source: int, event: "Any") -> None:
+    def _event(self, node: _Node, event: "Any") -> None:
+        """SYN_DROPPED: Documentation/input/event-codes.rst."""
         codes = self._evdev.ecodes
-        if event.type == codes.EV_SYN and event.code == codes.SYN_DROPPED:
-            self._put((source, UNKNOWN, 1))
-        elif event.type == codes.EV_KEY:
-            self._put((source, event.code, event.value))
+        if event.type == codes.EV_SYN:
+            if event.code == codes.SYN_DROPPED:
+                node.torn = True
+                self._put((node.source, LOST, 1))
+            elif event.code == codes.SYN_REPORT:
+                node.torn = False
+        elif event.type == codes.EV_KEY and not node.torn:
+            self._put((node.source, event.code, event.value))
 
     def _put(self, found: "Found") -> None:
         if len(self._got) < WAITING:
+            self._full = []
             self._got.append(found)
-        elif self._got[-1] != (found[0], UNKNOWN, 1):
-            self._got[-1] = (found[0], UNKNOWN, 1)
+        elif found[0] not in self._full:
+            self._full.append(found[0])
+            self._got.append((found[0], LOST, 1))
         self._came.set()
 
     def _leave(self, node: _Node, why: str) -> None:
@@ -256,6 +265,12 @@ class EvdevInput(InputEvents):
         for other in others:
             if other.task is not None:
                 other.task.cancel()
+        for item in reversed(self._got):
+            if isinstance(item, InputGone):
+                if item.source == node.source:
+                    return  # it came and went unheard
+            elif item[0] == node.source:
+                break
         self._got.append(
             InputGone(node.source, self._name(self._sources[node.source][0]) + ": " + why)
         )

@@ -2,6 +2,10 @@
 
 from firmware.buses.wire import BusError
 
+#: The key that a device presses (KEY_UNKNOWN, which no layout and no map has) in the place
+#: of events that were lost: keys that it held count as let go.
+LOST = 240
+
 
 class InputGone(BusError):
     """An input device went away or is not there. ``source``: which one, from 0."""

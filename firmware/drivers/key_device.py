@@ -6,7 +6,7 @@ and how fast, is the same on every keypad.
 """
 
 from firmware import aio
-from firmware.buses.input_events import InputGone
+from firmware.buses.input_events import LOST, InputGone
 from firmware.buses.wire import BusError
 from firmware.drivers.claimed_keys import (
     REPEAT_DELAY_MS,
@@ -63,7 +63,9 @@ class KeyDevice(ClaimedKeys):
                 await aio.sleep_ms(BACK_MS)
             while self._got:
                 source, code, value = self._got.pop(0)
-                if code in self._codes:
+                if code == LOST:
+                    self._forget(source)
+                elif code in self._codes:
                     self._change((source, code), value)
             self._hold()
 

@@ -7,7 +7,7 @@ so that two of them may type at once.
 """
 
 from firmware import aio
-from firmware.buses.input_events import InputGone
+from firmware.buses.input_events import LOST, InputGone
 from firmware.drivers import key_layout
 from firmware.drivers.lines import HELD_UP_MS, SILENCE_MS, LineBuffer, Lines
 
@@ -32,7 +32,6 @@ class _Typist:
     def let_go(self) -> None:
         self.shifts = []
         self.control = self.other = False
-        self.line.clear()
 
 
 class KeyLines(Lines):
@@ -107,15 +106,18 @@ class KeyLines(Lines):
             # Nothing may be awaited after the read: a cancelled one loses nothing.
             self._got = await self._events.read()
         except InputGone as error:
-            typist = self._typists.get(error.source)
+            typist = self._typists.pop(error.source, None)
             if typist is not None:
-                typist.let_go()
+                typist.line.clear()
             raise
         self._waited = 0
 
     def _key(self, typist: _Typist, code: int, value: int) -> bool:
         """Take one event; True when a line is complete."""
-        if code in key_layout.SHIFTS:
+        if code == LOST:
+            typist.let_go()
+            typist.line.trouble = typist.line.trouble or "keys"
+        elif code in key_layout.SHIFTS:
             typist.shifts = [held for held in typist.shifts if held != code]
             if value:
                 typist.shifts.append(code)
@@ -155,6 +157,7 @@ class KeyLines(Lines):
         self._got = []
         for typist in self._typists.values():
             typist.let_go()
+            typist.line.clear()
 
     async def close(self) -> None:
         """Wipe, and let the devices go."""

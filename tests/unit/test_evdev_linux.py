@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from firmware import aio
-from firmware.buses.evdev_linux import UNKNOWN, EvdevInput, EvdevMissing
-from firmware.buses.input_events import InputGone
+from firmware.buses.evdev_linux import EvdevInput, EvdevMissing
+from firmware.buses.input_events import LOST, InputGone
 from firmware.buses.wire import BusError
 from firmware.drivers.key_device import KeyDevice
 from firmware.drivers.key_lines import KeyLines
@@ -223,8 +223,8 @@ def test_a_device_that_types_for_ever_fills_nothing(
             gun.type(30)
         await aio.sleep_ms(50)
         events = await bus.read()
-        assert len(events) <= 20
-        assert events[-1] == (0, UNKNOWN, 1)
+        assert len(events) <= 21
+        assert events[-1] == (0, LOST, 1)
         gun.type(31)
         bus.drop()
         await bus.close()
@@ -320,3 +320,89 @@ def test_the_key_codes_of_board_files_are_the_kernels() -> None:
     from host_tools.key_codes import CODES
 
     assert {name: ecodes.ecodes.get(name) for name in CODES} == CODES
+
+
+def test_a_flood_of_one_device_costs_another_no_key_and_hides_no_unplugging(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from firmware.buses import evdev_linux
+
+    monkeypatch.setattr(evdev_linux, "WAITING", 6)
+
+    async def main() -> None:
+        guns = [scanner_at(kernel, f"event{i}", f"usb-1.{i}") for i in range(3)]
+        bus = EvdevInput(["0c2e:0b61"], str(kernel.folder))
+        guns[0].type(2, 3, 4)
+        await aio.sleep_ms(20)
+        guns[1].unplug()
+        await aio.sleep_ms(20)
+        for _ in range(5):
+            guns[2].type(30)
+            await aio.sleep_ms(5)
+        assert await bus.read() == [(0, code, value) for code in (2, 3, 4) for value in (1, 0)]
+        with pytest.raises(InputGone) as caught:
+            await bus.read()
+        assert caught.value.source == 1
+        assert await bus.read() == [(2, LOST, 1)]
+        guns[2].type(31)
+        assert (await bus.read())[0] == (2, 31, 1)
+        await bus.close()
+
+    run(main)
+
+
+def test_a_plug_that_flaps_while_nobody_reads_is_told_once(kernel: Kernel) -> None:
+    async def main() -> None:
+        gun = scanner_at(kernel)
+        bus = EvdevInput(["0c2e:0b61"], str(kernel.folder))
+        for keys in ((), (), (30,), ()):
+            gun.type(*keys)
+            await aio.sleep_ms(20)
+            gun.unplug()
+            while not bus.missing():
+                await aio.sleep_ms(1)
+            gun.plug()
+            while bus.missing():
+                await aio.sleep_ms(20)
+        told: list[object] = []
+        for _ in range(3):
+            try:
+                told += await bus.read()
+            except InputGone as gone:
+                told.append(gone.source)
+        assert told == [0, (0, 30, 1), (0, 30, 0), 0]  # once before the keys and once after
+        name, _ = await aio.first(("more", bus.read()), timeout_ms=100)
+        assert name == "timeout"
+        await bus.close()
+
+    run(main)
+
+
+def test_keys_held_when_events_are_lost_count_as_let_go(kernel: Kernel) -> None:
+    """Their releases may be among what was lost: a scanner's Shift, a keypad's arrow."""
+
+    async def main() -> None:
+        gun = scanner_at(kernel)
+        scanner = LineScanner(KeyLines(EvdevInput(["0c2e:0b61"], str(kernel.folder)), MOST))
+        gun.send((EV_KEY, 42, 1), (EV_SYN, 0, 0), (EV_SYN, SYN_DROPPED, 0))
+        # What stands between the loss and the next report is a part of a report.
+        gun.send((EV_KEY, 29, 1), (EV_SYN, 0, 0))
+        typed(gun, "1\n12\n")
+        with pytest.raises(ScanRefused) as caught:
+            await scanner.read()
+        assert caught.value.cause == "keys"
+        assert (await scanner.read()).text == "12"
+        await scanner.close()
+        block = PipeDevice(kernel, "event5", 0x1A2C, 0x0E24, "usb-1.4/input0")
+        bus = EvdevInput(["1a2c:0e24"], str(kernel.folder))
+        keypad = KeyDevice(bus, {103: "up", 79: "1"})
+        keypad.start()
+        block.send((EV_KEY, 103, 1), (EV_SYN, 0, 0), (EV_SYN, SYN_DROPPED, 0), (EV_SYN, 0, 0))
+        assert await keypad.read() == "up"
+        block.type(79)
+        assert await keypad.read() == "1"
+        assert keypad.held() == []
+        keypad.stop()
+        await bus.close()
+
+    run(main)
