@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.board_loader import Bench, Settings
+    from firmware.buses.data_line import Carrier
     from firmware.hal.bearer import Bearer
     from firmware.hal.network import Stream
 
@@ -30,13 +31,34 @@ class Links(LinkSupervisor):
     """
 
     async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> "Stream":
-        probe = TlsProbe(host, port, TlsConfig(tls.trust, tls.server_name, [], b"", ""))
-        for way in self.ways:
-            way.probe = probe.ask
+        _ask_for(self.ways, host, port, tls)
         return await super().connect(host, port, tls, timeout_ms)
 
 
-def make_links(bench: "Bench", s: "Settings") -> Links:
+def _ask_for(ways: "list[Way]", host: str, port: int, tls: "TlsConfig") -> None:
+    probe = TlsProbe(host, port, TlsConfig(tls.trust, tls.server_name, [], b"", ""))
+    for way in ways:
+        way.probe = probe.ask
+
+
+def _supervisor(ways: "list[Way]") -> LinkSupervisor:
+    if _CPYTHON or len(ways) == 1:
+        return Links(ways)
+    from firmware.services.links_in_turn import LinksInTurn
+
+    class OneStack(LinksInTurn):
+        """As ``Links``, where one link is up at a time."""
+
+        async def connect(
+            self, host: str, port: int, tls: "TlsConfig", timeout_ms: int
+        ) -> "Stream":
+            _ask_for(self.ways, host, port, tls)
+            return await super().connect(host, port, tls, timeout_ms)
+
+    return OneStack(ways)
+
+
+def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
     """The supervisor of the board's links, watching. A link that cannot be made is a
     failure of its own; BoardError or whatever the last one said when none can."""
     ways: "list[Way]" = []
@@ -54,7 +76,7 @@ def make_links(bench: "Bench", s: "Settings") -> Links:
             Way(
                 name,
                 bearer,
-                _through(bearer),
+                _through(bench, link, bearer),
                 None,
                 link.get("rank", 0),
                 bool(link.get("metered", False)),
@@ -65,22 +87,24 @@ def make_links(bench: "Bench", s: "Settings") -> Links:
         from firmware.board_loader import BoardError
 
         raise failure or BoardError("the board has no links")
-    links = Links(sorted(ways, key=lambda way: way.rank))
+    links = _supervisor(sorted(ways, key=lambda way: way.rank))
     links.start()
     return links
 
 
-def _through(bearer: "Bearer") -> NetworkLink:
-    """TLS by the bearer's interface alone."""
+def _through(bench: "Bench", link: "Settings", bearer: "Bearer") -> NetworkLink:
+    """TLS by the bearer's interface alone, where the system can tell one from another."""
     if _CPYTHON:
         from firmware.buses.tcp_linux import TcpLinux
         from firmware.drivers.tls_link import TlsLink
 
         return TlsLink(TcpLinux(lambda: bearer.interface), bearer.kind)
-    from firmware.buses.tcp_mpy import TcpMpy
     from firmware.drivers.tls_link_mpy import TlsLinkMpy
 
-    # One stack, no choice of interface: lwIP takes the one that has the route.
+    if link["driver"] == "mpy_wifi":
+        return TlsLinkMpy(bench.bus(link["bus"]), bearer.kind)
+    from firmware.buses.tcp_mpy import TcpMpy
+
     return TlsLinkMpy(TcpMpy(), bearer.kind)
 
 
@@ -117,14 +141,32 @@ def _mm_modem(bench: "Bench", s: "Settings") -> "Any":
     )
 
 
+def _mpy_wifi(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.wlan import WlanBearer
+
+    return WlanBearer(bench.bus(s["bus"]))
+
+
 def _at_modem(bench: "Bench", s: "Settings") -> "Any":
-    from firmware.buses.ppp_linux import PppCarrier
     from firmware.drivers.at_modem import AtModem
 
-    data = _port(bench, s["data_bus"]) if "data_bus" in s else None
+    carrier: "Carrier"
+    if _CPYTHON:
+        from firmware.buses.ppp_linux import PppCarrier
+
+        port = _port(bench, s["bus"])
+        data = _port(bench, s["data_bus"]) if "data_bus" in s else None
+        carrier = PppCarrier()
+    else:
+        from firmware.buses.ppp_mpy import MpyPpp
+
+        # A peripheral of the chip neither goes nor comes back.
+        port = bench.bus(s["bus"])
+        data = bench.bus(s["data_bus"]) if "data_bus" in s else None
+        carrier = MpyPpp(data or port)
     return AtModem(
-        _port(bench, s["bus"]),
-        PppCarrier(),
+        port,
+        carrier,
         s["apn"],
         data_port=data,
         roaming=bool(s.get("roaming", True)),
@@ -169,4 +211,5 @@ _BEARERS: "dict[str, Callable[[Bench, Settings], Any]]" = {
     "nm_wifi": _nm_wifi,
     "mm_modem": _mm_modem,
     "at_modem": _at_modem,
+    "mpy_wifi": _mpy_wifi,
 }

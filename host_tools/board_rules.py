@@ -287,6 +287,7 @@ LINKS: dict[str, tuple[dict[str, str], dict[str, Rule]]] = {
     ),
     "nm_cable": ({}, _INTERFACE),
     "nm_wifi": ({}, _INTERFACE),
+    "mpy_wifi": ({"bus": "net"}, {"bus": _bus, **_LINK}),
     "mm_modem": ({}, {**_MOBILE, "modem": Rule(_text(1, 100), required=False)}),
     "at_modem": (
         {"bus": "serial", "data_bus": "serial"},

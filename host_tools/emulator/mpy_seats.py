@@ -14,6 +14,8 @@ SERIAL = {
     "scanner": "scanner",
     "card_reader": "reader",
 }
+#: The same of a modem's ports.
+MODEM = {"bus": "modem", "data_bus": "modem_data"}
 
 
 def seats(board: Mapping[str, Any]) -> dict[str, str]:
@@ -32,6 +34,10 @@ def seats(board: Mapping[str, Any]) -> dict[str, str]:
                 if name in _below(stands_on, buses):
                     bare = buses.get(stands_on, {}).get("driver") == "serial_card"
                     found[f"uart{port}"] = "contacts" if bare else seat
+            for link in board.get("link", {}).values():
+                for setting, seat in MODEM.items():
+                    if link["driver"] == "at_modem" and link.get(setting) == name:
+                        found[f"uart{port}"] = seat
     return found
 
 
