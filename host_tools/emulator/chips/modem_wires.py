@@ -254,6 +254,9 @@ class ModemWires:
             if data and not self.faults.data_dead and not self.faults.mute:
                 self.received_bytes += len(data)
                 port.line.feed(data)
+            elif getattr(port.call, "closed", False):  # it hung up
+                port.end_call()
+                self._say(port, "\r\nNO CARRIER\r\n")
 
     def _end_calls(self) -> None:
         for port in self._ports:
