@@ -318,13 +318,25 @@ def _alpar_reader(bench: Bench, s: "Settings") -> "Any":
 
 
 def _pn532(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.late_reader import LateReader
+
+    bus = bench.bus(s["bus"])
+    restart: "Any" = None
+    if "reset_bus" in s:
+        from firmware.buses.pin_restart import PinRestart
+
+        restart = PinRestart(bench.bus(s["reset_bus"]), s["reset_pin"], ((0, 20), (1, 20)))
+    return LateReader(lambda: _pn532_on(bus, restart, s))
+
+
+def _pn532_on(bus: "Any", restart: "Any", s: "Settings") -> "Any":
+    """The reader's driver, which is loaded for its first question."""
     from firmware.buses.i2c import I2c
     from firmware.buses.spi import Spi
     from firmware.drivers import pn532_port
     from firmware.drivers.pn532 import Pn532
     from firmware.drivers.pn532_reader import Pn532Reader
 
-    bus = bench.bus(s["bus"])
     port: "pn532_port.Pn532Port"
     if isinstance(bus, I2c):
         port = pn532_port.I2cPn532(bus, s.get("address", pn532_port.ADDRESS))
@@ -332,11 +344,6 @@ def _pn532(bench: Bench, s: "Settings") -> "Any":
         port = pn532_port.SpiPn532(bus)
     else:
         port = pn532_port.SerialPn532(bus)
-    restart: "Any" = None
-    if "reset_bus" in s:
-        from firmware.buses.pin_restart import PinRestart
-
-        restart = PinRestart(bench.bus(s["reset_bus"]), s["reset_pin"], ((0, 20), (1, 20)))
     return Pn532Reader(Pn532(port, restart))
 
 

@@ -32,7 +32,7 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     t = Terminal(devices, view, board)
     view.set_language(await _last_language(t))
     await view.show(screens.boot([]))
-    await test_devices(t)
+    await test_devices(t, self_test.AT_START)
     await _tamper(t)
     for result in t.results:
         if result.state == "fail" and result.kind in self_test.ESSENTIAL:
@@ -69,8 +69,8 @@ async def keep_language(t: Terminal) -> None:
         t.note_failure("files", error)
 
 
-async def test_devices(t: Terminal) -> None:
-    """Test each device afresh, its result on the screen as it comes. What is in
+async def test_devices(t: Terminal, kinds: "tuple[str, ...]" = self_test.KINDS) -> None:
+    """Test each device of ``kinds`` afresh, its result on the screen as it comes. What is in
     ``Terminal.results`` of other things stays."""
     lines: "list[tuple[str, str]]" = []
 
@@ -80,13 +80,13 @@ async def test_devices(t: Terminal) -> None:
             await t.view.show(screens.boot(lines))
 
     others = [result for result in t.results if result.kind not in self_test.KINDS]
-    t.results = await self_test.run(t.devices, int(t.board["built"]), show) + others
+    t.results = await self_test.run(t.devices, int(t.board["built"]), show, kinds) + others
 
 
 def _missing(t: Terminal) -> None:
     """What a payment needs and this terminal has not, or could not start, blocks."""
     for kind, driver, error in t.devices.failures:
-        if kind not in self_test.KINDS:  # these are in the results already
+        if kind not in self_test.AT_START:  # these are in the results already
             detail = driver + ": " + str(error)
             t.results.append(self_test.Result(kind, "fail", "error." + kind, detail))
     for kind in NEEDED:

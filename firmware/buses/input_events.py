@@ -31,7 +31,7 @@ class InputEvents:
         raise NotImplementedError
 
     def missing(self) -> "list[str]":
-        """Names of the devices that are not there now."""
+        """Names of the devices that are not there now. BusError."""
         raise NotImplementedError
 
     def drop(self) -> None:

@@ -63,8 +63,15 @@ class WireInput(InputEvents):
             self._got.append((answer[at], code, answer[at + 3]))
 
     def missing(self) -> "list[str]":
-        """Names of the devices that are not there now."""
-        return [self._bus + " " + str(source) for source in self._gone]
+        """Names of the devices that are not there now. BusError."""
+        self._take()
+        gone = list(self._gone)
+        for source, _, value in self._got:  # of which no reader was told yet
+            if value == GONE:
+                gone.append(source)
+            elif value == CAME and source in gone:
+                gone.remove(source)
+        return [self._bus + " " + str(source) for source in gone]
 
     def drop(self) -> None:
         """Forget keys not yet read; a device that went or came is still told."""

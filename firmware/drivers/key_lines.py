@@ -8,6 +8,7 @@ so that two of them may type at once.
 
 from firmware import aio
 from firmware.buses.input_events import LOST, InputGone
+from firmware.buses.wire import BusError
 from firmware.drivers import key_layout
 from firmware.drivers.lines import HELD_UP_MS, SILENCE_MS, LineBuffer, Lines
 
@@ -150,6 +151,12 @@ class KeyLines(Lines):
         for byte in pair[1 if upper else 0].encode():
             line.put(byte)
         return False
+
+    async def check(self) -> None:
+        """Ask whether every device is there and grabbed. BusError."""
+        missing = self._events.missing()
+        if missing:
+            raise BusError("no input device " + ", ".join(missing))
 
     def flush(self) -> None:
         """Forget and wipe what was typed; keys that are held count as let go."""

@@ -45,6 +45,13 @@ class LineScanner(Scanner):
             raise ScanRefused("long" if text else "cut")
         return Scan(text, symbology, source)
 
+    async def check(self) -> None:
+        """Ask whether every scanner is there. ScannerMissing."""
+        try:
+            await self._lines.check()
+        except BusError as error:
+            raise ScannerMissing(str(error)) from None
+
     def flush(self) -> None:
         """Forget scans not yet read."""
         self._lines.flush()

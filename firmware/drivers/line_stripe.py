@@ -26,6 +26,13 @@ class LineStripe(StripeReader):
             raise BadSwipe("characters" if trouble == "keys" else trouble)
         return parse(line, self._lrc, source)
 
+    async def check(self) -> None:
+        """Ask whether every reader is there. StripeMissing."""
+        try:
+            await self._lines.check()
+        except BusError as error:
+            raise StripeMissing(str(error)) from None
+
     def flush(self) -> None:
         """Wipe swipes not yet read."""
         self._lines.flush()

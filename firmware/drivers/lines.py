@@ -20,6 +20,8 @@ SILENCE_MS = 250
 HELD_UP_MS = 20
 #: A device that went away is looked for again after so many milliseconds.
 BACK_MS = 500
+#: A look into a port that says nothing.
+LOOK_MS = 1
 #: Bytes taken from a port at a time.
 PART = 256
 
@@ -88,6 +90,10 @@ class Lines:
         """
         raise NotImplementedError
 
+    async def check(self) -> None:
+        """Ask whether every device is there; no line is lost. BusError, each time."""
+        raise NotImplementedError
+
     def flush(self) -> None:
         """Forget and wipe what came and was not taken."""
         raise NotImplementedError
@@ -146,11 +152,24 @@ class SerialLines(Lines):
         finally:
             self._waited += aio.elapsed_ms(since)
         # Nothing may be awaited between the read and the copy: a cancelled read loses nothing.
-        self._got[: len(data)] = data
-        self._at, self._end = 0, len(data)
+        self._keep(data)
         self._waited = 0
         self._lost = False
         return held_up or bool(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Put ``data``, which there is room for, behind what waits."""
+        waits = self._end - self._at
+        for i in range(waits if self._at else 0):
+            self._got[i], self._got[self._at + i] = self._got[self._at + i], 0
+        self._at, self._end = 0, waits + len(data)
+        self._got[waits : self._end] = data
+
+    async def check(self) -> None:
+        """Look into the port; what came is kept for ``next``. BusError."""
+        waits = self._end - self._at
+        if waits < PART:
+            self._keep(await self._port.read(PART - waits, LOOK_MS))
 
     def flush(self) -> None:
         """Forget and wipe what came."""

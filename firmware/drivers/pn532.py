@@ -122,6 +122,17 @@ class Pn532:
         #: Whether this chip has type B at all.
         self.type_b = True
 
+    async def version(self) -> str:
+        """What the chip says that it is, as in "PN532 1.6". BusError."""
+        said = self._known_chip(await self._command(_GET_FIRMWARE_VERSION, b"", 4))
+        return "PN5" + f"{said[0]:02X}" + " " + str(said[1]) + "." + str(said[2])
+
+    @staticmethod
+    def _known_chip(version: bytes) -> bytes:
+        if len(version) != 4 or version[0] != _PN532:
+            raise ChipSilent("pn532: another chip answers in its place")
+        return version
+
     async def field(self, on: bool) -> None:
         """Switch the RF field. BusError."""
         await self._command(_RF_CONFIGURATION, b"\x01\x01" if on else b"\x01\x00", 0)
@@ -199,9 +210,7 @@ class Pn532:
             except ChipSilent:
                 if last:
                     raise
-        version = await self._ask(_GET_FIRMWARE_VERSION, b"", 4, ANSWER_MS, TRIES)
-        if len(version) != 4 or version[0] != _PN532:
-            raise ChipSilent("pn532: another chip answers in its place")
+        version = self._known_chip(await self._ask(_GET_FIRMWARE_VERSION, b"", 4, ANSWER_MS, TRIES))
         self.type_b = bool(version[3] & 0x02)
         # Tries of ATR_REQ, PSL_REQ and, what matters here, of each look: one more.
         await self._ask(_RF_CONFIGURATION, b"\x05\xff\x01\x01", 0, ANSWER_MS, TRIES)

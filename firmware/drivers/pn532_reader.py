@@ -52,6 +52,15 @@ class Pn532Reader(ContactlessReader):
         self._chip = chip
         self._channel: "FieldChannel | None" = None
 
+    async def check(self) -> str:
+        """The chip's name and firmware. ReaderMissing."""
+        self._forget("the reader is asked who it is")
+        try:
+            await self._chip.field(False)
+            return await self._chip.version()
+        except BusError as error:
+            raise ReaderMissing(str(error)) from None
+
     async def field(self, on: bool) -> None:
         """Switch the field; off ends the channel. ReaderMissing."""
         if not on:

@@ -32,6 +32,12 @@ class SlotTap(ContactlessReader):
         self._slot = slot
         self._channel: "FieldChannel | None" = None
 
+    async def check(self) -> str:
+        """A look at the reader; PC/SC's name of it is the bus's. ReaderMissing."""
+        await self._let_go("the reader is asked who it is")
+        await self._present()
+        return ""
+
     async def field(self, on: bool) -> None:
         """Off: let go of the card. On: nothing, the reader polls by itself. ReaderMissing."""
         if on:

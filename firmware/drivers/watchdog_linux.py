@@ -1,5 +1,6 @@
 """Watchdog: the Linux kernel's (/dev/watchdog; Documentation/watchdog/watchdog-api)."""
 
+import errno
 import fcntl
 import os
 import struct
@@ -7,7 +8,7 @@ import struct
 from firmware.hal.watchdog import Watchdog, WatchdogError
 
 #: ioctl numbers of linux/watchdog.h, and bits of their answers.
-GETSUPPORT, GETBOOTSTATUS, SETTIMEOUT = 0x80285700, 0x80045702, 0xC0045706
+GETSUPPORT, GETBOOTSTATUS, SETTIMEOUT, GETTIMEOUT = 0x80285700, 0x80045702, 0xC0045706, 0x80045707
 CARD_RESET, MAGIC_CLOSE = 0x20, 0x100
 
 
@@ -46,6 +47,7 @@ class LinuxWatchdog(Watchdog):
             raise self._wrong("takes no time", error) from None
         self.timeout_ms = struct.unpack("i", answer)[0] * 1000
         self._stoppable = bool(struct.unpack_from("I", support)[0] & MAGIC_CLOSE)
+        self.armed = True
         await self.feed()
 
     async def feed(self) -> None:
@@ -62,6 +64,7 @@ class LinuxWatchdog(Watchdog):
         if self._node < 0:
             return
         node, self._node = self._node, -1
+        self.armed = False
         try:
             os.write(node, b"V")
         except OSError as error:
@@ -70,6 +73,22 @@ class LinuxWatchdog(Watchdog):
             os.close(node)
         if not self._stoppable:
             raise WatchdogError(f"watchdog {self._path} cannot be stopped: it resets the board")
+
+    async def check(self) -> str:
+        """The device's own time; before ``start``, which would arm it, only whether it
+        may be opened. WatchdogError."""
+        if self._node < 0:
+            if not os.path.exists(self._path):
+                raise WatchdogError("watchdog " + self._path + " is not there")
+            if not os.access(self._path, os.W_OK):
+                denied = OSError(errno.EACCES, os.strerror(errno.EACCES))
+                raise self._wrong("cannot be opened", denied)
+            return ""
+        try:
+            answer = fcntl.ioctl(self._node, GETTIMEOUT, bytes(4))
+        except OSError as error:
+            raise self._wrong("does not tell its time", error) from None
+        return str(struct.unpack("i", answer)[0]) + " s"
 
     async def bitten(self) -> bool:
         """Whether the last reset was its doing. WatchdogError before ``start``."""

@@ -33,6 +33,7 @@ class MpyWatchdog(Watchdog):
                 self._timer = self._machine.WDT(timeout=self.timeout_ms)
             except (ValueError, TypeError, OSError) as error:
                 raise WatchdogError("watchdog: " + str(error)) from None
+            self.armed = True
         await self.feed()
 
     async def feed(self) -> None:
@@ -48,6 +49,10 @@ class MpyWatchdog(Watchdog):
         """WatchdogError once it was started: the board is reset soon."""
         if self._timer is not None:
             raise WatchdogError("watchdog: cannot be stopped: it resets the board")
+
+    async def check(self) -> str:
+        """The time it was given: the port has no way to ask for it."""
+        return str(self.timeout_ms) + " ms" if self.armed else ""
 
     async def bitten(self) -> bool:
         """Whether the last reset was its doing."""

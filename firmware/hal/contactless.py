@@ -37,6 +37,11 @@ class TapChannel(CardChannel):
 class ContactlessReader:
     """An antenna. One owner: its operations are called one after another."""
 
+    async def check(self) -> str:
+        """Ask the reader who it is: what it says of itself, for engineers, "" where it
+        has no such answer. A tap that runs is over. ReaderMissing."""
+        raise NotImplementedError
+
     async def field(self, on: bool) -> None:
         """Switch the field; off ends the channel. ReaderMissing."""
         raise NotImplementedError

@@ -59,6 +59,11 @@ class Scan:
 class Scanner:
     """One or more scanners of a board; each scan is reported once, whole."""
 
+    async def check(self) -> None:
+        """Ask whether every scanner of the board is there and nobody else holds it;
+        nothing that was scanned is lost. ScannerMissing, as long as one is not."""
+        raise NotImplementedError
+
     async def read(self) -> Scan:
         """Wait for the next scan. Cancelling it loses nothing.
 

@@ -116,6 +116,11 @@ class Swipe:
 class StripeReader:
     """One or more swipe readers of a board; each swipe is reported once."""
 
+    async def check(self) -> None:
+        """Ask whether every reader of the board is there and nobody else holds it;
+        nothing that was swiped is lost. StripeMissing, as long as one is not."""
+        raise NotImplementedError
+
     async def read(self) -> Swipe:
         """Wait for the next swipe; the caller wipes it. Cancelling it loses nothing.
 

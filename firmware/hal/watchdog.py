@@ -17,6 +17,8 @@ class Watchdog:
     """
 
     timeout_ms = 0
+    #: Whether it runs.
+    armed = False
 
     async def start(self) -> None:
         """Arm it and feed it. WatchdogError."""
@@ -31,6 +33,13 @@ class Watchdog:
         the board is reset soon. Harmless when it was not started."""
         raise NotImplementedError
 
+    async def check(self) -> str:
+        """Ask the device, without arming it: the time that it says it has, for
+        engineers, "" where it has no such answer. WatchdogError when it is not there
+        or not ours to open."""
+        raise NotImplementedError
+
     async def bitten(self) -> bool:
-        """Whether the board's last reset was its doing; False where it cannot tell."""
+        """Whether the board's last reset was its doing; False where it cannot tell.
+        WatchdogError where only one that is ``armed`` can be asked."""
         raise NotImplementedError

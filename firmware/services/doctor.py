@@ -19,9 +19,13 @@ _ADVICE = (
     ("Permission denied", "doctor.permission"),
     ("Operation not permitted", "doctor.permission"),
     ("busy", "doctor.busy"),
+    ("another program holds it", "doctor.busy"),
+    ("last reset was the watchdog's", "doctor.hung"),
     ("No such file", "doctor.absent"),
     ("No such device", "doctor.absent"),
     ("not found", "doctor.absent"),
+    ("is not there", "doctor.absent"),
+    ("unplugged", "doctor.absent"),
     ("no input device", "doctor.absent"),
     ("answer", "doctor.silent"),
     ("acknowledge", "doctor.silent"),
@@ -40,7 +44,8 @@ def advice(cause: str) -> str:
 
 class Finding:
     """One device. ``state``: "ok", "warn", "fail"; ``cause``: the driver's own words;
-    ``text_key``: what the merchant is told, "" for nothing."""
+    ``text_key``: what the merchant is told, "" for nothing; ``says``: what a device that
+    is well says of itself."""
 
     def __init__(self, kind: str, settings: "dict[str, Any]", board: "dict[str, Any]") -> None:
         self.kind = kind
@@ -52,6 +57,7 @@ class Finding:
         self.state = "ok"
         self.text_key = ""
         self.cause = ""
+        self.says = ""
 
     def table(self) -> "dict[str, Any]":
         """JSON-able, with the words of every language by its code."""
@@ -73,6 +79,7 @@ class Finding:
             "buses": self.buses,
             "state": self.state,
             "cause": self.cause,
+            "says": self.says,
             "words": said,
         }
 
@@ -99,7 +106,10 @@ async def examine(
         result = tested.get(kind)
         if result is not None and result.state != "absent":
             finding.state, finding.text_key = result.state, result.text_key
-            finding.cause = result.detail
+            if result.state == "ok":
+                finding.says = result.detail
+            else:
+                finding.cause = result.detail
         if kind in broken:
             finding.state, finding.cause = "fail", str(broken[kind])
             finding.text_key = finding.text_key or "error." + kind

@@ -2,10 +2,12 @@
 
 A device that fails stays named on screen and slip; what it blocks is decided
 by the caller: no payment without vault, storage, entropy, keypad, clock and
-card reader, while a sale does complete without printer or lamps.
+card reader, while a sale does complete without printer, lamps, the other readers
+or a watchdog.
 """
 
 from firmware.errors import TillError
+from firmware.hal.card_reader import CardError
 from firmware.hal.vault import VaultError
 
 TYPE_CHECKING = False
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
 #: Device kinds in the order in which they are tested and shown.
 KINDS = (
     "display", "keypad", "files", "entropy", "vault", "clock", "tamper", "power",
-    "card_reader", "printer", "network", "indicators",
+    "card_reader", "contactless", "stripe", "scanner", "printer", "network", "indicators",
+    "watchdog",
 )  # fmt: skip
+#: Not asked at power-on but from the menu and by the doctor: its driver is loaded at
+#: the first question, and start-up time and memory are left to what a sale needs.
+ASKED_LATER = ("contactless",)
+AT_START = tuple(kind for kind in KINDS if kind not in ASKED_LATER)
 #: Without these no payment starts.
 ESSENTIAL = ("display", "keypad", "files", "entropy", "vault", "clock", "tamper", "card_reader")
 #: Storage below this is a failure: a payment and its reversal must fit.
@@ -28,7 +35,8 @@ _NOT_STARTED = {"tamper": "error.tamper_sensor"}
 
 
 class Result:
-    """``state``: "ok", "warn" (works, needs attention), "fail", "absent"."""
+    """``state``: "ok", "warn" (works, needs attention), "fail", "absent". ``detail``:
+    what is wrong; of a device that is well, what it says of itself."""
 
     def __init__(self, kind: str, state: str, text_key: str = "", detail: str = "") -> None:
         self.kind = kind
@@ -41,8 +49,9 @@ async def run(
     devices: "Any",
     build_time: int,
     on_result: "Callable[[Result], Awaitable[None]]",
+    kinds: "tuple[str, ...]" = KINDS,
 ) -> "list[Result]":
-    """Test each device; ``on_result`` hears of each result as it comes.
+    """Test each device of ``kinds``; ``on_result`` hears of each result as it comes.
 
     ``build_time``: Unix seconds of this firmware's build; an earlier clock is
     wrong (rules of money, 20).
@@ -51,7 +60,7 @@ async def run(
     for kind, driver, error in devices.failures:
         failed[kind] = driver + ": " + str(error)
     results = []
-    for kind in KINDS:
+    for kind in kinds:
         if kind in failed:
             result = Result(kind, "fail", _NOT_STARTED.get(kind, "error." + kind), failed[kind])
         elif getattr(devices, kind) is None:
@@ -120,6 +129,30 @@ async def _reader(devices: "Any", build_time: int) -> "tuple[str, str, str] | No
     return None
 
 
+async def _contactless(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    try:
+        return "ok", "", await devices.contactless.check()
+    except CardError as error:
+        return "fail", "error.contactless", str(error)
+
+
+async def _stripe(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.stripe.check()
+    return None
+
+
+async def _scanner(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.scanner.check()
+    return None
+
+
+async def _watchdog(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    said = await devices.watchdog.check()
+    if devices.watchdog.armed and await devices.watchdog.bitten():
+        return "warn", "error.watchdog_bitten", "the last reset was the watchdog's"
+    return "ok", "", said
+
+
 async def _printer(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
     status = await devices.printer.status()
     if status.paper_out:
@@ -155,7 +188,11 @@ _CHECKS = {
     "tamper": _tamper,
     "power": _power,
     "card_reader": _reader,
+    "contactless": _contactless,
+    "stripe": _stripe,
+    "scanner": _scanner,
     "printer": _printer,
     "network": _network,
     "indicators": _indicators,
+    "watchdog": _watchdog,
 }

@@ -115,7 +115,7 @@ def _tell(device: dict[str, Any], language: str) -> None:
     on = f" on {buses}" if buses else ""
     typer.echo(f"{_MARKS[device['state']]}  {words['device']}: {device['driver']}{on}")
     told = [words[part].replace("\n", " ") for part in ("problem", "do") if part in words]
-    for line in (" - ".join(told), device["cause"], words.get("engineer", "")):
+    for line in (" - ".join(told), device["cause"], words.get("engineer", ""), device["says"]):
         if line:
             typer.echo(f"      {line}")
 

@@ -299,3 +299,32 @@ def test_a_reader_unplugged_in_mid_command_is_missing(drive: Drive) -> None:
         assert (await (await rig.reader.wait_tap(1000)).transmit(PPSE))[1] == 0x9000
 
     drive(work)
+
+
+def test_it_says_who_it_is_at_any_time(drive: Drive) -> None:
+    async def work(rig: Rig) -> None:
+        said = "PN532 1.6" if isinstance(rig, TapRig) else ""
+        await rig.reader.release()
+        assert await rig.reader.check() == said
+        rig.chip.put(card())
+        channel = await rig.reader.wait_tap(1000)
+        assert await rig.reader.check() == said and not rig.chip.field
+        with pytest.raises(CardRemoved):  # that tap is over
+            await channel.transmit(PPSE)
+        rig.chip.unplugged = True
+        for _ in range(2):
+            with pytest.raises(ReaderMissing):
+                await aio.deadline(3000, rig.reader.check())
+        rig.chip.unplugged = False
+        assert await rig.reader.check() == said
+
+    drive(work)
+
+
+def test_another_chip_in_its_place_is_named(antenna: Drive) -> None:
+    async def work(rig: TapRig) -> None:
+        rig.chip.firmware = bytes((0x33, 1, 6, 7))
+        with pytest.raises(ReaderMissing, match="another chip"):
+            await rig.reader.check()
+
+    antenna(work)

@@ -432,3 +432,24 @@ def test_closing_twice_is_harmless(make: Make) -> None:
         await scanner.close()
 
     run(main())
+
+
+def test_a_check_finds_it_there_or_not_and_loses_nothing(make: Make) -> None:
+    async def main() -> None:
+        scanner, gun = make()
+        await scanner.check()
+        gun.scan("next")
+        await aio.sleep_ms(100)
+        await scanner.check()
+        await scanner.check()
+        assert (await scanner.read()).text == "next"
+        gun.unplug()
+        await aio.sleep_ms(10)
+        for _ in range(2):
+            with pytest.raises(ScannerMissing):
+                await scanner.check()
+        gun.plug()
+        await aio.sleep_ms(1000)
+        await scanner.check()
+
+    run(main())

@@ -307,3 +307,24 @@ def test_unplugging_is_named_once_and_plugging_in_brings_it_back(make: Make) -> 
         assert (await reader.read()).pan() == PAN.encode()
 
     run(main())
+
+
+def test_a_check_finds_it_there_or_not_and_loses_nothing(make: Make) -> None:
+    async def main() -> None:
+        reader, gun = make()
+        await reader.check()
+        gun.scan(ALL)
+        await aio.sleep_ms(100)
+        await reader.check()
+        await reader.check()
+        assert (await reader.read()).pan() == PAN.encode()
+        gun.unplug()
+        await aio.sleep_ms(10)
+        for _ in range(2):
+            with pytest.raises(StripeMissing):
+                await reader.check()
+        gun.plug()
+        await aio.sleep_ms(1000)
+        await reader.check()
+
+    run(main())

@@ -6,6 +6,7 @@ answers of its ioctls; the rig starves a real one (docs/rig.md).
 
 import errno
 import fcntl
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class Kernel:
         if request == watchdog_linux.SETTIMEOUT:
             wanted = struct.unpack("i", data)[0]
             return struct.pack("i", -(-wanted // self.rounded_to) * self.rounded_to)
+        if request == watchdog_linux.GETTIMEOUT:
+            return struct.pack("i", 32)
         if request == watchdog_linux.GETSUPPORT:
             return struct.pack("II32s", self.options, 1, b"test")
         assert request == watchdog_linux.GETBOOTSTATUS
@@ -92,6 +95,29 @@ def test_it_tells_whether_it_has_bitten(kernel: Kernel) -> None:
             kernel.boot_status = status
             assert await watchdog.bitten() == bitten
         await watchdog.stop()
+
+    run(main())
+
+
+def test_a_check_asks_it_and_never_arms_it(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        watchdog = LinuxWatchdog(str(kernel.path), 30)
+        assert (await watchdog.check(), watchdog.armed, kernel.got) == ("", False, b"")
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        with pytest.raises(WatchdogError, match="cannot be opened: Permission denied"):
+            await watchdog.check()
+        monkeypatch.undo()
+        monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+        await watchdog.start()
+        assert (await watchdog.check(), watchdog.armed) == ("32 s", True)
+        kernel.refuses = True
+        with pytest.raises(WatchdogError, match="does not tell its time"):
+            await watchdog.check()
+        await watchdog.stop()
+        assert not watchdog.armed
+        kernel.path.unlink()
+        with pytest.raises(WatchdogError, match="is not there"):
+            await watchdog.check()
 
     run(main())
 

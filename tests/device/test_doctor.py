@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from firmware import board_loader
-from firmware.services import doctor
+from firmware.hal.watchdog import Watchdog
+from firmware.services import doctor, self_test
 from host_tools import command_line
 from host_tools.commands import doctor as command
 from tests.device.stories import tell
@@ -67,6 +68,73 @@ def test_a_fault_comes_with_cause_and_action(
     tell(story)
 
 
+@pytest.mark.parametrize(
+    ("kind", "chip", "key"),
+    [
+        ("scanner", "scanner", "doctor.absent"),
+        ("stripe", "swipe", "doctor.absent"),
+        ("contactless", "nfc", "doctor.absent"),
+    ],
+)
+def test_a_reader_that_is_not_there_is_named(kind: str, chip: str, key: str) -> None:
+    async def story(t: Handheld) -> None:
+        part = getattr(t.rack, chip)
+        if kind == "stripe":
+            part.unplug()
+        else:
+            part.unplugged = True
+        found = await _examined(t)
+        table = found.pop(kind)
+        assert (table["state"], doctor.advice(table["cause"])) == ("fail", key), table["cause"]
+        for language in ("en", "zh"):
+            assert {"device", "problem", "do", "engineer"} <= set(table["words"][language])
+        assert {other["state"] for other in found.values()} == {"ok"}
+
+    tell(story)
+
+
+def test_a_device_that_is_well_may_say_what_it_is() -> None:
+    async def story(t: Handheld) -> None:
+        table = (await _examined(t))["contactless"]
+        assert (table["cause"], table["says"]) == ("", "PN532 1.6")
+
+    tell(story)
+
+
+class _Bitten(Watchdog):
+    """A running watchdog that has reset the board."""
+
+    armed = True
+
+    async def check(self) -> str:
+        return "60 s"
+
+    async def bitten(self) -> bool:
+        return True
+
+
+def test_a_reset_by_the_watchdog_is_told_with_what_to_do() -> None:
+    async def story(t: Handheld) -> None:
+        life = Life(t.rack, t.disk, t.changed.set)
+        results: list[self_test.Result] = []
+
+        async def hear(result: self_test.Result) -> None:
+            results.append(result)
+
+        async def test() -> None:
+            given = {"files": life.files, "watchdog": _Bitten()}
+            devices = await board_loader.build(t.board, life.wire, "", given)
+            await self_test.run(devices, 0, hear, ("watchdog",))
+
+        await life.start(test())
+        await life.end()
+        ((state, key),) = [(one.state, one.text_key) for one in results]
+        assert (state, key) == ("warn", "error.watchdog_bitten")
+        assert doctor.advice(results[0].detail) == "doctor.hung"
+
+    tell(story)
+
+
 def test_a_warning_is_no_failure() -> None:
     async def story(t: Handheld) -> None:
         t.rack.printer.paper_out = True
@@ -86,6 +154,7 @@ def test_a_warning_is_no_failure() -> None:
         ("pyscard is not installed (pip install 'opentill[pcsc]')", "doctor.package"),
         ("could not open port: [Errno 16] Device or resource busy", "doctor.busy"),
         ("[Errno 121] Remote I/O error", "doctor.silent"),
+        ("no input device 0c2e:0b61 (another program holds it: [Errno 16])", "doctor.busy"),
         ("something else", ""),
     ],
 )

@@ -8,6 +8,7 @@ import asyncio
 from firmware.buses.wire import BusError, Wire
 from firmware.buses.wire_bus import WireI2c, WireSerial, WireSpi
 from firmware.buses.wire_card import WireCardSlot
+from firmware.drivers.late_reader import LateReader
 from firmware.drivers.pn532 import Pn532
 from firmware.drivers.pn532_port import I2cPn532, Pn532Port, SerialPn532, SpiPn532
 from firmware.drivers.pn532_reader import Pn532Reader
@@ -37,7 +38,8 @@ class TapRig(Wire):
             "i2c": I2cBus([self.chip.i2c]),
             "spi": self.chip.spi,
         }
-        self.reader: ContactlessReader = Pn532Reader(Pn532(self._port(bus)))
+        port = self._port(bus)
+        self.reader: ContactlessReader = LateReader(lambda: Pn532Reader(Pn532(port)))
 
     def _port(self, bus: str) -> Pn532Port:
         if bus == "serial":

@@ -26,6 +26,7 @@ def table(device: dict[str, Any], **buses: dict[str, Any]) -> dict[str, Any]:
     """The virtual board's file with a reader on it."""
     board = copy.deepcopy(board_file.read(board_file.find("virtual")))
     board["contactless"] = device
+    del board["bus"]["uart3"]  # of its own
     board["bus"].update(buses)
     return board
 
