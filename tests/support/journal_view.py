@@ -8,8 +8,7 @@ from tests.support.faulty_disk import FaultyDisk
 NAMES = {
     value: name
     for name, value in vars(records).items()
-    if name.isupper() and not name.startswith(("K_", "_")) and isinstance(value, int)
-    if name != "MAX_BODY"
+    if name.isupper() and not name.startswith(("K_", "C_", "MAX_", "_")) and isinstance(value, int)
 }
 
 
