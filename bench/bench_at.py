@@ -13,7 +13,7 @@ from collections.abc import Callable
 from serial.threaded import LineReader
 
 from firmware.drivers.at_engine import AtEngine, Command
-from firmware.drivers.modem_scripts import URCS, family_named
+from firmware.drivers.modem_scripts import URCS
 
 #: Questions with what the modem sends for each.
 EXCHANGES = (
@@ -39,7 +39,7 @@ def lines(data: bytes) -> int:
 
 def ours() -> int:
     """The exchanges through the engine; the answers and codes that came out."""
-    engine = AtEngine(URCS + family_named("ec25").urcs)
+    engine = AtEngine(URCS)
     found = 0
     for _ in range(ROUNDS):
         for command, data in EXCHANGES:

@@ -36,6 +36,8 @@ class AtChannel(DataLine):
         self.engine = AtEngine(urcs)
         #: The latest unsolicited lines, at most 16.
         self.heard: "list[bytes]" = []
+        #: Questions that were answered.
+        self.answers = 0
         self._call = b""
         self._answer: "Answer | None" = None
 
@@ -57,6 +59,7 @@ class AtChannel(DataLine):
             if await self._until("final", timeout_ms):
                 answer = self._answer
                 assert answer is not None
+                self.answers += 1
                 return answer
         finally:
             self.engine.expire()
@@ -144,11 +147,13 @@ class AtChannel(DataLine):
         return left
 
     async def break_in(self) -> None:
-        """An escape though no call is known of: the terminal may have restarted
-        while the modem had one."""
+        """An escape though no call is known of, for the terminal may have restarted while
+        the modem had one; and results, in words, from one that was told to give none
+        (V.250, 6.2.5 and 6.2.6)."""
         await aio.sleep_ms(GUARD_MS)
         await self._send(b"+++")
         await aio.sleep_ms(GUARD_MS)
+        await self._send(b"\rATQ0V1\r")
 
     async def read(self, most: int) -> bytes:
         while not self._call:

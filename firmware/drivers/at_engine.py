@@ -131,8 +131,7 @@ class AtEngine:
     the colon (``+CREG:``), or the whole line of one that has none (``RDY``)."""
 
     def __init__(self, urcs: "tuple[bytes, ...]" = ()) -> None:
-        self._urcs: "dict[bytes, bool]" = {}
-        self.learn(urcs + _CALL)
+        self._urcs = {urc: True for urc in urcs + _CALL}
         self.state = IDLE
         #: Lines dropped because nothing waited for them, since the beginning.
         self.strays = 0
@@ -155,11 +154,6 @@ class AtEngine:
         self._held = b""
         self._flag = True
         self._events: "list[Event]" = []
-
-    def learn(self, urcs: "tuple[bytes, ...]") -> None:
-        """Further unsolicited codes, once the family is known."""
-        for urc in urcs:
-            self._urcs[urc] = True
 
     # ---- out ----------------------------------------------------------------------
 

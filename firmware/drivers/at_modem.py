@@ -15,6 +15,7 @@ from firmware.errors import Timeout
 from firmware.hal.bearer import (
     DEGRADED,
     DOWN,
+    STATUS_MS,
     UP,
     Bearer,
     BearerError,
@@ -100,7 +101,15 @@ class AtModem(Bearer, Mobile):
         if self._lock.locked():
             return self._told()  # while it is started or reset nobody is asked
         async with self._lock:
-            return await self._status()
+            answers = self._line.answers
+            try:
+                await aio.deadline(STATUS_MS, self._renew())
+            except Timeout:
+                if self._line.answers == answers:
+                    self._cause = "mute"
+                elif self._cause == "mute":
+                    self._cause = "stopped"  # slow is not mute
+            return self._told()
 
     async def start(self, timeout_ms: int) -> None:
         async with self._lock:
@@ -208,11 +217,9 @@ class AtModem(Bearer, Mobile):
         for text in (b"ATE0", b"ATV1", b"AT+CMEE=1"):
             await line.need(Command(text))
         model = await line.ask(Command(b"AT+CGMM", b""))
-        name = model.lines[-1] if model.lines else b""
+        name = scripts.model_of(model.lines)
         self.model = scripts.ascii_text(name)
         self.family = scripts.family_of(name)
-        line.engine.learn(self.family.urcs)
-        self._call.engine.learn(self.family.urcs)
         for text in scripts.QUIET:
             await line.ask(Command(text))  # a modem without one of the domains says ERROR
         self._ready = True
@@ -346,7 +353,7 @@ class AtModem(Bearer, Mobile):
         denials = 0
         while True:
             stat = await self._stat()
-            if stat == scripts.HOME or (stat == scripts.ROAMING and self._settings.roaming):
+            if self._allowed(stat):
                 self._cause = "no_carrier"
                 return
             if stat == scripts.ROAMING:
@@ -356,6 +363,9 @@ class AtModem(Bearer, Mobile):
                 raise RegistrationDenied("the network refuses this SIM")
             self._cause = "searching" if stat == scripts.SEARCHING else "no_service"
             await aio.sleep_ms(LOOK_MS)
+
+    def _allowed(self, stat: int) -> bool:
+        return stat == scripts.HOME or (stat == scripts.ROAMING and self._settings.roaming)
 
     # ---- resets -------------------------------------------------------------------
 
@@ -390,7 +400,7 @@ class AtModem(Bearer, Mobile):
 
     # ---- what is known ------------------------------------------------------------
 
-    async def _status(self) -> BearerStatus:
+    async def _renew(self) -> None:
         if self._up and (not self._call.in_data or self._carrier.lost()):
             self._up = False
             self._cause = "no_carrier"
@@ -401,7 +411,6 @@ class AtModem(Bearer, Mobile):
                 self._cause = "mute"
             except AtError:
                 self._cause = self._cause or "mute"
-        return self._told()
 
     def _told(self) -> BearerStatus:
         """What was told last, with what is known of the call."""
@@ -430,6 +439,8 @@ class AtModem(Bearer, Mobile):
             self._cause = "" if registered else "searching"
         elif self._cause == "mute":
             self._cause = "stopped"
+        elif self._cause in ("searching", "no_service", "denied") and self._allowed(stat):
+            self._cause = "no_carrier"  # what a start looked for in vain is there now
         for text, prefix in self.family.signal:
             answer = await self._line.ask(Command(text, prefix))
             found = scripts.bars(answer.lines) if answer.ok else None
@@ -450,11 +461,15 @@ class AtModem(Bearer, Mobile):
 
     async def messages(self) -> "list[sms_pdu.Message]":
         """Take the received messages, at most MESSAGES at once; those that are
-        no readable message are deleted as well. BearerError; one port only
-        between calls."""
+        no readable message are deleted as well. BearerError, but not once one was
+        taken: what is left comes the next time. One port only between calls."""
         found: "list[sms_pdu.Message]" = []
         async with self._lock:
-            await self._bounded(30000, self._take_messages(found))
+            try:
+                await self._bounded(30000, self._take_messages(found))
+            except BearerError:
+                if not found:
+                    raise
         return found
 
     async def _take_messages(self, found: "list[sms_pdu.Message]") -> None:

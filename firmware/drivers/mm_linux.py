@@ -23,9 +23,11 @@ from firmware.buses.dbus_linux import (
 from firmware.buses.wire import BusError
 from firmware.drivers import nm_linux as nm
 from firmware.drivers.sms_pdu import Message
+from firmware.errors import Timeout
 from firmware.hal.bearer import (
     DEGRADED,
     DOWN,
+    STATUS_MS,
     UP,
     Bearer,
     BearerError,
@@ -125,8 +127,8 @@ class MmModem(Bearer, Mobile):
 
     async def status(self) -> BearerStatus:
         try:
-            return await self._status()
-        except (BusError, BearerMute):
+            return await aio.deadline(STATUS_MS, self._status())
+        except (BusError, BearerMute, Timeout):
             self.interface = ""
             return BearerStatus(DOWN, self.kind, 0, "mute")
 

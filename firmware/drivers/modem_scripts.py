@@ -13,18 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.drivers.at_engine import Answer
 
-#: Codes of 27.007 and 27.005 that may come at any time.
+#: What may come at any time: codes of 27.007 and 27.005, of Quectel, of SIMCom. Which
+#: maker's it is shows only when it has been asked, and one that starts speaks at once.
 URCS = (
     b"RING", b"+CRING:", b"+CREG:", b"+CGREG:", b"+CEREG:", b"+CPIN:", b"+CMTI:", b"+CMT:",
     b"+CDS:", b"+CDSI:", b"+CGEV:", b"+CUSD:", b"+CTZV:", b"+CTZE:", b"+CTZDST:", b"+CIEV:",
-)  # fmt: skip
-_QUECTEL = (
-    b"RDY", b"POWERED DOWN", b"NORMAL POWER DOWN", b"+QIND:", b"+QUSIM:", b"+CFUN:", b"+QIURC:",
-    b"+QSIMSTAT:", b"+QNTP:",
-)  # fmt: skip
-_SIMCOM = (
-    b"RDY", b"*ATREADY:", b"SMS DONE", b"PB DONE", b"NORMAL POWER DOWN", b"+SIMCARD:", b"+CPIN:",
-    b"+NITZ:", b"*PSUTTZ:", b"START",
+    b"RDY", b"NORMAL POWER DOWN", b"POWERED DOWN", b"+CFUN:",
+    b"+QIND:", b"+QUSIM:", b"+QIURC:", b"+QSIMSTAT:", b"+QNTP:",
+    b"*ATREADY:", b"SMS DONE", b"PB DONE", b"+SIMCARD:", b"+NITZ:", b"*PSUTTZ:", b"START",
 )  # fmt: skip
 
 
@@ -38,7 +34,6 @@ class Family:
         self,
         name: str,
         marks: "tuple[bytes, ...]",
-        urcs: "tuple[bytes, ...]",
         tries: "tuple[bytes, bytes] | None",
         iccid: "tuple[bytes, bytes] | None",
         counters: "tuple[bytes, bytes] | None",
@@ -48,7 +43,6 @@ class Family:
     ) -> None:
         self.name = name
         self.marks = marks
-        self.urcs = urcs
         self.tries = tries
         self.iccid = iccid
         self.counters = counters
@@ -65,16 +59,16 @@ _SPIC = (b"AT+SPIC", b"+SPIC:")
 _QGDCNT = (b"AT+QGDCNT?", b"+QGDCNT:")
 
 GENERIC = Family(
-    "generic", (), (), (b'AT+CPINR="SIM PIN"', b"+CPINR:"), None, None, (_CESQ, _CSQ)
+    "generic", (), (b'AT+CPINR="SIM PIN"', b"+CPINR:"), None, None, (_CESQ, _CSQ)
 )  # fmt: skip
 FAMILIES = (
-    Family("ec25", (b"EC25", b"EG25", b"EC21"), _QUECTEL, _QPINC, (b"AT+QCCID", b"+QCCID:"),
+    Family("ec25", (b"EC25", b"EG25", b"EC21"), _QPINC, (b"AT+QCCID", b"+QCCID:"),
            _QGDCNT, (_QCSQ, _CSQ), boot_ms=14000),
-    Family("ec200", (b"EC200",), _QUECTEL, _QPINC, (b"AT+QCCID", b"+QCCID:"), _QGDCNT,
+    Family("ec200", (b"EC200",), _QPINC, (b"AT+QCCID", b"+QCCID:"), _QGDCNT,
            (_QCSQ, _CSQ), boot_ms=10000),
-    Family("sim7600", (b"SIM7600", b"SIM7500"), _SIMCOM, _SPIC, (b"AT+CICCID", b"+ICCID:"), None,
+    Family("sim7600", (b"SIM7600", b"SIM7500"), _SPIC, (b"AT+CICCID", b"+ICCID:"), None,
            (_CSQ,), b"AT+CRESET", 16000),
-    Family("a7670", (b"A7670", b"A7672", b"A7608"), _SIMCOM, _SPIC, (b"AT+CICCID", b"+ICCID:"),
+    Family("a7670", (b"A7670", b"A7672", b"A7608"), _SPIC, (b"AT+CICCID", b"+ICCID:"),
            None, (_CESQ, _CSQ), b"AT+CRESET", 10000),
 )  # fmt: skip
 
@@ -86,6 +80,15 @@ def family_of(model: bytes) -> Family:
             if mark in model.upper():
                 return family
     return GENERIC
+
+
+def model_of(lines: "list[bytes]") -> bytes:
+    """The line of an answer that is the model's name: one of a known family, else the last,
+    for a modem that has just started may say something of its own among them."""
+    for line in lines:
+        if family_of(line) is not GENERIC:
+            return line
+    return lines[-1] if lines else b""
 
 
 def family_named(name: str) -> Family:

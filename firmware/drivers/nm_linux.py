@@ -28,6 +28,7 @@ from firmware.errors import Timeout
 from firmware.hal.bearer import (
     DEGRADED,
     DOWN,
+    STATUS_MS,
     UP,
     Bearer,
     BearerError,
@@ -293,8 +294,8 @@ class NmLink(Bearer):
 
     async def status(self) -> BearerStatus:
         try:
-            return await self._status()
-        except (BusError, BearerMute):
+            return await aio.deadline(STATUS_MS, self._status())
+        except (BusError, BearerMute, Timeout):
             return BearerStatus(DOWN, self.kind, 0, "mute")
 
     async def start(self, timeout_ms: int) -> None:

@@ -30,6 +30,10 @@ CAUSES = (
 )  # fmt: skip
 
 
+#: How long a status may take: the time of a whole recovery stands on it.
+STATUS_MS = 4000
+
+
 class BearerError(TillError):
     """The bearer did not come up, or the reset was not done. ``cause``: of CAUSES."""
 
@@ -131,7 +135,8 @@ class Bearer:
     takes_static = False
 
     async def status(self) -> BearerStatus:
-        """What is known now, within seconds. A dead device is a state, no error."""
+        """What is known now, within STATUS_MS; of a slow device some of it is of before. A
+        dead device is a state, no error."""
         raise NotImplementedError
 
     async def start(self, timeout_ms: int) -> None:

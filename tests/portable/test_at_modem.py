@@ -3,6 +3,7 @@
 from firmware import aio
 from firmware.buses.data_line import Carrier
 from firmware.buses.serial_port import SerialPort
+from firmware.drivers.at_engine import SYNCS
 from firmware.drivers.at_modem import AtModem
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerMute
@@ -82,5 +83,108 @@ def test_up_status_messages_and_silence():
             raise AssertionError("no error")
         except BearerMute as error:
             assert error.cause == "mute"
+
+    run(main())
+
+
+class ToldPort(ListedPort):
+    """Answers otherwise than ANSWERS, or after ``late_ms``, or only once told to."""
+
+    def __init__(self, other=None, late_ms=0, quiet=False):
+        super().__init__()
+        self.other = other or {}
+        self.late_ms = late_ms
+        self.mute = quiet
+
+    async def write(self, data):
+        if b"ATQ0V1" in data:
+            self.mute = False
+        kept = dict(ANSWERS)
+        ANSWERS.update(self.other)
+        try:
+            return await super().write(data)
+        finally:
+            ANSWERS.update(kept)
+
+    async def read(self, most, timeout_ms=None):
+        if self.late_ms and not self.back:
+            while not self.back:
+                await aio.pause_ms(5)
+            await aio.sleep_ms(self.late_ms)
+        return await super().read(most, timeout_ms)
+
+
+def made(port, pin=""):
+    return AtModem(port, Given(), "cmnet", pin, data_port=ListedPort())
+
+
+def test_a_model_is_known_though_the_modem_speaks_in_between():
+    async def main():
+        for said in (b"A7670E-FASE\r\n\r\nPB DONE", b"+NEWS: 1\r\nA7670E-FASE\r\n+NEWS: 2"):
+            modem = made(ToldPort({b"AT+CGMM": said}))
+            await modem.start(40000)
+            assert modem.model == "A7670E-FASE" and modem.family.name == "a7670"
+
+    run(main())
+
+
+def test_messages_that_were_taken_are_told_though_the_modem_falls_silent():
+    class Last(ListedPort):
+        async def write(self, data):
+            self.mute = self.mute or b"AT+CMGD" in data
+            return await super().write(data)
+
+    async def main():
+        modem = made(Last())
+        await modem.start(40000)
+        assert [message.text for message in await modem.messages()] == ["hellohello"]
+        try:
+            await modem.messages()
+            raise AssertionError("no error")
+        except BearerMute:
+            pass
+
+    run(main())
+
+
+def test_a_status_is_there_in_time_and_slow_is_not_mute():
+    async def main():
+        port = ToldPort()
+        modem = made(port)
+        await modem.start(40000)
+        for late_ms, mute in ((600, False), (1900, False), (0, True)):
+            port.late_ms, port.mute, port.back = late_ms, mute, b""
+            began = aio.ticks_ms()
+            status = await modem.status()
+            assert aio.elapsed_ms(began) <= bearer.STATUS_MS, late_ms
+            assert status.cause == ("mute" if mute else ""), late_ms
+
+    run(main())
+
+
+def test_a_modem_that_was_told_to_give_no_results():
+    async def main():
+        told = {}
+        for question, prefix in SYNCS:
+            told[question] = prefix + b" 1"
+        modem = made(ToldPort(told, quiet=True))
+        await modem.start(40000)
+        assert (await modem.status()).state == bearer.UP
+
+    run(main())
+
+
+def test_what_a_start_looked_for_in_vain_may_come():
+    async def main():
+        port = ToldPort({b"AT+CEREG?": b"+CEREG: 0,2", b"AT+CGREG?": b"+CGREG: 0,2"})
+        modem = made(port)
+        try:
+            await modem.start(9000)
+            raise AssertionError("no error")
+        except bearer.NoService as error:
+            assert error.cause == "searching"
+        assert (await modem.status()).cause == "searching"
+        port.other = {}
+        assert (await modem.status()).cause == "no_carrier"
 
     run(main())
