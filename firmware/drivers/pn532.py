@@ -33,6 +33,8 @@ EXCHANGE_MS = 6000
 TRIES = 3
 #: Parts of old answers that are let pass.
 DRAIN = 16
+#: For all of an answer that comes in parts.
+BUSY_MS = 30000
 #: Data of one InDataExchange; more is sent and received in parts.
 PART = 262
 #: Longest APDU or answer.
@@ -157,11 +159,12 @@ class Pn532:
         while len(command) - at > PART:
             await self._part(number | _MORE, command[at : at + PART])
             at += PART
+        began = aio.ticks_ms()
         more, answer = await self._part(number, command[at:])
         while more:
             more, part = await self._part(number, b"")
             answer += part
-            if len(answer) > MOST:
+            if len(answer) > MOST or aio.elapsed_ms(began) > BUSY_MS:
                 raise ChipSilent("pn532: an answer without end")
         return answer
 
@@ -202,8 +205,7 @@ class Pn532:
         self._reader.clear()
         for last in (False, False, True):
             await self._port.wake()
-            await self._port.write(ACK)
-            await self._quiet()
+            await self._abort()
             try:
                 await self._ask(_SAM_CONFIGURATION, b"\x01\x00\x00", 0, ANSWER_MS, 1)
                 break
@@ -217,9 +219,10 @@ class Pn532:
         await self._ask(_RF_CONFIGURATION, b"\x01\x00", 0, ANSWER_MS, TRIES)
         self._failed = False
 
-    async def _quiet(self) -> None:
-        """Let pass what an aborted command still sends: its answer must not be taken
+    async def _abort(self) -> None:
+        """End what runs, and let pass what it still sends: its answer must not be taken
         for the next one's."""
+        await self._port.write(ACK)
         for _ in range(DRAIN):
             if not await self._port.read(LONGEST_FRAME, GAP_MS):
                 break
@@ -227,7 +230,9 @@ class Pn532:
     async def _ask(self, code: int, data: bytes, size: int, timeout_ms: int, tries: int) -> bytes:
         frame = encode(bytes((code,)) + data)
         what = "pn532: no answer to command " + f"{code:02X}"
-        for _ in range(tries):
+        for one in range(tries):
+            if one:
+                await self._abort()
             self._port.drop()
             self._reader.clear()
             await self._port.write(frame)

@@ -216,6 +216,67 @@ def test_an_answer_without_end_ends():
     assert "without end" in str(raised(BusError, Pn532(port).exchange(1, b"\x00\xb0\x00\x00")))
 
 
+def test_an_answer_of_empty_parts_ends_in_time():
+    port = ScriptPort({0x40: [b"\x40"]})
+
+    async def main():
+        began = aio.ticks_ms()
+        try:
+            await Pn532(port).exchange(1, b"\x00\xb0\x00\x00")
+            raise AssertionError("no error")
+        except BusError as error:
+            assert "without end" in str(error)
+        assert aio.elapsed_ms(began) < pn532.BUSY_MS + 1000
+
+    run(main())
+
+
+class LatePort(ScriptPort):
+    """A chip that is late with everything, one command after the other."""
+
+    late_ms = 150
+
+    def __init__(self, answers):
+        super().__init__(answers)
+        self.due = []
+
+    async def write(self, frame):
+        await super().write(frame)
+        if not self.coming:
+            self.due = []  # aborted
+        for what in self.coming:
+            self.due.append((aio.ticks_ms(), what))
+
+    def drop(self):
+        while self.due and aio.elapsed_ms(self.due[0][0]) >= self.late_ms:
+            self.due.pop(0)
+
+    async def read(self, most, timeout_ms):
+        left = self.late_ms - aio.elapsed_ms(self.due[0][0]) if self.due else timeout_ms
+        await aio.sleep_ms(max(1, min(left, timeout_ms)))
+        return self.due.pop(0)[1] if self.due and left <= timeout_ms else b""
+
+
+def test_a_late_answer_is_not_taken_for_the_next_look():
+    port = LatePort({0x4A: [b"\x00", b"\x01" + CARD_A]})
+    port.late_ms = 1
+
+    async def main():
+        chip = Pn532(port)
+        await chip.field(True)
+        port.late_ms = 150
+        for kind in (TYPE_B, TYPE_A, TYPE_B):
+            try:
+                await chip.list_targets(kind, 2)
+                raise AssertionError("an old answer")
+            except pn532.ChipSilent:
+                pass
+        port.late_ms = 1
+        assert [target.answer for target in await chip.list_targets(TYPE_A, 2)] == [ATS]
+
+    run(main())
+
+
 def test_status_of_an_exchange():
     chip = Pn532(ScriptPort({0x40: [b"\x01"]}))
     assert raised(RfFault, chip.exchange(1, PPSE)).status == 1
