@@ -32,6 +32,7 @@ ITEMS = (
     "menu.sign_out",
     "menu.release",
     "menu.about",
+    "menu.readers",
 )
 
 
@@ -152,6 +153,12 @@ async def _about(t: "Terminal") -> None:
     await dialogs.lines(t, "menu.about", items, MENU_TIMEOUT_MS)
 
 
+async def _readers(t: "Terminal") -> None:
+    from firmware.app import reader_test
+
+    await reader_test.run(t)
+
+
 async def supervisor(t: "Terminal") -> bool:
     """Ask for the supervisor's code. Failures are counted across restarts."""
     assert t.provision is not None
@@ -263,4 +270,5 @@ _ACTIONS = {
     "menu.sign_out": _sign_out,
     "menu.release": _release,
     "menu.about": _about,
+    "menu.readers": _readers,
 }

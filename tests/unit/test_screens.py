@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from firmware.services.reader_test import KINDS
 from firmware.text.canvas import Canvas
 from firmware.text.faces import Face
 from firmware.text.texts import LANGUAGES, Texts
@@ -48,6 +49,21 @@ def _reasons(*groups: str) -> list[str]:
     return [k for k in KEYS if k.split(".")[0] in groups and f"{k}.do" in KEYS]
 
 
+def _tried() -> Iterator[list[tuple[str, str]]]:
+    """The page that tries the readers: what to do, and every line that may be said."""
+    yield [("boot.device." + kind, "readers." + kind) for kind in KINDS]
+    yield [
+        ("boot.device.contactless", "boot.state.ok"), ("readers.type", "A"),
+        ("ATS", "FF" * 8), ("", "DD" * 8), ("PPSE", "9000  4949 ms"), ("AID", "A0" * 8),
+        ("", LABEL),
+    ]  # fmt: skip
+    yield [
+        ("boot.device.stripe", "boot.state.fail"), ("readers.cause", "ScannerMissing"),
+        ("readers.tracks", "1 2 3"), ("readers.number", "...8888"),
+        ("readers.code", "gs1_datamatrix"), ("readers.length", "4296"), ("readers.text", "...WWWW"),
+    ]  # fmt: skip
+
+
 def worst() -> Iterator[tuple[str, Screen]]:
     """Every screen with values that are as wide as they get."""
     yield "boot_splash", screens.boot([], "10.20.30")
@@ -56,6 +72,10 @@ def worst() -> Iterator[tuple[str, Screen]]:
     for count in (1, 5, 12):
         yield f"boot_{count}", screens.boot(lines[:count])
     yield "self_test", screens.self_test(lines, 4)
+    readers = [(kind, states[i % 3]) for i, kind in enumerate((*KINDS, "watchdog"))]
+    yield "self_test_readers", screens.self_test(readers)
+    for at, shown in enumerate(_tried()):
+        yield f"readers_{at}", screens.info("menu.readers", shown)
     yield "info", screens.info(
         "menu.about",
         [("about.version", "10.20.30"), ("about.merchant", "123456789012345"),
