@@ -145,8 +145,9 @@ class PppCarrier(Carrier):
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             # Ours and not yet reaped: its number can be nobody else's.
-            process.send_signal(signal.SIGTERM)
-            await aio.first(("ended", self._exited()), timeout_ms=END_MS)
+            if self._pid >= 0:  # else there was no way to hear of its end
+                process.send_signal(signal.SIGTERM)
+                await aio.first(("ended", self._exited()), timeout_ms=END_MS)
             if process.poll() is None:
                 process.kill()
                 process.wait()

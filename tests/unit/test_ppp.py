@@ -6,6 +6,7 @@ The real one is tried in the rig, whose kernel has PPP (tests/rig/guest/test_ppp
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -192,6 +193,28 @@ def test_no_program_is_named(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     play(story)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_kernel_that_tells_of_no_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that was begun ends all the same."""
+    started: list[int] = []
+
+    def refused(pid: int) -> int:
+        started.append(pid)
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    async def story() -> None:
+        ppp = carrier(tmp_path, "deaf")
+        with pytest.raises(BusError, match="not implemented"):
+            await ppp.up(Line())
+        with pytest.raises(ProcessLookupError):
+            os.kill(started[0], 0)
+        await ppp.down()
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    play(story)
 
 
 def test_a_start_is_bounded_and_a_deaf_process_is_killed(
