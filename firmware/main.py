@@ -72,6 +72,8 @@ async def serve(
     view.on_screen = on_screen
     background = []
     died = True
+    terminal = None
+    end = "defect"
     try:
         if devices.watchdog is not None:
             from firmware.services import heartbeat
@@ -86,9 +88,10 @@ async def serve(
             background.append(aio.spawn("reversals", faults.keep_reversing(terminal)))
         await idle.run(terminal)
     except DisplayError:
+        end = "display"
         raise
     except aio.CancelledError:
-        died = False
+        died, end = False, "stopped"
         raise
     except Exception as error:
         from firmware.app import faults
@@ -98,6 +101,8 @@ async def serve(
     finally:
         for task in background:
             task.cancel()
+        if terminal is not None:
+            await terminal.tell_end(end)
         if devices.watchdog is not None and not died:  # else it resets the board, as it should
             await devices.watchdog.stop()
 

@@ -137,6 +137,7 @@ async def _recover(t: Terminal) -> None:
         return
     try:
         report = await t.journal.open()
+        t.counters.begin()
         language = t.journal.state.settings.get("language")
         if language:
             t.view.set_language(str(language))
@@ -147,6 +148,7 @@ async def _recover(t: Terminal) -> None:
         if report.trading == "ok":
             # What was found must outlive the next cut: it is found only once.
             await t.journal.append(records.BOOT, body, sync=bool(codes))
+            t.counters.started = True
         elif report.trading == "confirm":
             t.blocked.append("error.journal_confirm")
         else:

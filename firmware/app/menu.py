@@ -73,6 +73,7 @@ async def _sign_out(t: "Terminal") -> None:
         return
     assert t.session is not None
     await t.view.show(screens.progress("sale.stage.connecting"))
+    await t.keep_counters()
     async with t.session.lock:
         await t.session.sign_out()
     await dialogs.message(t, "network.signed_out")

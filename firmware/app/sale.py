@@ -278,6 +278,7 @@ async def _new_sale(
 ) -> online.Sale:
     session = t.session
     assert session is not None
+    await t.keep_counters()
     currency = t.currency
     stan = await session.next_stan(
         "sale",

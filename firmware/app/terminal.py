@@ -1,5 +1,7 @@
 """The terminal as the flows see it: its devices, its books, what blocks it."""
 
+import sys
+
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
@@ -8,6 +10,7 @@ from firmware.payment.journal import records
 from firmware.payment.journal.journal import Journal
 from firmware.payment.money import Currency, Money
 from firmware.services import calendar
+from firmware.services.counters import Counters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ class Terminal:
         self.view = view
         self.board = board
         self.journal = Journal(devices.files, devices.vault)
+        self.counters = Counters(self.journal, devices, board)
         self.provision: "Provision | None" = None
         self.session: "HostSession | None" = None
         self.results: "list[Result]" = []
@@ -107,6 +111,21 @@ class Terminal:
             self.note_failure("power", error)
             return False
         return bool(supply.low(self.devices.capabilities.least_percent))
+
+    async def keep_counters(self) -> None:
+        """Journal what the counters counted. What cannot be written stops no payment:
+        its own records tell what does."""
+        try:
+            await self.counters.keep()
+        except TillError as error:
+            self.note_failure("files", error)
+
+    async def tell_end(self, code: str) -> None:
+        """Journal that this life ends by itself (``Counters.end``), if that can be."""
+        try:
+            await self.counters.end(code)
+        except TillError as error:
+            print("till: journal: " + str(error), file=sys.stderr)
 
     async def show_result(self, screen: "Screen") -> None:
         """Show what is committed already. A panel that does not answer keeps neither

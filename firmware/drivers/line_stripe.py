@@ -22,6 +22,7 @@ class LineStripe(StripeReader):
             source, trouble, line = await self._lines.next()
         except BusError as error:
             raise StripeMissing(str(error)) from None
+        self.swipes += 1
         if trouble:
             raise BadSwipe("characters" if trouble == "keys" else trouble)
         return parse(line, self._lrc, source)

@@ -149,6 +149,7 @@ class Pn532Reader(ContactlessReader):
             raise CardMute("the card knows no ISO/IEC 14443-4")
         slot = _FieldSlot(self, self._chip, target.number)
         self._channel = FieldChannel(slot, target.answer, "B" if kind == TYPE_B else "A")
+        self.taps += 1
         return self._channel
 
     def _forget(self, why: str) -> None:

@@ -108,6 +108,7 @@ class SlotTap(ContactlessReader):
             await self._let_go("no card for payments")
             raise CardMute("the card knows no ISO/IEC 14443-4")
         self._channel = FieldChannel(self._slot, answer, "")
+        self.taps += 1
         return self._channel
 
     def _forget(self, why: str) -> None:

@@ -35,7 +35,10 @@ class TapChannel(CardChannel):
 
 
 class ContactlessReader:
-    """An antenna. One owner: its operations are called one after another."""
+    """An antenna. One owner: its operations are called one after another.
+    ``taps``: cards activated since the driver began."""
+
+    taps = 0
 
     async def check(self) -> str:
         """Ask the reader who it is: what it says of itself, for engineers, "" where it

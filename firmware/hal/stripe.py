@@ -114,7 +114,10 @@ class Swipe:
 
 
 class StripeReader:
-    """One or more swipe readers of a board; each swipe is reported once."""
+    """One or more swipe readers of a board; each swipe is reported once. ``swipes``:
+    how many, bad ones too, since the driver began."""
+
+    swipes = 0
 
     async def check(self) -> None:
         """Ask whether every reader of the board is there and nobody else holds it;

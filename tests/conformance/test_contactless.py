@@ -81,6 +81,9 @@ def test_a_tap_gives_a_channel_that_answers_select_ppse(drive: Drive, kind: str)
         assert not rig.chip.field
         with pytest.raises(CardRemoved):
             await channel.transmit(PPSE)
+        assert rig.reader.taps == 1
+        await rig.reader.wait_tap(1000)
+        assert rig.reader.taps == 2
 
     drive(work)
 
@@ -150,7 +153,7 @@ def test_two_cards_at_once_are_refused_and_neither_is_talked_to(antenna: Drive, 
             rig.chip.put(card(kind=kind))
         with pytest.raises(ManyCards):
             await rig.reader.wait_tap(1000)
-        assert rig.chip.exchanges == [] and not rig.chip.field
+        assert rig.chip.exchanges == [] and not rig.chip.field and rig.reader.taps == 0
         removing = aio.spawn("removed", rig.reader.wait_removed())
         await aio.sleep_ms(2000)
         assert not removing.done.is_set()

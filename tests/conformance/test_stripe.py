@@ -196,6 +196,7 @@ def test_a_bad_swipe_is_named_without_its_data_and_the_next_counts(
         said = str(caught.value) + repr(caught.value)
         assert not any(sent[i : i + 6] in said for i in range(len(sent) - 5))
         assert (await reader.read()).track2 == TRACK2.encode()
+        assert reader.swipes == 2
 
     run(main())
 
