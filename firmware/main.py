@@ -81,6 +81,9 @@ async def serve(
             background += await heartbeat.begin(devices)
         terminal = await boot.boot(devices, view, board)
         terminal.on_trace, terminal.full_trace = on_trace, full_trace
+        background += await boot.links(terminal)
+        if devices.power is not None and devices.power.watch_ms:
+            background.append(aio.spawn("power", terminal.counters.watch()))
         from firmware.app import faults, idle  # after the splash, which is up by now
 
         await idle.begin(terminal)

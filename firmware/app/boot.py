@@ -9,6 +9,7 @@ from firmware.errors import TillError
 from firmware.hal.files import StorageFull
 from firmware.payment.journal import records
 from firmware.services import provisioning, self_test
+from firmware.services.counters import NAMES
 from firmware.services.host_session import HostSession
 from firmware.ui import screens
 
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from firmware.aio import Task
     from firmware.services.provision import Provision
     from firmware.ui.view import View
 
@@ -41,6 +43,7 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     await _recover(t)
     await _provision(t)
     await _settle(t)
+    note_service(t)
     await keep_language(t)
     return t
 
@@ -81,6 +84,15 @@ async def test_devices(t: Terminal, kinds: "tuple[str, ...]" = self_test.KINDS) 
 
     others = [result for result in t.results if result.kind not in self_test.KINDS]
     t.results = await self_test.run(t.devices, int(t.board["built"]), show, kinds) + others
+
+
+def note_service(t: Terminal) -> None:
+    """What is due for service stands on the self-test's page and slip."""
+    t.results = [result for result in t.results if result.kind != "service"]
+    due = t.counters.due()
+    if due:
+        told = ", ".join([NAMES[one.number] + " " + str(one.used) for one in due])
+        t.results.append(self_test.Result("service", "warn", due[0].text_key, told))
 
 
 def _missing(t: Terminal) -> None:
@@ -195,6 +207,19 @@ def _owed_by_another(t: Terminal, provision: "Provision") -> str:
         if terminal_id != ours.terminal_id or merchant_id != ours.merchant_id:
             return f"owed by terminal {terminal_id} of merchant {merchant_id}"
     return ""
+
+
+async def links(t: Terminal) -> "list[Task]":
+    """Give several links what was set of them in earlier lives. What runs on beside the
+    app."""
+    if not hasattr(t.devices.network, "ways"):
+        return []  # one link, which the board file alone describes
+    from firmware.services import link_settings
+
+    tasks, lost = await link_settings.begin(t.devices)
+    if lost is not None:
+        t.results.append(self_test.Result("links", "fail", lost.text_key, str(lost)))
+    return tasks
 
 
 async def _settle(t: Terminal) -> None:

@@ -93,12 +93,13 @@ async def choose(
     t: "Terminal", title_key: str, items: "list[str]", timeout_ms: int
 ) -> "int | None":
     """Pick one of ``items`` with a digit, or arrows and Enter; None for Cancel or silence."""
-    return await _pick(t, len(items), timeout_ms, lambda at: screens.choose(title_key, items, at))
+    return await pick(t, len(items), timeout_ms, lambda at: screens.choose(title_key, items, at))
 
 
-async def _pick(
+async def pick(
     t: "Terminal", count: int, timeout_ms: int, screen: "Callable[[int], Screen]"
 ) -> "int | None":
+    """As ``choose``, on ``screen(selected)``."""
     selected = 0
     while True:
         await t.view.show(screen(selected))
@@ -120,7 +121,7 @@ async def _pick(
 
 async def menu(t: "Terminal", title_key: str, keys: "list[str]", timeout_ms: int) -> "int | None":
     """As ``choose``, for choices that are text keys of ours."""
-    return await _pick(t, len(keys), timeout_ms, lambda at: screens.menu(title_key, keys, at))
+    return await pick(t, len(keys), timeout_ms, lambda at: screens.menu(title_key, keys, at))
 
 
 async def lines(

@@ -224,6 +224,8 @@ async def show(t: Terminal, card_left: bool = False) -> None:
         notices.append("idle.card_left")
     if t.printer_trouble:
         notices.append(t.printer_trouble)
+    for due in t.counters.due()[:1]:
+        notices.append(due.text_key)
     shop = t.provision.merchant.name if t.provision is not None else ""
     if t.provision is not None and t.view.language == "zh":
         shop = t.provision.merchant.name_zh or shop
@@ -285,6 +287,14 @@ async def _tampered(t: Terminal) -> None:
         await t.journal.append(records.NOTICE, {records.K_CODE: "tamper"})
     except TillError as error:
         t.note_failure("files", error)
+    forgetting = None
+    if hasattr(t.devices.network, "ways"):
+        from firmware.services import link_settings
+
+        forgetting = aio.spawn("forget links", link_settings.wipe(t.devices))
     await t.lamps("error")
     await t.sound("error")
     await dialogs.message(t, "error.tamper", {})
+    if forgetting is not None:
+        await forgetting.done.wait()  # bounded for each link
+        t.note_end(forgetting)

@@ -33,6 +33,8 @@ ITEMS = (
     "menu.release",
     "menu.about",
     "menu.readers",
+    "menu.counters",
+    "menu.network",
 )
 
 
@@ -79,7 +81,8 @@ async def _sign_out(t: "Terminal") -> None:
     await dialogs.message(t, "network.signed_out")
 
 
-async def _network_test(t: "Terminal") -> None:
+async def network_test(t: "Terminal") -> None:
+    """The way to the bank, step by step."""
     if await _no_session(t):
         return
     assert t.session is not None
@@ -120,6 +123,7 @@ async def _language(t: "Terminal") -> None:
 async def _self_test(t: "Terminal") -> None:
     found = {r.kind: r.text_key for r in t.results}
     await boot.test_devices(t)
+    boot.note_service(t)
     for result in t.results:
         if result.state == "ok" and result.kind in LATE and found[result.kind] in t.blocked:
             t.blocked.remove(found[result.kind])
@@ -154,10 +158,22 @@ async def _about(t: "Terminal") -> None:
     await dialogs.lines(t, "menu.about", items, MENU_TIMEOUT_MS)
 
 
+async def _network(t: "Terminal") -> None:
+    from firmware.app import network_menu
+
+    await network_menu.run(t)
+
+
 async def _readers(t: "Terminal") -> None:
     from firmware.app import reader_test
 
     await reader_test.run(t)
+
+
+async def _counters(t: "Terminal") -> None:
+    from firmware.app import upkeep
+
+    await upkeep.run(t)
 
 
 async def supervisor(t: "Terminal") -> bool:
@@ -265,11 +281,13 @@ async def _values(t: "Terminal", slip: str, request: "dict[int, Any] | None") ->
 _ACTIONS = {
     "menu.reprint": _reprint,
     "menu.sign_in": _sign_in,
-    "menu.echo": _network_test,
+    "menu.echo": network_test,
     "menu.language": _language,
     "menu.self_test": _self_test,
     "menu.sign_out": _sign_out,
     "menu.release": _release,
     "menu.about": _about,
+    "menu.network": _network,
     "menu.readers": _readers,
+    "menu.counters": _counters,
 }

@@ -80,6 +80,7 @@ class AtModem(Bearer, Mobile):
             self._call = AtChannel(data_port, scripts.URCS)
         self._carrier = carrier
         self._settings = MobileSettings(apn, roaming=roaming)
+        self._used: "MobileSettings | None" = None  # what the call was made with
         self._pin = pin
         self._restarts: "dict[str, Restart | None]" = {"usb": usb, "power": power}
         self.levels = ("bearer", "radio", "modem")
@@ -156,7 +157,7 @@ class AtModem(Bearer, Mobile):
     # ---- up and down --------------------------------------------------------------
 
     async def _start(self) -> None:
-        if self._up and self._call.in_data:
+        if self._up and self._call.in_data and self._used is self._settings:
             return
         self._up = False
         # It may have restarted by itself: nothing of before is taken for granted.
@@ -227,7 +228,8 @@ class AtModem(Bearer, Mobile):
     async def _define(self) -> None:
         self._cause = "no_carrier"
         answer = await self._line.ask(scripts.CONTEXTS)
-        apn = self._settings.apn
+        self._used = self._settings
+        apn = self._used.apn
         if not scripts.has_context(answer.lines, apn):
             await self._line.need(scripts.context(apn), 5000)
 

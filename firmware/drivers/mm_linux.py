@@ -111,7 +111,8 @@ class MmModem(Bearer, Mobile):
     ) -> None:
         self._bus = bus
         self._nm = nm.NetworkManager(bus)
-        self._settings = MobileSettings(apn, user, password, roaming)
+        #: What is wanted, and what the connection was made with.
+        self._settings = self._used = MobileSettings(apn, user, password, roaming)
         self._pin = pin
         self._which = which
         self._restarts: dict[str, Restart | None] = {"usb": usb, "power": power}
@@ -180,7 +181,7 @@ class MmModem(Bearer, Mobile):
             state = number(await self._nm.device(device), "State")
             return state if state > nm.UNAVAILABLE else 0
 
-        if await until(available) != nm.ACTIVATED:
+        if await until(available) != nm.ACTIVATED or self._used is not self._settings:
             await self._connect(device)
         self._cause = ""
 
@@ -224,7 +225,7 @@ class MmModem(Bearer, Mobile):
         settings = nm.profile("gsm", "opentill mobile", "", autoconnect=False)
         # Both at once is refused for a modem that has no dual stack.
         settings["ipv6"] = {"method": variant("s", "ignore")}
-        wanted = self._settings
+        wanted = self._used = self._settings
         settings["gsm"] = {"home-only": variant("b", not wanted.roaming)}
         if wanted.apn:
             settings["gsm"]["apn"] = variant("s", wanted.apn)

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 _WORKING = ("pin", "mac", "track")
 #: Slots that ``destroy`` may empty; the others die only with the whole vault.
-_MORTAL = ("batch", "tmk", "tls") + _WORKING
-_BATCH_LABEL = b"OpenTill batch 1"
+_MORTAL = ("batch", "links", "tmk", "tls") + _WORKING
+#: Slots that seal, and what their seals are bound to.
+_LABELS = {"batch": b"OpenTill batch 1", "links": b"OpenTill links 1"}
 #: Longest accepted PBKDF2 work: seconds on a microcontroller, hours for nobody.
 _MOST_ITERATIONS = 1000000
 _PASSPHRASE = "passphrase"
@@ -215,7 +216,7 @@ class SoftVault(Vault):
         self.pins.drop(handle)
 
     async def seal(self, slot: str, plain: bytes) -> bytes:
-        _only_batch(slot)
+        label = _label(slot)
         if slot not in self._now().slots:
             async with self._lock:
                 state = self._now().copy()
@@ -223,12 +224,12 @@ class SoftVault(Vault):
                     state.slots[slot] = self._made("aes256")
                     await self._commit(state)
         nonce = self._entropy.random(wrap.NONCE)
-        return wrap.seal(self._slot(slot).key, _BATCH_LABEL, plain, nonce)
+        return wrap.seal(self._slot(slot).key, label, plain, nonce)
 
     async def unseal(self, slot: str, sealed: bytes) -> bytes:
-        _only_batch(slot)
+        label = _label(slot)
         try:
-            return bytes(wrap.unseal(self._slot(slot).key, _BATCH_LABEL, sealed))
+            return bytes(wrap.unseal(self._slot(slot).key, label, sealed))
         except CryptoError as error:
             raise VaultError(error.detail) from None
 
@@ -376,6 +377,7 @@ def _algorithm(name: str, size: int) -> "str | None":
     return None
 
 
-def _only_batch(slot: str) -> None:
-    if slot != "batch":
+def _label(slot: str) -> bytes:
+    if slot not in _LABELS:
         raise VaultError("slot " + slot + " does not seal")
+    return _LABELS[slot]

@@ -107,6 +107,12 @@ class WlanBearer(Bearer, WifiNetworks):
 
     def know(self, network: "KnownNetwork | None") -> None:
         """The network to join from the next ``start`` on, None for the board's."""
+        before = self._wlan.chosen()
+        self._choose(network)
+        if self._wlan.chosen() != before:
+            self._wlan.leave()  # whoever waits for the old one need not
+
+    def _choose(self, network: "KnownNetwork | None") -> None:
         if network is None:
             self._wlan.choose(self._boards[0], self._boards[1], self._boards[2])
             return
@@ -149,9 +155,9 @@ class WlanBearer(Bearer, WifiNetworks):
         if static is not None:
             raise ValueError("this radio takes its address by DHCP only")
         before = self._wlan.chosen()
-        self.know(KnownNetwork(ssid, security, password))
+        self._choose(KnownNetwork(ssid, security, password))
         self._joining += 1
-        self._wlan.leave()  # whoever waits for the old network need not
+        self._wlan.leave()
         joined = False
         try:
             async with self._lock:
@@ -167,6 +173,5 @@ class WlanBearer(Bearer, WifiNetworks):
     async def forget(self, ssid: bytes) -> bool:
         if ssid != self._wlan.ssid.encode() or self._wlan.chosen() == self._boards:
             return False
-        self._wlan.leave()
         self.know(None)
         return True

@@ -4,9 +4,9 @@ Callers name slots and never see key bytes. Slots and operations carry
 algorithm names, so that AES and SM4 keys fit without touching callers.
 Slot names: ``transport`` (key-block protection key that TMKs arrive under),
 ``tmk``, ``pin``, ``mac``, ``track``, ``batch`` (seals PANs, dies with the
-batch), ``token`` (PAN tokens), ``journal`` (checkpoint MACs), ``tls``
-(passphrase of the TLS client key). A slot's status names its algorithm,
-check value and whether it is a published test key.
+batch), ``links`` (seals passwords and PINs of links), ``token`` (PAN tokens),
+``journal`` (checkpoint MACs), ``tls`` (passphrase of the TLS client key). A slot's
+status names its algorithm, check value and whether it is a published test key.
 """
 
 from firmware.errors import TillError
@@ -124,15 +124,15 @@ class Vault:
 
     async def seal(self, slot: str, plain: bytes) -> bytes:
         """Authenticated encryption (AES-256, encrypt-then-MAC) with a fresh
-        nonce under ``batch``. Made from entropy if the slot is empty."""
+        nonce under ``batch`` or ``links``. Made from entropy if the slot is empty."""
         raise NotImplementedError
 
     async def unseal(self, slot: str, sealed: bytes) -> bytes:
-        """Inverse of seal. KeyMissing after the batch key died, VaultError if altered."""
+        """Inverse of seal. KeyMissing after the slot's key died, VaultError if altered."""
         raise NotImplementedError
 
     async def destroy(self, slot: str) -> None:
-        """Erase a slot (``batch`` at batch close)."""
+        """Erase a slot (``batch`` at batch close, ``links`` when links are forgotten)."""
         raise NotImplementedError
 
     async def token(self, data: bytes) -> bytes:

@@ -184,6 +184,25 @@ class LinkSupervisor(NetworkLink):
             ways.insert(0, self.active)
         return ways
 
+    # ---- settings -------------------------------------------------------------------
+
+    def prefer(self, names: "list[str]") -> None:
+        """Let the links of these names come before the others, in this order."""
+        ways = self.ways
+        first = [way for name in names for way in ways if way.name == name]
+        others = [way for way in ways if way not in first]
+        others.sort(key=lambda way: way.rank)
+        for rank, way in enumerate(first + others):
+            way.rank = rank
+        self._choose()
+
+    def again(self, way: Way) -> None:
+        """Its settings changed: it is begun anew as soon as no payment uses it."""
+        way.started = False
+        way.failures = way.successes = way.rest_ms = 0
+        self._set(way, DOWN, "stopped")
+        way.wake.set()
+
     # ---- watching -------------------------------------------------------------------
 
     def start(self) -> None:
@@ -227,6 +246,7 @@ class LinkSupervisor(NetworkLink):
         if not way.warm:
             await self._wait_needed(way)
         if not way.started:
+            await self._free(way)
             await self._begin(way)
         await self._look(way)
         if way.state == DOWN:
@@ -310,6 +330,8 @@ class LinkSupervisor(NetworkLink):
 
     def _judge(self, way: Way, said: str) -> None:
         """Hysteresis: one success or failure degrades, the second decides."""
+        if not way.started:
+            return  # it begins anew: what was asked is about what was before
         if said == REACHED:
             way.failures = 0
             way.successes += 1

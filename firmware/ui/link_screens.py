@@ -36,7 +36,7 @@ def typed(title_key: str, entry: MultiTap, secret: bool, most: int, note_key: st
 
 
 def networks(title_key: str, items: "list[tuple[str, int, bool, bool]]", selected: int) -> Screen:
-    """Wi-Fi networks: (name, bars, locked, in use)."""
+    """Wi-Fi networks, or links: (name, bars or -1, locked, in use)."""
     menu = Menu("items", [name for name, _, _, _ in items], selected)
     menu.badges = [(bars, locked) for _, bars, locked, _ in items]
     for at in range(len(items)):
@@ -49,3 +49,10 @@ def link(title_key: str, items: "list[tuple[str, str]]", first: int, change: boo
     """What is known of a link; ``change``: Enter leads to its settings."""
     nodes: "list[tree.Node]" = [_title(title_key), tree.Lines("lines", items, first)]
     return Screen("link", nodes + _foot("hint.cancel", "hint.change" if change else "hint.ok"))
+
+
+def working(stage_key: str, seconds: int) -> Screen:
+    """A wait that Cancel ends."""
+    nodes: "list[tree.Node]" = [Text("stage", stage_key), tree.Progress("progress", seconds)]
+    nodes.append(Hint("hint_cancel", "cancel", "hint.cancel", optional=3))
+    return Screen("progress", nodes)

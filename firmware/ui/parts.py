@@ -156,8 +156,11 @@ def signal(node: tree.Signal, style: Style) -> "Element":
 
 
 def badge(bars: int, locked: bool, style: Style) -> "Element":
-    """A network's bars, with a padlock before them for one that wants a password."""
+    """A network's bars, with a padlock before them for one that wants a password;
+    nothing for -1 bars."""
     s = style.scale
+    if bars < 0:
+        return 0, 0, lambda canvas, x, y, on: None
     wide, tall, paint_bars = signal(tree.Signal("", bars), style)
 
     def paint(canvas: "Canvas", x: int, y: int, on: bool) -> None:

@@ -345,29 +345,34 @@ def test_verify_enciphered(make: Make) -> None:
     run(main())
 
 
-def test_seal_lives_as_long_as_the_batch(make: Make) -> None:
+@pytest.mark.parametrize("slot", ["batch", "links"])
+def test_seal_lives_as_long_as_its_key(make: Make, slot: str) -> None:
     async def main() -> None:
         files = MemoryFiles()
         vault, _ = make(files)
         await vault.open()
         with pytest.raises(KeyMissing):
-            await vault.unseal("batch", bytes(40))
-        sealed = await vault.seal("batch", b"6222021234567890128")
-        assert b"6222" not in sealed and await vault.seal("batch", b"x") != sealed
+            await vault.unseal(slot, bytes(40))
+        sealed = await vault.seal(slot, b"6222021234567890128")
+        assert b"6222" not in sealed and await vault.seal(slot, b"x") != sealed
+        other = "links" if slot == "batch" else "batch"
+        await vault.seal(other, b"x")
+        with pytest.raises(VaultError):
+            await vault.unseal(other, sealed)
         again, _ = make(files.after_cut("lost"))
         await again.open()
-        assert await again.unseal("batch", sealed) == b"6222021234567890128"
+        assert await again.unseal(slot, sealed) == b"6222021234567890128"
         for bad in (sealed[:-1], sealed[:20], b"", bytes([sealed[0] ^ 1]) + sealed[1:]):
             with pytest.raises(VaultError):
-                await again.unseal("batch", bad)
+                await again.unseal(slot, bad)
         with pytest.raises(VaultError):
             await again.seal("pin", b"x")
-        await again.destroy("batch")
+        await again.destroy(slot)
         with pytest.raises(KeyMissing):
-            await again.unseal("batch", sealed)
-        await again.seal("batch", b"next batch")
+            await again.unseal(slot, sealed)
+        await again.seal(slot, b"next batch")
         with pytest.raises(VaultError):
-            await again.unseal("batch", sealed)
+            await again.unseal(slot, sealed)
         with pytest.raises(VaultError):
             await again.destroy("journal")
 

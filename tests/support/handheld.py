@@ -15,6 +15,7 @@ from typing import Any
 import luma.core.device
 
 from firmware import main
+from firmware.buses.wire import Wire
 from firmware.ui.tree import Screen
 from firmware.ui.view import View
 from host_tools import board_file
@@ -119,6 +120,8 @@ class Handheld:
         #: A list asks for the kernel's trace and takes it, from the next boot on.
         self.traced: list[str] | None = None
         self.full_trace = False
+        #: Devices made anew for each life, by kind, in place of the board's own.
+        self.fitted: Callable[[Wire], dict[str, Any]] = lambda wire: {}
         self.disk.on_cut = self.changed.set
         self._handle = self.acquirer.bank.handle
         self.acquirer.bank.handle = self._tell_bank  # type: ignore[method-assign]
@@ -160,7 +163,7 @@ class Handheld:
             if not life.over:
                 self._on_screen(tree)
 
-        given = {"files": life.files}
+        given = {"files": life.files, **self.fitted(life.wire)}
         on_trace = None if self.traced is None else self.traced.extend
         serving = main.serve(self.board, life.wire, "", on_screen, given, on_trace, self.full_trace)
         self._task = life.start(serving)

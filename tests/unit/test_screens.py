@@ -180,9 +180,9 @@ def _links() -> Iterator[tuple[str, Screen]]:
     for first in range(len(known)):
         yield f"link_{first}", link_screens.link("network.kind.mobile", known, first, True)
     for title, items in (
-        ("network.kind.wifi", ("link.details", "wifi.find", "wifi.hidden", "wifi.known",
+        ("network.kind.wifi", ("wifi.find", "wifi.hidden", "wifi.known",
                                "link.first", "link.pay")),
-        ("network.kind.mobile", ("link.details", "mobile.pin", "mobile.apn", "mobile.roaming")),
+        ("network.kind.mobile", ("mobile.pin", "mobile.apn", "mobile.roaming")),
         ("wifi.protection", ("wifi.wpa2", "wifi.wpa3", "wifi.open")),
         ("ip.how", ("ip.dhcp", "ip.static")),
         ("mobile.apn", ("mobile.apn_auto", "mobile.apn_hand")),
@@ -193,13 +193,13 @@ def _links() -> Iterator[tuple[str, Screen]]:
             yield f"menu_{title}_{at}", screens.menu(title, list(items), at, marked=0)
     for key in KEYS:
         if key.startswith("link.stage."):
-            yield f"progress_{key}", screens.progress(key, 59)
+            yield f"progress_{key}", link_screens.working(key, 59)
 
 
 #: Why a typed line is not taken.
 _NOTES = (
-    "wifi.short", "wifi.bad_name", "wifi.bad_key", "ip.wrong", "ip.wrong_mask", "mobile.bad_pin",
-    "mobile.bad_apn",
+    "wifi.short", "wifi.bad_name", "wifi.bad_key", "ip.wrong", "ip.wrong_mask", "ip.wrong_gateway",
+    "mobile.bad_pin", "mobile.bad_apn",
 )  # fmt: skip
 
 

@@ -1,0 +1,479 @@
+"""The network menu on a whole handheld: Wi-Fi and a modem at the wire, keys and screens."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from firmware.hal.bearer import DOWN, UP
+from firmware.payment.journal import records as r
+from tests.device.stories import menu
+from tests.support.handheld import Handheld
+from tests.support.linked import CAFE, CAFE_KEY, SHOP, Linked, open_menu, tell
+
+ENTER, CANCEL = "enter", "cancel"
+
+
+def _nowhere(t: Handheld, *secrets: str) -> None:
+    """No secret was on a screen's tree, on paper, or is on the disk in clear."""
+    seen = [str(t.screens), t.paper, str(t.journal())]
+    seen += [content.decode("latin-1") for content in t.disk.snapshot().values()]
+    for secret in secrets:
+        assert not [one for one in seen if secret in one], secret
+
+
+def _notes(t: Handheld) -> list[str]:
+    """What the journal says of changed links."""
+    bodies: list[dict[int, Any]] = [body for name, body in t.journal() if name == "NOTICE"]
+    return [str(one[r.K_DETAIL]) for one in bodies if one[r.K_CODE] == "link_changed"]
+
+
+async def _says(t: Linked, key: str, leave: bool = True) -> None:
+    """Wait for a message, and leave it."""
+    await t.when(lambda _: key in t.keys_shown(), key)
+    if leave:
+        await t.press(ENTER)
+
+
+async def _up(t: Linked, name: str) -> None:
+    for _ in range(200):
+        if t.links.ways and t.way(name).state == UP:
+            return
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"{name} does not come up: {t.way(name).cause}")
+
+
+async def _find(t: Linked, network: int) -> None:
+    """From the idle screen to a network of the list."""
+    await t.open_link(1)
+    await t.choose(1)
+    await t.until("networks")
+    await t.press(str(network))
+
+
+def test_the_links_are_listed_with_all_that_is_known() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await _up(t, "mobile")
+        await open_menu(t)
+        (items,) = [n for n in (await t.until("networks"))["nodes"] if n["name"] == "items"]
+        assert items["items"] == ["Wi-Fi", "Mobile"]
+        assert items["badges"][0] == [4, False] and items["marked"] == 0
+        assert items["badges"][1][0] > 0
+        await t.press("1")
+        tree = await t.until("link")
+        (lines,) = [n["items"] for n in tree["nodes"] if n["name"] == "lines"]
+        told = {left: right for left, right in lines}
+        assert told["State"] == "works" and told["In use"] == "yes" and told["Signal"] == "4/4"
+        assert told["Network"] == SHOP and told["Address"] == "192.168.4.20"
+        assert told["Pay by data"] == "no" and told["Order"] == "1"
+        await t.press(CANCEL)
+        await t.until("networks")
+        await t.press("2")
+        tree = await t.until("link")
+        (lines,) = [n["items"] for n in tree["nodes"] if n["name"] == "lines"]
+        told = {left: right for left, right in lines}
+        assert told["SIM"] == "open" and told["APN"] == "cmnet" and told["Roaming"] == "yes"
+        assert told["In use"] == "no" and told["Pay by data"] == "yes"
+
+    tell(story)
+
+
+def test_a_network_is_found_joined_and_kept_over_a_restart() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await _find(t, 2)
+        await t.until("typed")
+        assert "p@ss" not in str(t.screens)
+        await t.type("p@ss")
+        await t.press(ENTER)
+        await t.when(lambda _: "wifi.short" in t.keys_shown(), "too short")
+        await t.type(" Word9")
+        await t.press(ENTER)
+        await _says(t, "link.works")
+        await _says(t, "link.test_question")
+        await t.until("info")
+        assert "bank" in t.text.lower()
+        await t.press(CANCEL)
+        await t.until("link")
+        assert (await t.way("wifi").bearer.status()).operator == CAFE
+        assert _notes(t) == ["supervisor: wifi network joined"]
+        await t.power_off()
+        await t.power_on()
+        await _up(t, "wifi")
+        assert (await t.way("wifi").bearer.status()).operator == CAFE
+        _nowhere(t, CAFE_KEY, "Word9")
+
+    tell(story)
+
+
+def test_a_refused_password_has_its_own_words_and_is_asked_again() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await _find(t, 2)
+        await t.until("typed")
+        await t.type("wrong word")
+        await t.press(ENTER)
+        await _says(t, "error.wifi_password")
+        await t.until("typed")
+        await t.press(CANCEL)
+        await t.until("link")
+        await _up(t, "wifi")  # the network of before
+        assert (await t.way("wifi").bearer.status()).operator == SHOP
+        assert _notes(t) == []
+        _nowhere(t, "wrong word")
+
+    tell(story)
+
+
+def test_an_open_network_is_warned_of_and_a_portal_is_told() -> None:
+    class Portal:
+        """Answers whatever it is asked with a page of its own."""
+
+        closed = False
+
+        def __init__(self) -> None:
+            self._out = b""
+
+        def feed(self, data: bytes) -> None:
+            self._out += b"HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n"
+
+        def take(self) -> bytes:
+            out, self._out = self._out, b""
+            return out
+
+        def close(self) -> None:
+            """Nobody cares."""
+
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await menu(t, 3)  # the line test: from now on the bank is asked for
+        await t.until("info")
+        await t.press(CANCEL)
+        await t.until("idle")
+        bank = t.rack.net.dial
+        t.rack.net.dial = lambda host, port: Portal() if t.dialling == "wifi" else bank(host, port)
+        await _find(t, 3)
+        await _says(t, "wifi.open_question")
+        await _says(t, "error.captive")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert "log-in page" in t.text
+        assert t.way("wifi").cause == "captive" and t.links.active is t.way("mobile")
+
+    tell(story)
+
+
+def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await t.open_link(1)
+        await t.choose(2)
+        await t.until("typed")
+        await t.press(ENTER)
+        await t.when(lambda _: "wifi.bad_name" in t.keys_shown(), "no name")
+        await t.type("Nack")
+        await t.press("clear", "clear", "clear", "clear")
+        await t.press("menu", "menu", "menu")  # round to where it was
+        await t.when(lambda tree: "0/32" in str(tree), "an empty line")
+        # The keypad is on small letters again only by what is shown.
+        while "typing.lower" not in t.keys_shown():
+            await t.press("menu")
+        await t.type("Back")
+        await t.press(ENTER)
+        await t.until("menu")
+        await t.press("1")
+        await t.until("typed")
+        await t.type("back room")
+        await t.press(ENTER)
+        await _says(t, "link.works")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert (await t.way("wifi").bearer.status()).operator == "Back"
+        # Forgotten: the board's own network again, also after a restart.
+        await t.choose(3, code=False)
+        await t.until("networks")
+        await t.press(ENTER)
+        await t.until("menu")
+        await t.press("2")
+        await _says(t, "wifi.forget_question")
+        await _says(t, "wifi.forgotten")
+        await _up(t, "wifi")
+        assert (await t.way("wifi").bearer.status()).operator == SHOP
+        await t.power_off()
+        await t.power_on()
+        await _up(t, "wifi")
+        assert (await t.way("wifi").bearer.status()).operator == SHOP
+        # The board's own is not forgotten here.
+        await t.open_link(1)
+        await t.choose(3)
+        await t.until("networks")
+        await t.press(ENTER)
+        await t.until("menu")
+        await t.press("2")
+        await _says(t, "wifi.forget_question")
+        await _says(t, "wifi.board")
+
+    tell(story)
+
+
+def test_nothing_in_the_air_a_dead_radio_and_cancel() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        point = t.air[CAFE]
+        await _find(t, 2)
+        await t.until("typed")
+        point.on = False
+        await t.type("p@ss word")
+        await t.press(ENTER)
+        await _says(t, "wifi.missing")
+        await t.until("link")
+        # Cancel ends a wait at once.
+        point.on, point.gives_address = True, False
+        await t.choose(1, code=False)
+        await t.until("networks")
+        await t.press("2")
+        await t.until("typed")
+        await t.type("p@ss Word9")
+        await t.press(ENTER)
+        await t.when(lambda _: "link.stage.connecting" in t.keys_shown(), "the wait")
+        await t.press(CANCEL)
+        await t.until("link", limit_s=5)
+        t.rack.radio.air = []
+        await t.choose(1, code=False)
+        await _says(t, "wifi.none")
+        await t.until("link")
+        t.rack.radio.mute = True
+        await t.choose(1, code=False)
+        await _says(t, "error.network")
+        await t.until("link")
+        assert "device silent" in t.text
+        await t.press(CANCEL, CANCEL)
+        await t.until("idle")
+        assert (await t.way("wifi").bearer.status()).state == DOWN
+
+    tell(story)
+
+
+def test_a_wrong_supervisors_code_changes_nothing() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await t.open_link(1)
+        await t.press(ENTER)
+        await t.until("menu")
+        await t.press("1")
+        await t.until("secret")
+        await t.press("0", "0", "0", "0", ENTER)
+        await _says(t, "supervisor.wrong")
+        await t.until("link")
+        assert not [one for one in t.screens if one["screen"] == "typed"]
+
+    tell(story)
+
+
+def test_the_sims_pin_with_its_tries() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.when(lambda tree: "SIM asks for PIN" in t.text, "the SIM's state")
+        assert "PIN tries left', '3" in str(t.screen)
+        await t.choose(1)
+        await t.when(lambda _: "mobile.asks" in t.keys_shown(), "the tries")
+        assert "3 tries left" in t.text
+        await t.press(ENTER)
+        await t.until("secret")
+        await t.press("1", "2", ENTER)
+        await _says(t, "mobile.bad_pin")
+        await _says(t, "mobile.asks")
+        await t.press(*"9999", ENTER)
+        await t.when(lambda _: "mobile.wrong_pin" in t.keys_shown(), "refused")
+        assert "2 tries left" in t.text and t.modem.tries == 2
+        await t.press(ENTER)
+        await _says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711", ENTER)
+        await _says(t, "mobile.opened")
+        await _says(t, "link.works", leave=False)
+        assert _notes(t) == ["supervisor: mobile SIM opened"]
+        await t.power_off()
+        # The SIM was pulled and asks again: the kept PIN opens it, once.
+        t.modem.sim, before = "pin", t.modem.log.count('AT+CPIN="4711"')
+        await t.power_on()
+        await _up(t, "mobile")
+        assert t.modem.log.count('AT+CPIN="4711"') == before + 1
+        _nowhere(t, "4711", "9999")
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("sim", "tries", "says"),
+    [
+        ("pin", 1, "mobile.last_try"), ("puk", 0, "error.sim_puk"), ("absent", 3, "error.sim"),
+        ("ready", 3, "mobile.open"),
+    ],
+)  # fmt: skip
+def test_sims_that_no_pin_opens(sim: str, tries: int, says: str) -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.tries = sim, tries
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await _says(t, says)
+        await t.until("link")
+        assert t.modem.tries == tries
+        assert not [line for line in t.modem.log if "CPIN=" in line]
+
+    tell(story)
+
+
+def test_a_dead_modem_is_told_and_its_wait_can_be_left() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.faults.mute = True
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await _says(t, "error.modem")
+        await t.until("link")
+
+    tell(story)
+
+
+def test_access_point_and_roaming() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "mobile")
+        await t.open_link(2)
+        await t.choose(2)
+        await t.until("menu")
+        await t.press("2")
+        await t.until("typed")
+        await t.press(*["clear"] * 5)
+        await t.press(ENTER)
+        await t.when(lambda _: "mobile.bad_apn" in t.keys_shown(), "refused")
+        await t.type("shop.iot")
+        await t.press(ENTER)
+        await t.when(lambda _: "mobile.login_question" in t.keys_shown(), "the log-in")
+        await t.press(CANCEL)
+        await _says(t, "link.works")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert t.modem.context == ("IP", "shop.iot")
+        await t.choose(3, code=False)
+        await t.until("menu")
+        await t.press("2")
+        await _says(t, "link.works")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        await t.choose(2, code=False)
+        await t.until("menu")
+        await t.press("1")  # by the SIM
+        await _says(t, "link.works", leave=False)
+        assert t.modem.context == ("IP", "")
+        assert _notes(t) == [
+            "supervisor: mobile APN", "supervisor: mobile roaming off", "supervisor: mobile APN"
+        ]  # fmt: skip
+        await t.power_off()
+        t.modem.faults.registration = 5  # abroad
+        await t.power_on()
+        await t.when(lambda _: t.way("mobile").cause == "no_service", "no roaming", 200)
+
+    tell(story)
+
+
+def test_order_and_metering_are_kept() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await _up(t, "mobile")
+        await t.open_link(2)
+        await t.choose(4)  # first
+        await _says(t, "link.kept")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert t.links.active is t.way("wifi"), "free before metered"
+        await t.choose(5, code=False)
+        await t.until("menu")
+        await t.press("2")
+        await _says(t, "link.kept")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        await asyncio.sleep(60)  # a better link has to hold before it is gone to
+        assert t.links.active is t.way("mobile")
+        await t.power_off()
+        await t.power_on()
+        await _up(t, "mobile")
+        assert [way.rank for way in t.links.ways] == [1, 0]
+        assert not t.way("mobile").metered
+
+    tell(story)
+
+
+def test_an_open_case_forgets_the_links() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        await _find(t, 2)
+        await t.until("typed")
+        await t.type("p@ss Word9")
+        await t.press(ENTER)
+        await _says(t, "link.works", leave=False)
+        await t.press(ENTER, CANCEL)
+        await t.until("link")
+        await t.press(CANCEL, CANCEL)
+        await t.until("idle")
+        assert "links.cbor" in t.disk.names()
+        t.rack.tamper.set(False)
+        await t.when(lambda _: "error.tamper" in t.keys_shown(), "the alarm")
+        await t.press(ENTER)
+        await t.until("idle")
+        assert "links.cbor" not in t.disk.names()
+        assert t.way("wifi").bearer._wlan.chosen()[0] == SHOP  # type: ignore[attr-defined]
+
+    tell(story)
+
+
+def test_a_damaged_file_of_settings_is_named_and_made_anew() -> None:
+    async def story(t: Linked) -> None:
+        t.put("links.cbor", bytes(64))
+        await t.power_on()
+        await _up(t, "wifi")
+        await t.open_link(1)
+        await t.choose(4)
+        await _says(t, "link.kept")
+        await t.power_off()
+        await t.power_on()
+        await _up(t, "wifi")
+        assert t.disk.snapshot()["links.cbor"] != bytes(64)
+
+    tell(story)
+
+
+def test_one_link_alone_is_shown_with_nothing_to_set() -> None:
+    async def run() -> None:
+        t = Handheld()
+        await t.power_on()
+        await open_menu(t)
+        await t.until("link")
+        assert "Signal" in t.text and "hint.change" not in t.keys_shown()
+        await t.press(ENTER)
+        await t.until("idle")
+        await t.power_off()
+
+    from tests.support import virtual_time
+
+    virtual_time.run(run())
