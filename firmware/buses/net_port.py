@@ -19,6 +19,8 @@ CONNECT_MS = 8000
 #: Bytes handed over at a time, and how long a write waits for the printer to take them.
 PART = 1024
 TAKE_MS = 50
+#: The last part may stand so long before the printer takes it: it may be cooling its head.
+SENT_MS = 25000
 
 
 class NetPort(SerialPort):
@@ -69,17 +71,30 @@ class NetPort(SerialPort):
     async def write(self, data: bytes) -> int:
         """Hand over bytes; 0 while the printer takes none. BusError."""
         connection = self._open()
-        if self._sending is not None:
-            if not self._sending.done.is_set():
-                await aio.first(("sent", self._sending.done.wait()), timeout_ms=TAKE_MS)
-                if not self._sending.done.is_set():
-                    return 0
-            error, self._sending = self._sending.error, None
-            if error is not None:
-                raise BusError(self._where() + str(error))
+        if not await self._taken(TAKE_MS):
+            return 0
         part = data[:PART]
         self._sending = aio.spawn("printer", connection.write(part))
         return len(part)
+
+    async def sent(self) -> None:
+        """Wait until the network has all of it. BusError when it takes too long."""
+        self._open()
+        if not await self._taken(SENT_MS):
+            raise BusError(self._where() + "the printer takes nothing")
+
+    async def _taken(self, timeout_ms: int) -> bool:
+        """Whether the part before has been taken; waits for it. BusError."""
+        if self._sending is None:
+            return True
+        if not self._sending.done.is_set():
+            await aio.first(("sent", self._sending.done.wait()), timeout_ms=timeout_ms)
+            if not self._sending.done.is_set():
+                return False
+        error, self._sending = self._sending.error, None
+        if error is not None:
+            raise BusError(self._where() + str(error))
+        return True
 
     async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
         """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""

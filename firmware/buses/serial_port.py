@@ -15,6 +15,10 @@ class SerialPort:
     async def begin(self) -> None:
         """A job begins: a port that holds a connection or a node for one opens it."""
 
+    async def sent(self) -> None:
+        """Wait until what was written has left our hands, where the port can tell.
+        BusError when it cannot leave, or the far end went."""
+
     async def end(self) -> None:
         """The job ended: what ``begin`` opened is closed."""
 

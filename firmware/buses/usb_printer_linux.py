@@ -14,8 +14,12 @@ from firmware.buses.wire import BusError
 
 #: How long a write waits for the printer to take bytes.
 TAKE_MS = 50
+#: The last bytes may stand so long before the printer takes them: it may be cooling its head.
+SENT_MS = 25000
 #: Some printers say that they have an answer and have none: asked again after so many ms.
 QUIET_MS = 20
+#: Reads of what is to be forgotten: a printer that never stops must not hold its caller.
+MOST_DROPS = 64
 
 
 class UsbPrinter(SerialPort):
@@ -66,6 +70,18 @@ class UsbPrinter(SerialPort):
         except OSError as error:
             raise self._named(error) from None
 
+    async def sent(self) -> None:
+        """Wait until the kernel has room for more. BusError: it has none for too long,
+        or the node went, which is how a pulled plug shows."""
+        node = self._open()
+        try:
+            name, _ = await aio.first(("room", aio.writable(node)), timeout_ms=SENT_MS)
+            os.stat(self._path)
+        except OSError as error:
+            raise self._named(error) from None
+        if name == "timeout":
+            raise BusError(f"printer {self._path}: it takes nothing")
+
     async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
         """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
         node = self._open()
@@ -91,8 +107,9 @@ class UsbPrinter(SerialPort):
     def drop_input(self) -> None:
         """Forget what was received and not read."""
         try:
-            while self._node is not None and os.read(self._node.number, 4096):
-                pass
+            for _ in range(MOST_DROPS):
+                if self._node is None or not os.read(self._node.number, 4096):
+                    return
         except OSError:
             pass  # nothing more; a printer that is gone is named by the next call
 

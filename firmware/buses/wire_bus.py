@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Largest part of a serial write in one transfer.
 PART = 4096
+#: Parts that are forgotten at once: a device that never stops must not hold its caller.
+MOST_DROPS = 64
 #: Operations of kind "pins" by step.
 _STEPS = {"write": 1, "read": 2, "mode": 3}
 
@@ -172,8 +174,9 @@ class WireSerial(PolledSerial):
 
     def drop_input(self) -> None:
         """Forget what was received and not read. BusError."""
-        while self._take(PART):
-            pass
+        for _ in range(MOST_DROPS):
+            if not self._take(PART):
+                return
 
     async def close(self) -> None:
         """The wire outlives the port: nothing to release."""

@@ -45,6 +45,11 @@ DOTS_PER_MM = 8
 #: Slowest paper movement that is believed, dot rows a second.
 SLOWEST = 200
 HOT_WAIT_MS = 20000
+#: A line that takes no byte for so long is given up: longer than a hot head stands, which
+#: holds up the line of a printer that gives no answers.
+FULL_MS = 25000
+#: Between two tries at a line that is full, or that says nothing of use.
+PAUSE_MS = 5
 #: A mark after about so many bytes.
 MARK_EVERY = 256
 #: GS r 1: transmit paper sensor status.
@@ -148,6 +153,7 @@ class EscposPrinter(Printer):
             self._marks.append((size, done, self._paper_free, moved))
         while self._marks:
             await self._wait_mark(rows)
+        await self._port.sent()  # no mark says so of a printer that gives none
         _raise_for(await self._status(), hot_too=False)
 
     def _in_flight(self) -> int:
@@ -164,9 +170,11 @@ class EscposPrinter(Printer):
         start = aio.ticks_ms()
         hot_since = -1
         while len(self._marks) >= waiting:
-            await self._receive(MARK_MS)
+            heard = await self._receive(MARK_MS)
             if len(self._marks) < waiting:
                 return
+            if heard:  # and no mark: what babbles must not hold everything else up
+                await aio.sleep_ms(PAUSE_MS)
             status = await self._status(stopped_only=True)
             if status.hot and not (status.paper_out or status.cover_open or status.error):
                 if hot_since < 0:
@@ -191,15 +199,16 @@ class EscposPrinter(Printer):
 
     async def _send(self, data: bytes) -> None:
         at = 0
-        refused = 0
+        since = aio.ticks_ms()
         while at < len(data):
             taken = await self._port.write(data[at:])
             at += taken
-            refused = 0 if taken else refused + 1
-            if refused > 400:
-                raise PrinterMissing("the serial port takes nothing")
+            if taken:
+                since = aio.ticks_ms()
+            elif aio.elapsed_ms(since) > FULL_MS:
+                raise PrinterMissing("the printer's line takes nothing")
             if at < len(data):
-                await aio.sleep_ms(5)
+                await aio.sleep_ms(PAUSE_MS)
         spent = len(data) * 10000 // self._port.baud + 1
         self._line_free = aio.ticks_ms() + self._line_delay() + spent
         at = data.find(b"\x10\x04")

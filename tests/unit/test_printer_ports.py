@@ -208,6 +208,28 @@ def test_a_printer_that_is_unplugged_in_the_middle(tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_silent_printer_that_is_unplugged_over_its_last_line(tmp_path: Path) -> None:
+    """Nothing is sent after it that would tell."""
+
+    async def main() -> None:
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        path = tmp_path / "lp0"
+        path.symlink_to(os.ttyname(slave))
+        far = Far(chip(), master)
+        printer = EscposPrinter(UsbPrinter(str(path)), Profile(answers=False))
+        job = aio.spawn("print", printer.print([*LINES[:2], ("feed", 10)]))
+        while len(far.printer.paper.lines) < 2:
+            await aio.sleep_ms(1)
+        far.close()
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(PrinterMissing):
+            await job.join()
+
+    run(main)
+
+
 def test_a_printer_without_a_back_channel(node: tuple[Path, Far]) -> None:
     async def main() -> None:
         path, far = node
