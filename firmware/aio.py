@@ -222,31 +222,79 @@ class Queue:
         self._items = []
 
 
+class _Thread:
+    """An executor of one thread for ``run_in_executor``. Those of the standard library are
+    waited for when the interpreter ends; a call of this one may never end."""
+
+    def __init__(self, name: str) -> None:
+        from queue import SimpleQueue
+        from threading import Thread
+
+        self._calls: "Any" = SimpleQueue()
+        self._thread = Thread(target=self._serve, name=name, daemon=True)
+        self._closed = False
+
+    def submit(self, function: "Callable[..., Any]", *args: "Any") -> "Any":
+        """The future of a call. RuntimeError when it is closed."""
+        from concurrent.futures import Future
+
+        if self._closed:
+            raise RuntimeError(self._thread.name + " is closed")
+        if self._thread.ident is None:
+            self._thread.start()
+        future: "Any" = Future()
+        self._calls.put((future, function, args))
+        return future
+
+    def _serve(self) -> None:
+        while True:
+            future, function, args = self._calls.get()
+            if future is None:
+                return
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = function(*args)
+            except BaseException as error:  # noqa: BLE001 - the caller's, whatever it is
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            # Nothing of a call is kept until the next.
+            del future, function, args
+
+    def close(self, wait: bool) -> None:
+        self._closed = True
+        if self._thread.ident is not None:
+            self._calls.put((None, None, ()))
+            if wait:
+                self._thread.join()
+
+
 class Worker:
     """One thread for one blocking device (CPython only: pyscard, pyserial, fsync).
 
     Calls run one after another. A call cannot be cancelled: if its awaiter
     goes away the call still ends in its thread, and the next call waits for
-    it, so a late result is drained and never mixed up with another's.
+    it, so a late result is drained and never mixed up with another's. A
+    process that ends does not wait for it.
     """
 
     def __init__(self, name: str) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._thread: "Any" = _Thread(name)
 
     async def call(self, function: "Callable[..., T]", *args: "Any") -> "T":
-        """Run ``function(*args)`` in the device's thread and wait for it."""
+        """Run ``function(*args)`` in the device's thread and wait for it. RuntimeError
+        when it is closed."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, function, *args)
+        return await loop.run_in_executor(self._thread, function, *args)
 
     def close(self) -> None:
         """Let the running call end, then stop the thread."""
-        self._pool.shutdown(wait=True)
+        self._thread.close(wait=True)
 
     def abandon(self) -> None:
         """Wait for nothing: the thread stops when its call ends, whenever that is."""
-        self._pool.shutdown(wait=False)
+        self._thread.close(wait=False)
 
 
 async def gather(*waits: "Awaitable[Any]") -> "list[Any]":

@@ -3,6 +3,8 @@ works again once the daemon does. Real threads, so the limits are short and the 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -122,3 +124,45 @@ def test_a_daemon_that_went_is_closed_without_a_word() -> None:
         await slot.close()
 
     aio.run(aio.deadline(20_000, main(), "the slot"))
+
+
+def test_a_process_ends_though_a_call_does_not() -> None:
+    """What restarts the terminal waits for its exit code."""
+    code = (
+        "import threading\n"
+        "from firmware import aio\n"
+        "from firmware.errors import Timeout\n"
+        "async def main():\n"
+        "    worker = aio.Worker('stuck')\n"
+        "    assert await worker.call(int, '7') == 7\n"
+        "    try:\n"
+        "        await aio.deadline(50, worker.call(threading.Event().wait))\n"
+        "    except Timeout:\n"
+        "        worker.abandon()\n"
+        "aio.run(main())\n"
+        "raise SystemExit(70)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 70, done.stderr
+
+
+def test_a_worker_does_its_calls_in_turn_and_none_when_it_is_closed() -> None:
+    async def main() -> None:
+        worker = aio.Worker("turns")
+        done: list[int] = []
+        free = threading.Event()
+        held = aio.spawn("held", worker.call(free.wait))
+        given_up = aio.spawn("given up", worker.call(done.append, 1))
+        await aio.sleep_ms(0)
+        given_up.cancel()
+        free.set()
+        await worker.call(done.append, 2)
+        assert await held.join() and done == [2]
+        with pytest.raises(ZeroDivisionError):
+            await worker.call(divmod, 1, 0)
+        worker.close()
+        with pytest.raises(RuntimeError):
+            await worker.call(done.append, 3)
+        assert done == [2]
+
+    aio.run(aio.deadline(20_000, main(), "the worker"))
