@@ -76,6 +76,9 @@ class Actions:
             "press": self._press,
             "insert": self._insert,
             "remove": self._remove,
+            "tap": self._tap,
+            "swipe": self._swipe,
+            "scan": self._scan,
             "tear": self._tear,
             "tear_paper": self._tear_paper,
             "power_cut": self._power_cut,
@@ -114,6 +117,15 @@ class Actions:
 
     async def _insert(self, wish: dict[str, Any]) -> None:
         self._m.insert(_text(wish, "card"))
+
+    async def _tap(self, wish: dict[str, Any]) -> None:
+        self._m.tap_card(_text(wish, "card"))
+
+    async def _swipe(self, wish: dict[str, Any]) -> None:
+        self._m.swipe(_text(wish, "card"))
+
+    async def _scan(self, wish: dict[str, Any]) -> None:
+        self._m.scan(_text(wish, "text"))
 
     async def _remove(self, wish: dict[str, Any]) -> None:
         self._m.remove()

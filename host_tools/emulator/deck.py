@@ -99,6 +99,12 @@ class CardSpec:
         return self.apps[0].typed
 
     @property
+    def stripe(self) -> str:
+        """Track 2 between its sentinels, of the first application."""
+        app = self.apps[0]
+        return f"{app.pan}={app['expiry'][:4]}{app['service_code']}{'0' * 10}"[:37]
+
+    @property
     def expect(self) -> str:
         """How a sale on an online-only terminal is meant to end (docs/deck.md)."""
         return str(self.fields["expect"])

@@ -46,6 +46,8 @@ OFF: dict[str, Any] = {"screen": "off", "nodes": []}
 WHAT = "till: "
 #: Entries of the kernel's trace that are kept.
 KERNEL_KEPT = 4000
+#: Longest text of a code, in bytes.
+MOST_SCANNED = 1024
 #: A Unix socket's address holds 108 bytes.
 LONGEST_SOCKET = 100
 #: ``prctl`` option: the signal that a process gets when its parent dies.
@@ -98,6 +100,7 @@ class Machine:
         seconds, past_ns = divmod(time.time_ns(), 1_000_000_000)
         self.rack.rtc.set(seconds, past_ns // 1000)
         self.inserted = ""
+        self._tapped = ""
         self.printed_stderr: list[str] = []
         #: Why the terminal is off though nobody cut its power: exit code, its last own line.
         self.ended: tuple[int, str] | None = None
@@ -291,13 +294,18 @@ class Machine:
 
     # ---- hands --------------------------------------------------------------------
 
+    def _known_card(self, name: str) -> None:
+        if name not in self.deck.cards:
+            raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
+
     def insert(self, name: str) -> None:
         """Put a card of the deck in; nothing happens if it is in already. UserError
         for a name that the deck lacks."""
-        if name not in self.deck.cards:
-            raise UserError(f"no card {name!r}; the deck has {', '.join(self.deck.cards)}")
+        self._known_card(name)
         if name == self.inserted:
             return
+        if name == self.tapped:
+            self.lift()
         chip = self._cards.chip(name)
         chip.tear_next(False)
         self.rack.slot.insert(chip)
@@ -305,12 +313,55 @@ class Machine:
         self.note("card inserted", name)
 
     def remove(self) -> None:
-        """Take the card out, whatever runs."""
+        """Take the card out of the slot or away from the antenna, whatever runs."""
+        self.lift()
         self.rack.slot.remove()
         if self.inserted:
             self.note("card removed", self.inserted)
         self.inserted = ""
         self._cards.write()
+
+    @property
+    def tapped(self) -> str:
+        """The card at the antenna, "" for none."""
+        return self._tapped if self.rack.nfc.cards else ""
+
+    def tap_card(self, name: str) -> None:
+        """Hold a card of the deck to the antenna, in place of one that is there, until
+        ``lift``. UserError for a card that the deck lacks, has no antenna or is in the slot."""
+        self._known_card(name)
+        chip = self._cards.chip(name)
+        if chip.contactless == "none":
+            raise UserError(f"card {name!r} has no antenna")
+        if name == self.inserted:
+            raise UserError(f"card {name!r} is in the slot; take it out first")
+        if name == self.tapped:
+            return
+        self.lift()
+        self.rack.nfc.put(tap.TappedChip(chip, self._tell))
+        self._tapped = name
+        self.note("card tapped", name)
+
+    def lift(self) -> None:
+        """Take the card away from the antenna, whatever runs."""
+        if self.tapped:
+            self.rack.nfc.take()
+            self.note("card lifted", self._tapped)
+            self._cards.write()
+
+    def swipe(self, name: str) -> None:
+        """Draw a card of the deck through the swipe reader: its track 2. UserError."""
+        self._known_card(name)
+        self.rack.swipe.type(f";{self.deck.cards[name].stripe}?\n")
+        self.note("card swiped", name)
+
+    def scan(self, text: str) -> None:
+        """Show the scanner a code: EAN-13 for 13 digits, else a QR code. UserError."""
+        if not text or len(text.encode()) > MOST_SCANNED or not text.isprintable():
+            raise UserError(f"a scan is 1 to {MOST_SCANNED} bytes of printable text")
+        aim = "]E0" if len(text) == 13 and text.isascii() and text.isdigit() else "]Q1"
+        self.rack.scanner.feed(f"{aim}{text}\r".encode())
+        self.note("code scanned", text)
 
     def tear(self, armed: bool = True) -> None:
         """Take the card out at its next command; or do not, after all. UserError."""

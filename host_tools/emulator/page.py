@@ -156,6 +156,7 @@ class Page:
             "powered": self._m.powered,
             "ended": None if ended is None else {"code": ended[0], "said": ended[1]},
             "card": self._m.inserted,
+            "tapped": self._m.tapped,
             "tear": self._m.armed,
             "zone": self._m.zone,
             "network": rack.net.up,

@@ -7,7 +7,7 @@ and track keep six and four digits (rules of money, 12 and 16). ``EntryScrub`` i
 the second net: it knows the deck's numbers and lets none of them through.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from firmware.payment.emv import dictionary, dol, tlv
@@ -127,6 +127,11 @@ class CardTap:
         self.__init__()  # type: ignore[misc]
         return _entry("apdu", "RESET", "ATR " + answer.hex(" ").upper())
 
+    def tapped(self, kind: str, serial: bytes) -> Entry:
+        """A card in the field that is talked to: its type of ISO/IEC 14443, UID or PUPI."""
+        self.__init__()  # type: ignore[misc]
+        return _entry("apdu", "TAP", f"type {kind}  {serial.hex(' ').upper()}")
+
     def apdu(self, command: bytes, response: bytes, busy_us: int) -> Entry:
         """One command and its response."""
         if len(command) < 4 or len(response) < 2:
@@ -155,7 +160,7 @@ class CardTap:
         if not body:
             return []
         if ins == SELECT:
-            shown = f" {body.decode('ascii')}" if body.startswith(b"1PAY.") else ""
+            shown = f" {body.decode('ascii')}" if body[:5] in (b"1PAY.", b"2PAY.") else ""
             return [["command data", body.hex().upper() + shown]]
         if ins == GPO:
             inner = body[2:] if body[:1] == b"\x83" else body
@@ -211,6 +216,42 @@ class CardTap:
         for tag, part in parts:
             rows += _object(tag, part, 1 if len(parts) > 1 else 0)
         return rows
+
+
+class TappedChip:
+    """A card at the antenna, whose exchanges are told. It is looked at many times a
+    second; what is told of that is only a card that gets a command."""
+
+    def __init__(self, chip: Any, tell: "Callable[[Entry], None]") -> None:
+        self._chip = chip
+        self._tell = tell
+        self._told = False
+        self._tap = CardTap()
+        self.contactless: str = chip.contactless
+        self.serial: bytes = chip.serial
+
+    @property
+    def torn(self) -> bool:
+        """Whether a fault took it away."""
+        return bool(self._chip.torn)
+
+    def enter_field(self) -> bool:
+        """Power and activate it; False when it does not answer."""
+        self._told = False
+        return bool(self._chip.enter_field())
+
+    def exchange(self, command: bytes) -> tuple[bytes, int]:
+        """(answer, busy us); b"" from a silent chip."""
+        if not self._told:
+            self._told = True
+            self._tell(self._tap.tapped(self.contactless, self.serial))
+        answer, busy_us = self._chip.exchange(command)
+        self._tell(self._tap.apdu(command, answer, busy_us))
+        return answer, busy_us
+
+    def power_off(self) -> None:
+        """The field is gone."""
+        self._chip.power_off()
 
 
 def _entry(kind: str, title: str, text: str = "", fields: Rows | None = None) -> Entry:

@@ -83,5 +83,5 @@ def place_of(command: bytes) -> str:
         return f"{p1:02X}{p2:02X}"
     if ins == 0xA4 and len(command) > 5:
         name = command[5 : 5 + command[4]]
-        return name.decode("ascii") if name.startswith(b"1PAY.") else name.hex().upper()
+        return name.decode("ascii") if name[:5] in (b"1PAY.", b"2PAY.") else name.hex().upper()
     return ""

@@ -492,3 +492,26 @@ def test_every_control_has_a_name_for_a_screen_reader(tmp_path: Path) -> None:
         assert nameless == []
 
     play(tmp_path, story)
+
+
+def test_every_reader_is_tried_by_mouse(tmp_path: Path) -> None:
+    async def story(hands: Hands) -> None:
+        await hands.click("menu")
+        await hands.screen("menu")
+        await hands.click("up", "enter")
+        await hands.screen("info")
+        await hands.page.select_option("#hand", "tap")
+        await hands.page.click('[data-card="approve"]')
+        await hands.says("PPSE")
+        assert "))) " in str(await hands.page.text_content("#slot"))
+        trace = "\n".join(await hands.trace())
+        assert "TAP" in trace and "2PAY.SYS.DDF01" in trace
+        await hands.page.select_option("#hand", "swipe")
+        await hands.page.click('[data-card="approve"]')
+        await hands.says("Tracks, 2")
+        await hands.page.click("#scan")
+        await hands.says("ean13")
+        await hands.page.click("#remove")
+        await hands.until("() => document.getElementById('remove').disabled")
+
+    play(tmp_path, story)

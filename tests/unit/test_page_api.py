@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from firmware.drivers import stripe_tracks
+from firmware.services import reader_test
 from host_tools.emulator.actions import MAX_REQUEST, RULES
 from host_tools.emulator.machine import Machine
 from host_tools.emulator.page import Page
 from host_tools.http_guard import HEADERS
 from host_tools.quiet_uvicorn import QuietServer
 
+PPSE_TOLD = "325041592E5359532E4444463031 2PAY.SYS.DDF01"
 HERE = "http://127.0.0.1:8370"
 
 
@@ -233,6 +236,68 @@ def test_a_card_goes_in_and_out(client: TestClient) -> None:
     assert client.post("/do", json={"do": "insert", "card": "decline"}).json()["card"] == "decline"
     assert client.get("/state").json()["card"] == "decline"
     assert client.post("/do", json={"do": "remove"}).json()["card"] == ""
+
+
+def _do(client: TestClient, do: str, **wish: str) -> dict[str, Any]:
+    answer: dict[str, Any] = client.post("/do", json={"do": do, **wish}).json()
+    return answer
+
+
+def test_a_card_is_tapped_and_taken_away(client: TestClient, machine: Machine) -> None:
+    assert _do(client, "tap", card="approve")["tapped"] == "approve"
+    (field,) = machine.rack.nfc.cards
+    assert _do(client, "tap", card="approve")["tapped"] == "approve"
+    assert machine.rack.nfc.cards == [field], "the same card stays"
+    assert _do(client, "tap", card="two-apps")["tapped"] == "two-apps"
+    assert len(machine.rack.nfc.cards) == 1, "one hand"
+    inserted = _do(client, "insert", card="two-apps")
+    assert (inserted["card"], inserted["tapped"]) == ("two-apps", "")
+    assert "slot" in _do(client, "tap", card="two-apps")["error"]
+    plain = next(n for n, c in machine.deck.cards.items() if c.fields["contactless"] == "none")
+    assert "antenna" in _do(client, "tap", card=plain)["error"]
+    assert "no card" in _do(client, "tap", card="nowhere")["error"]
+    _do(client, "tap", card="approve")
+    removed = _do(client, "remove")
+    assert (removed["card"], removed["tapped"]) == ("", "")
+
+
+def test_a_tap_that_is_only_looked_at_is_not_told(machine: Machine) -> None:
+    told: list[dict[str, Any]] = []
+    machine.listeners.append(told.append)
+    machine.tap_card("approve")
+    field = machine.rack.nfc.cards[0]
+    for _ in range(3):
+        assert field.answers("A")
+        field.lose_power()
+    assert [entry["title"] for entry in told] == ["card tapped"]
+    assert field.answers("A")
+    answer, _ = field.chip.exchange(reader_test.PPSE)
+    assert answer[-2:] == b"\x90\x00"
+    assert [entry["title"] for entry in told] == ["card tapped", "TAP", "SELECT"]
+    assert ["command data", PPSE_TOLD] in told[-1]["fields"]
+    assert told[-1]["text"].startswith("2PAY.SYS.DDF01")
+    machine.lift()
+    machine.listeners.remove(told.append)
+
+
+def test_a_swipe_types_track_2_and_a_scan_says_its_code(
+    client: TestClient, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = machine.deck.cards["approve"]
+    typed: list[str] = []
+    monkeypatch.setattr(machine.rack.swipe, "type", typed.append)
+    _do(client, "swipe", card="approve")
+    (track,) = typed
+    assert stripe_tracks.parse(bytearray(track.strip().encode()), False, 0).pan() == (
+        card.pan.encode()
+    )
+    scanned: list[bytes] = []
+    monkeypatch.setattr(machine.rack.scanner, "feed", scanned.append)
+    _do(client, "scan", text="6901234567892")
+    _do(client, "scan", text="pay 1")
+    assert scanned == [b"]E06901234567892\r", b"]Q1pay 1\r"]
+    for wrong in ("", "a" * 1025, "a\r]E0", "\n"):
+        assert "printable" in _do(client, "scan", text=wrong)["error"]
 
 
 def test_a_card_that_is_in_is_not_put_in_again(client: TestClient, machine: Machine) -> None:

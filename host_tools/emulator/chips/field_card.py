@@ -12,7 +12,10 @@ class FieldChip(Protocol):
 
     contactless: str
     serial: bytes
-    torn: bool
+
+    @property
+    def torn(self) -> bool:
+        """Whether a fault took it away."""
 
     def enter_field(self) -> bool:
         """Power and activate it; False when it does not answer."""

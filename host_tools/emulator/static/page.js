@@ -75,7 +75,7 @@ function lift(name) {
 function keyOf(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const at = event.target;
-  if (at.matches('select, textarea, input[type="search"]') || document.querySelector("dialog[open]")) return null;
+  if (at.matches('select, textarea, input[type="search"], input[type="text"]') || document.querySelector("dialog[open]")) return null;
   // Who walks the page with Tab works its controls with Enter, Space and arrows.
   if (at.matches("button, summary, input") && ["Enter", " "].includes(event.key)) return null;
   if (at.matches('input[type="range"], #trace, .paper, .books') && event.key.startsWith("Arrow")) return null;
@@ -246,7 +246,7 @@ function drawBench(message) {
     button.dataset.card = card.name;
     button.dataset.words = `${card.name} ${card.title} ${card.title_zh}`.toLowerCase();
     button.addEventListener("click", () => {
-      send({ do: "insert", card: card.name });
+      send({ do: $("hand").value, card: card.name });
       toHandheld();
     });
     return button;
@@ -275,10 +275,11 @@ function findCards() {
 }
 
 function drawState({ state }) {
-  const card = [...$("deck").children].find((button) => button.dataset.card === state.card);
-  const title = card ? card.firstChild.textContent : state.card;
-  $("slot").textContent = state.card ? t(state.tear ? "slot.armed" : "slot.in", { card: title }) : t("slot.empty");
-  $("slot").classList.toggle("in", Boolean(state.card));
+  const there = state.card || state.tapped;
+  const card = [...$("deck").children].find((button) => button.dataset.card === there);
+  const title = card ? card.firstChild.textContent : there;
+  $("slot").textContent = state.card ? t(state.tear ? "slot.armed" : "slot.in", { card: title }) : t(there ? "slot.tapped" : "slot.empty", { card: title });
+  $("slot").classList.toggle("in", Boolean(there));
   $("slot").classList.toggle("armed", state.tear);
   $("tear").textContent = t(state.tear ? "cards.tear.armed" : "cards.tear");
   $("tear").setAttribute("aria-pressed", String(state.tear));
@@ -296,7 +297,8 @@ function drawState({ state }) {
   for (const name of SWITCHES) $(`sw-${name}`).checked = state[name];
   if (document.activeElement !== $("sw-battery")) $("sw-battery").value = state.battery;
   $("battery").textContent = `${state.battery} %`;
-  $("remove").disabled = $("tear").disabled = !state.card;
+  $("remove").disabled = !there;
+  $("tear").disabled = !state.card;
   $("cut").disabled = !state.powered;
   $("on").disabled = state.powered;
   $("device").classList.toggle("off", !state.powered);
@@ -388,6 +390,7 @@ function bind() {
   });
   addEventListener("pointerdown", () => { audio = audio || new AudioContext(); audio.resume(); });
   $("remove").onclick = () => send({ do: "remove" });
+  $("scan").onclick = () => { send({ do: "scan", text: $("scan-text").value }); toHandheld(); };
   $("tear").onclick = () => send({ do: "tear", value: !latest.state.state.tear });
   $("cut").onclick = () => send({ do: "power_cut" });
   $("on").onclick = $("on-again").onclick = () => send({ do: "power_on" });
