@@ -27,6 +27,8 @@ NEEDED = (
 )  # fmt: skip
 #: Which of the board's languages the splash speaks; the journal has the setting itself.
 _LANGUAGE_FILE = "language"
+#: As in services/link_settings.py, which is imported by terminals that have it only.
+_LINKS_FILE = "links.cbor"
 
 
 async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
@@ -212,8 +214,13 @@ def _owed_by_another(t: Terminal, provision: "Provision") -> str:
 async def links(t: Terminal) -> "list[Task]":
     """Give several links what was set of them in earlier lives. What runs on beside the
     app."""
-    if not hasattr(t.devices.network, "ways"):
+    if not hasattr(t.devices.network, "ways") or t.devices.files is None:
         return []  # one link, which the board file alone describes
+    try:
+        await t.devices.files.size(_LINKS_FILE)
+    except TillError:
+        if "error.tamper" not in t.blocked:
+            return []  # nothing was set
     from firmware.services import link_settings
 
     tasks, lost = await link_settings.begin(t.devices)

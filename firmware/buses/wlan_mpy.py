@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 UP, JOINING, STOPPED, WRONG_KEY, NOT_FOUND, FAILED = (
     "up", "joining", "stopped", "wrong_key", "not_found", "failed",
 )  # fmt: skip
-#: Of a WlanError alone: the radio does not answer.
-MUTE = "mute"
+#: Of a WlanError alone: the radio does not answer; joined, but no address came.
+MUTE, NO_ADDRESS = "mute", "no_address"
 #: In words, for error texts.
 _WORDS = {
     WRONG_KEY: "the access point refuses the password",
@@ -143,9 +143,18 @@ class MpyWlan(TcpMpy):
                 self.leave()
                 raise WlanError("wlan " + self.ssid + ": " + _WORDS[state], state)
             if aio.elapsed_ms(began) >= timeout_ms:
+                lacks = NO_ADDRESS if self._lacks_address() else FAILED
                 self.leave()
-                raise WlanError("wlan " + self.ssid + ": no connection in time")
+                raise WlanError("wlan " + self.ssid + ": no connection in time", lacks)
             await aio.pause_ms(LOOK_MS)
+
+    def _lacks_address(self) -> bool:
+        """Whether only an address is missing; esp32 does not tell."""
+        try:
+            code: int = self._nic.status()
+        except OSError:
+            return False
+        return code == self._network.STAT_CONNECTING + 1
 
     def leave(self) -> None:
         """Leave the network, or end joining it. Never raises."""

@@ -2,7 +2,15 @@
 
 from firmware import aio
 from firmware.buses.wire import BusError
-from firmware.buses.wlan_mpy import JOINING, MUTE, NOT_FOUND, UP, WRONG_KEY, WlanError
+from firmware.buses.wlan_mpy import (
+    JOINING,
+    MUTE,
+    NO_ADDRESS,
+    NOT_FOUND,
+    UP,
+    WRONG_KEY,
+    WlanError,
+)
 from firmware.hal import bearer
 from firmware.hal.bearer import (
     DEGRADED,
@@ -11,6 +19,7 @@ from firmware.hal.bearer import (
     BearerError,
     BearerMute,
     BearerStatus,
+    NoAddress,
     NoService,
     PasswordRefused,
 )
@@ -34,7 +43,9 @@ REST_MS = 500
 #: State of the radio: cause of hal.bearer.
 _CAUSES = {JOINING: "searching", NOT_FOUND: "no_service", WRONG_KEY: "denied"}
 #: State of a WlanError: what it is to whoever wanted the link.
-_ERRORS = {WRONG_KEY: PasswordRefused, NOT_FOUND: NoService, MUTE: BearerMute}
+_ERRORS = {
+    WRONG_KEY: PasswordRefused, NOT_FOUND: NoService, MUTE: BearerMute, NO_ADDRESS: NoAddress
+}  # fmt: skip
 
 
 class WlanBearer(Bearer, WifiNetworks):
@@ -49,6 +60,7 @@ class WlanBearer(Bearer, WifiNetworks):
         self._wlan = wlan
         self._boards = wlan.chosen()
         self._started = False
+        self._lacked = "no_carrier"  # cause of the last start that failed
         self._lock = aio.Lock()
         self._joining = 0  # how many wait to join, or do
 
@@ -56,7 +68,7 @@ class WlanBearer(Bearer, WifiNetworks):
         try:
             state = self._wlan.state()
             if state != UP:
-                cause = "stopped" if not self._started else _CAUSES.get(state, "no_carrier")
+                cause = "stopped" if not self._started else _CAUSES.get(state, self._lacked)
                 return BearerStatus(DOWN, self.kind, 0, cause)
             _, bars = await self._wlan.link()
         except BusError:
@@ -74,9 +86,12 @@ class WlanBearer(Bearer, WifiNetworks):
 
     async def _start(self, timeout_ms: int) -> None:
         self._started = True
+        self._lacked = "no_carrier"
         try:
             await self._wlan.join(timeout_ms)
         except WlanError as error:
+            if error.state == NO_ADDRESS:
+                self._lacked = "no_address"
             raise _ERRORS.get(error.state, BearerError)(str(error)) from None
 
     async def stop(self) -> None:

@@ -52,6 +52,14 @@ class LinksInTurn(LinkSupervisor):
         self._before: "Way | None" = None
         #: How often the best link did not come up, since it did.
         self._missed = 0
+        #: Whose settings were changed: it has the next turn.
+        self._wanted: "Way | None" = None
+
+    def again(self, way: Way) -> None:
+        super().again(way)
+        self._wanted = way
+        for one in self.ways:
+            one.wake.set()
 
     def start(self) -> None:
         self._tasks = [aio.spawn("links", self._turns())]
@@ -65,12 +73,15 @@ class LinksInTurn(LinkSupervisor):
         return await super().connect(host, port, tls, left)
 
     async def _turns(self) -> None:
-        ways = sorted(self.ways, key=lambda way: (way.metered, way.rank))
-        ladders = [self._ladder(way) for way in ways]
+        ladders = {way.name: self._ladder(way) for way in self.ways}
         at = vain = 0
         while True:
+            ways = sorted(self.ways, key=lambda way: (way.metered, way.rank))
+            if self._wanted is not None:
+                at = ways.index(self._wanted)
+                self._wanted = None
             # Once each was tried in vain, each has its resets.
-            ladder = ladders[at] if vain >= len(ways) else None
+            ladder = ladders[ways[at].name] if vain >= len(ways) else None
             if await self._turn_of(ways[at], ladder, at == 0):
                 vain = 0
                 at = 0 if at else 1
@@ -151,10 +162,12 @@ class LinksInTurn(LinkSupervisor):
         await self._look(way)
 
     async def _carry(self, way: Way, turn_ms: int) -> None:
-        """Watch the link until it is down, or its turn is over (0: never)."""
+        """Watch the link until it is down, or its turn is over (0: never), or another
+        one's settings were changed."""
         began = aio.ticks_ms()
         while way.state != DOWN:
-            if turn_ms and not way.streams and aio.elapsed_ms(began) >= turn_ms:
+            over = turn_ms and aio.elapsed_ms(began) >= turn_ms
+            if (over or self._wanted is not None) and not way.streams:
                 return
             await self._pause(way, AGAIN_MS if way.state == DEGRADED else CARRYING_MS)
             await self._look(way)

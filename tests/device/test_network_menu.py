@@ -263,6 +263,27 @@ def test_nothing_in_the_air_a_dead_radio_and_cancel() -> None:
     tell(story)
 
 
+def test_a_network_without_addresses_and_one_that_is_too_far_away() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await _up(t, "wifi")
+        t.air[CAFE].gives_address = False
+        await _find(t, 2)
+        await t.until("typed")
+        await t.type(CAFE_KEY)
+        await t.press(ENTER)
+        await _says(t, "error.no_address")
+        await t.until("link")
+        t.air["Free"].dbm = -88
+        await t.choose(1, code=False)
+        await t.until("networks")
+        await t.press("3")
+        await _says(t, "wifi.open_question")
+        await _says(t, "error.weak_signal")
+
+    tell(story)
+
+
 def test_a_wrong_supervisors_code_changes_nothing() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()

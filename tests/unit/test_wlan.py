@@ -13,7 +13,7 @@ from firmware.buses.wire import BusError
 from firmware.buses.wlan_mpy import JOIN_MS, REST_MS, MpyWlan, WlanError
 from firmware.drivers.wlan import WlanBearer
 from firmware.hal import bearer, wifi
-from firmware.hal.bearer import BearerError, BearerMute, NoService, PasswordRefused
+from firmware.hal.bearer import BearerError, BearerMute, NoAddress, NoService, PasswordRefused
 from host_tools.emulator.chips.wlan_radio import OPEN, WPA2, WPA2_WPA3, WPA3, AccessPoint, WlanRadio
 from tests.support import rig
 from tests.support.mcu import installed
@@ -332,5 +332,19 @@ def test_joining_interrupts_a_start_that_waits() -> None:
             assert isinstance(starting.error, BearerError)
             await link.wipe()
             assert await link.known() == [SHOP.encode()]
+
+    run(main())
+
+
+def test_a_missing_address_has_a_name_where_the_port_tells_it() -> None:
+    async def main() -> None:
+        with air("rp2", gives_address=False) as (_, point):
+            link = WlanBearer(MpyWlan(SHOP, KEY))
+            with pytest.raises(NoAddress):
+                await link.start(9000)
+            assert (await link.status()).cause == "no_address"
+            point.gives_address = True
+            await link.start(9000)
+            assert (await link.status()).cause == ""
 
     run(main())
