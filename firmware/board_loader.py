@@ -250,7 +250,7 @@ def _linux_rtc(bench: Bench, s: "Settings") -> "Any":
 def _linux_power(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.power_linux import LinuxPower
 
-    return LinuxPower(s.get("battery", ""))
+    return LinuxPower(s.get("battery", ""), cutoff_mv=s.get("cutoff_mv", 0))
 
 
 def _linux_watchdog(bench: Bench, s: "Settings") -> "Any":
@@ -278,11 +278,12 @@ def _system_clock(bench: Bench, s: "Settings") -> "Any":
 
 
 def _max17048(bench: Bench, s: "Settings") -> "Any":
-    from firmware.drivers.max17048 import Max17048
+    from firmware.drivers.max17048 import CUTOFF_MV, Max17048
 
     pins = bench.bus(s["mains_bus"]) if "mains_bus" in s else None
     pin, level = s.get("mains_pin", -1), s.get("mains_level", 0)
-    return Max17048(bench.bus(s["bus"]), s.get("address", 0x36), pins, pin, level)
+    cutoff_mv = s.get("cutoff_mv", CUTOFF_MV)
+    return Max17048(bench.bus(s["bus"]), s.get("address", 0x36), pins, pin, level, cutoff_mv)
 
 
 def _tamper_pin(bench: Bench, s: "Settings") -> "Any":
@@ -541,7 +542,7 @@ def _damaged(board: "Settings") -> "list[str]":
     for key in ("name", "serial", "version"):
         if not isinstance(board.get(key), str):
             wrong.append(key)
-    for key in KINDS + ("bus", "link", "trust"):
+    for key in KINDS + ("bus", "link", "trust", "maintenance"):
         if not isinstance(board.get(key, {}), dict):
             wrong.append(key)
     if not isinstance(board.get("built"), int):

@@ -18,6 +18,7 @@ from host_tools.board_rules import (
     FORMAT,
     I2C_ADDRESSES,
     LINKS,
+    MAINTENANCE_RULES,
     PIN,
     TRUST_RULES,
     Board,
@@ -84,11 +85,12 @@ class _Check:
 
     def run(self) -> None:
         board = self._board
-        known = {"board", "trust", "bus", "link", *DEVICES}
+        known = {"board", "trust", "maintenance", "bus", "link", *DEVICES}
         for name in sorted(set(board) - known):
             self.say(name, "no such table; allowed: " + ", ".join(sorted(known)))
         self.table("board", board.get("board", {}), BOARD_RULES)
         self.table("trust", board.get("trust", {}), TRUST_RULES)
+        self.table("maintenance", board.get("maintenance", {}), MAINTENANCE_RULES)
         buses = board.get("bus", {})
         if not isinstance(buses, dict):
             self.say("bus", "must be a table of buses")

@@ -135,6 +135,7 @@ PIN = Rule(_integer(0, 255))
 _optional_pin = Rule(_integer(0, 255), required=False)
 _level = Rule(_integer(0, 1), required=False)
 _least_percent = Rule(_integer(0, 50), required=False)
+_cutoff_mv = Rule(_integer(1000, 20000), required=False)
 _baud = Rule(_one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600))
 _bus = Rule(_text(1, 30))
 _wire = Rule(_text(1, 30))
@@ -154,6 +155,14 @@ BOARD_RULES: dict[str, Rule] = {
     "languages": Rule(_languages),
 }
 TRUST_RULES = {"provisioning_key": Rule(_hex(32)), "test": Rule(_boolean)}
+_interval = Rule(_integer(0, 999_999_999), required=False)
+#: After how much a part is due for service; 0 for never (firmware/services/counters.py).
+MAINTENANCE_RULES = {
+    "paper_m": Rule(_integer(0, 999_999), required=False),
+    "cuts": _interval,
+    "inserts": _interval,
+    "swipes": _interval,
+}
 
 #: Bus driver: (what kind of bus it gives, its settings).
 BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
@@ -355,11 +364,16 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
                 "mains_pin": _optional_pin,
                 "mains_level": _level,
                 "least_percent": _least_percent,
+                "cutoff_mv": _cutoff_mv,
             },
         ),
         "linux_power": (
             {},
-            {"battery": Rule(_text(1, 60), required=False), "least_percent": _least_percent},
+            {
+                "battery": Rule(_text(1, 60), required=False),
+                "least_percent": _least_percent,
+                "cutoff_mv": _cutoff_mv,
+            },
         ),
     },
     "tamper": {

@@ -35,7 +35,10 @@ _KEPT = {
     "unknown": "print.kept.unknown",
     "reversed": "print.kept.reversed",
     "self_test": "print.skipped",
+    "counters": "print.skipped",
 }
+#: What is said to be printed, of slips that are no copy of a payment's.
+_COPIES = {"self_test": "print.copy.self_test", "counters": "menu.counters"}
 
 
 async def _print(
@@ -151,8 +154,7 @@ def columns(t: "Terminal") -> int:
 
 async def slip(t: "Terminal", kind: str, data: "dict[str, Any]") -> None:
     """One slip of a kind that ``services/receipts.py`` knows; merchant's copy."""
-    copy = "print.copy.self_test" if kind == "self_test" else "print.copy.merchant"
-    await t.show_result(screens.printing(copy))
+    await t.show_result(screens.printing(_COPIES.get(kind, "print.copy.merchant")))
     await _print(t, kind, data)
 
 

@@ -5,6 +5,8 @@ totals. ``keep`` writes what changed as one unsynced record, before a payment's
 intent: the payment's own sync makes it durable (docs/maintenance.md).
 """
 
+from firmware import aio
+from firmware.hal.power import PowerError
 from firmware.payment.journal import records as r
 
 TYPE_CHECKING = False
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from firmware.payment.journal.fold import State
     from firmware.payment.journal.journal import Journal
+    from firmware.payment.journal.recovery import Recovered
 
 #: Names by number, as slips, screens and ``till doctor`` have them.
 NAMES = {
@@ -49,32 +52,32 @@ class Due:
         return "service." + NAMES[self.number]
 
 
-class Counters:
-    """A terminal's counters. ``begin`` once the journal is open."""
+class Tally:
+    """What the counters say. ``books``: where the folded state is; ``begin`` once it is."""
 
-    def __init__(self, journal: "Journal", devices: "Any", board: "dict[str, Any]") -> None:
-        self._journal = journal
+    def __init__(
+        self, books: "Journal | Recovered", devices: "Any", board: "dict[str, Any]"
+    ) -> None:
+        self._books = books
         self._devices = devices
         self._limits = board.get("maintenance", {})
         self._base: "dict[int, int]" = {}
-        #: Whether the journal was told of this start: it is then told of the end as well.
-        self.started = False
 
     def begin(self) -> None:
         """From now on count on from the journal's totals."""
-        self._base = dict(self._journal.state.counters)
+        self._base = dict(self._books.state.counters)
 
     def totals(self) -> "dict[int, int | None]":
-        """Every counter; None where this board has nothing that could count it."""
+        """Every counter; None where nothing of this board could ever count it."""
         found: "dict[int, int | None]" = {}
         since = self._since_start()
         for number in NAMES:
             if number in (r.C_BOOTS, r.C_ENDS):
-                found[number] = self._journal.state.counters.get(number, 0)
+                found[number] = self._books.state.counters.get(number, 0)
             elif number in since:
                 found[number] = min(self._base.get(number, 0) + since[number], r.MAX_COUNT)
             else:
-                found[number] = None
+                found[number] = self._base.get(number)
         return found
 
     def _since_start(self) -> "dict[int, int]":
@@ -94,6 +97,31 @@ class Counters:
         if devices.power is not None and devices.power.brown_outs is not None:
             since[r.C_BROWN_OUTS] = devices.power.brown_outs
         return since
+
+    def due(self) -> "list[Due]":
+        """Parts whose interval is over, in the order of ``LIMITS``."""
+        found = []
+        serviced = self._books.state.serviced
+        totals = self.totals()
+        for number in sorted(LIMITS):
+            name, usual, unit = LIMITS[number]
+            limit = self._limits.get(name, usual) * unit
+            total = totals[number]
+            if total is not None and limit:
+                used = total - serviced.get(number, 0)
+                if used >= limit:
+                    found.append(Due(number, used, limit))
+        return found
+
+
+class Counters(Tally):
+    """The counters of a terminal that runs, which its journal keeps."""
+
+    def __init__(self, journal: "Journal", devices: "Any", board: "dict[str, Any]") -> None:
+        super().__init__(journal, devices, board)
+        self._journal = journal
+        #: Whether the journal was told of this start: it is then told of the end as well.
+        self.started = False
 
     async def keep(self) -> None:
         """Journal what changed, to become durable with the next record that is synced.
@@ -116,21 +144,6 @@ class Counters:
             await self.keep()
             await self._journal.append(r.ENDED, {r.K_CODE: code})
 
-    def due(self) -> "list[Due]":
-        """Parts whose interval is over, in the order of ``LIMITS``."""
-        found = []
-        serviced = self._journal.state.serviced
-        totals = self.totals()
-        for number in sorted(LIMITS):
-            name, usual, unit = LIMITS[number]
-            limit = self._limits.get(name, usual) * unit
-            total = totals[number]
-            if total is not None and limit:
-                used = total - serviced.get(number, 0)
-                if used >= limit:
-                    found.append(Due(number, used, limit))
-        return found
-
     async def serviced(self, number: int, who: str, now: "int | None") -> None:
         """A part was serviced: its interval begins anew, its total goes on. ``now``:
         Unix seconds, None where the clock is dead. JournalError, FilesError."""
@@ -138,6 +151,16 @@ class Counters:
         if now is not None:
             body[r.K_TIME] = now
         await self._journal.append(r.SERVICED, body)
+
+    async def watch(self) -> None:
+        """Look at a supply whose dips are short, for as long as the terminal serves."""
+        power = self._devices.power
+        while True:
+            await aio.sleep_ms(power.watch_ms)
+            try:
+                await power.status()
+            except PowerError:
+                pass  # the idle screen asks too, and says so
 
 
 def cut_off(state: "State", running: bool) -> int:

@@ -17,7 +17,9 @@ Values of a payment, all text unless said otherwise; an absent one is left out:
 Other slips: "release" (of a reversal) and "release_scripts" (of script results)
 take ``stan``, ``amount_text``, ``currency_text``, ``who``, ``reason``;
 "damage" takes ``who``, ``notices`` (list of text); "self_test" takes
-``results`` (list of (kind, state, detail)), ``serial``, ``version``. They take
+``results`` (list of (kind, state, detail)), ``serial``, ``version``; "counters"
+takes ``counters`` (list of (text key, text)), ``due`` (list of text keys),
+``serial``, ``version``. They take
 ``shop``, ``merchant_id``, ``terminal_id``, ``date``, ``time``, ``test`` and
 ``emulated`` too.
 """
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Slips of a payment, with the English and Chinese heading each.
 PAYMENTS = ("sale", "declined", "reversed", "unknown")
-KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test")
+KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test", "counters")
 
 _CVM_LINES = {
     "pin": "slip.pin",
@@ -69,6 +71,8 @@ def receipt(
         slip.release(kind)
     elif kind == "damage":
         slip.damage()
+    elif kind == "counters":
+        slip.counters()
     else:
         slip.self_test()
     if duplicate:
@@ -299,15 +303,29 @@ class _Slip:
         self.both("slip.damage")
         self.rule()
 
-    def self_test(self) -> None:
-        """What each device said, and a sample of everything that can be printed."""
-        self.both("slip.title.self_test", "cbh")
+    def machine(self, title: str) -> None:
+        """Head of a slip about the terminal itself."""
+        self.both(title, "cbh")
         self.rule()
         self.item("slip.serial", self.value("serial"))
         self.item("slip.version", self.value("version"))
         self.ids()
         self.when()
         self.rule()
+
+    def counters(self) -> None:
+        """What the terminal has done, and which parts are due for service."""
+        self.machine("slip.title.counters")
+        for key, text in self.data.get("counters") or []:
+            self.item(key, text)
+        self.rule()
+        for key in self.data.get("due") or []:
+            self.both(key, "b")
+            self.both(key + ".do")
+
+    def self_test(self) -> None:
+        """What each device said, and a sample of everything that can be printed."""
+        self.machine("slip.title.self_test")
         for kind, state, detail in self.data.get("results") or []:
             name = self.words("boot.device." + str(kind))
             self.document.append(("pair", name, self.words("boot.state." + str(state)), ""))

@@ -87,7 +87,7 @@ def reversal(provision: "Provision", emulated: bool, debt: "Debt") -> "dict[str,
     values["stan"] = calendar.digits(debt.stan, 6)
     values["rrn"] = answer.get(records.K_RRN, "")
     values["issuer"], values["acquirer"] = _parties(answer.get(records.K_F44, ""))
-    values["date"], values["time"] = _stamped(body[records.K_LOCAL_TIME])
+    values["date"], values["time"] = stamped(body[records.K_LOCAL_TIME])
     if masked:
         values["pan_masked"] = masked
         values["pan_last4"] = "*" * (len(masked) - 4) + masked[-4:]
@@ -114,7 +114,7 @@ def supervised(
     values["slip"] = slip
     values["who"] = who
     if moment is not None:
-        values["date"], values["time"] = _stamped(calendar.stamp(moment))
+        values["date"], values["time"] = stamped(calendar.stamp(moment))
     if request is not None:
         _price(values, request[records.K_AMOUNT], request[records.K_CURRENCY])
         values["stan"] = calendar.digits(request[records.K_STAN], 6)
@@ -170,10 +170,10 @@ def _when(sale: "Sale", authorisation: "Authorisation") -> "tuple[str, str]":
     date, time = authorisation.fields.get(13, ""), authorisation.fields.get(12, "")
     theirs = calendar.nearest(date, time, now)
     moment = ours if theirs is None else calendar.civil(theirs)
-    return _stamped(calendar.stamp(moment))
+    return stamped(calendar.stamp(moment))
 
 
-def _stamped(stamp: str) -> "tuple[str, str]":
+def stamped(stamp: str) -> "tuple[str, str]":
     """("YYYY-MM-DD", "hh:mm:ss") of YYYYMMDDhhmmss."""
     return (
         stamp[:4] + "-" + stamp[4:6] + "-" + stamp[6:8],

@@ -81,10 +81,10 @@ def self_test(lines: "list[tuple[str, str]]", first: int = 0, printer: bool = Tr
     return Screen("self_test", nodes + _foot("hint.cancel", "hint.print" if printer else ""))
 
 
-def info(title_key: str, items: "list[tuple[str, str]]", first: int = 0) -> Screen:
-    """A page of (name, value) lines; names may be text keys."""
+def info(title_key: str, items: "list[tuple[str, str]]", first: int = 0, enter: str = "") -> Screen:
+    """A page of (name, value) lines; names may be text keys. ``enter``: Enter's hint."""
     nodes: "list[Node]" = [_title(title_key), Lines("lines", items, first)]
-    return Screen("info", nodes + _foot("hint.cancel", ""))
+    return Screen("info", nodes + _foot("hint.cancel", enter))
 
 
 def idle(

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from firmware.app.menu import ITEMS
 from firmware.drivers.soft_vault import SoftVault
 from firmware.payment.journal import records as r
 from firmware.payment.journal.fold import State
@@ -12,6 +13,9 @@ from firmware.services import counters
 from tests.device.stories import menu, sell, tell
 from tests.support.handheld import Handheld
 from tests.support.vault_parts import SeededEntropy
+
+#: The supervisor's code of a test bundle.
+SUPERVISOR = "123456"
 
 
 async def _folded(t: Handheld) -> State:
@@ -128,3 +132,104 @@ def test_the_day_s_end_writes_what_the_last_payment_left() -> None:
         assert abs(_counted(t)[-1][r.C_PAPER] - paper) <= paper // 50
 
     tell(story)
+
+
+async def _counters_page(t: Handheld) -> None:
+    await t.press("menu")
+    await t.until("menu")
+    await t.press(*["down"] * ITEMS.index("menu.counters"), "enter")
+    await t.until("info")
+
+
+async def _pages(t: Handheld) -> str:
+    """Every line of the page that is shown, scrolled to its end."""
+    words = t.text
+    for _ in counters.NAMES:
+        await t.press("down")
+        words += t.text
+    return words
+
+
+def test_the_page_shows_and_prints_them() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await _one(t)
+        await _one(t)
+        paper = _paper_mm(t)
+        await _counters_page(t)
+        words = await _pages(t)
+        for word in ("Inserted", "2", "Starts", "Low voltage", f"{paper // 1000}.", " m"):
+            assert word in words, word
+        before = len(t.paper)
+        await t.press("enter")
+        await t.until("printing")
+        await t.until("idle")
+        slip = t.paper[before:]
+        for word in ("COUNTERS", "计数单", "Inserted 插卡", "Power lost 断电", "VT000001", "TEST"):
+            assert word in slip, word
+
+    tell(story)
+
+
+def test_what_this_board_cannot_know_is_a_dash() -> None:
+    async def story(t: Handheld) -> None:
+        for kind in ("power", "stripe"):
+            del t.board[kind]
+        await t.power_on()
+        await _counters_page(t)
+        (lines,) = [node for node in t.screen["nodes"] if node["name"] == "lines"]
+        told = dict(lines["items"])
+        assert told["Low voltage"] == told["Swiped"] == told["Cuts"] == "-"
+        assert told["Power lost"] == "0" and told["Starts"] == "1"
+
+    tell(story)
+
+
+def test_a_part_that_is_due_is_told_until_a_supervisor_notes_its_service() -> None:
+    async def story(t: Handheld) -> None:
+        t.board["maintenance"] = {"inserts": 2, "paper_m": 0}
+        await t.power_on()
+        await _one(t)
+        assert "service.inserts" not in t.keys_shown()
+        await _one(t)
+        assert {"service.inserts", "service.inserts.do"} <= t.keys_shown()
+        await _one(t)  # it keeps nobody from paying
+        await menu(t, 5)
+        await t.until("self_test")
+        assert "Service" in await _pages(t)
+        await t.press("cancel")
+        await t.until("idle")
+        await _counters_page(t)
+        await t.press("cancel")
+        await t.until("question")
+        assert "service.inserts" in t.keys_shown()
+        await t.press("cancel")
+        await t.until("idle")
+        assert "service.inserts" in t.keys_shown()
+        await _note_service(t)
+        (served,) = [body for kind, body in t.journal() if kind == "SERVICED"]
+        assert served[r.K_WHO] == "supervisor" and served[r.K_COUNTS] == {r.C_INSERTS: 3}
+        await t.until("idle")
+        assert "service.inserts" not in t.keys_shown()
+        await t.power_off()
+        await t.power_on()
+        assert "service.inserts" not in t.keys_shown()
+        await _one(t)
+        await _one(t)
+        assert "service.inserts" in t.keys_shown()
+        state = t.journal()
+        assert [body[r.K_COUNTS][r.C_INSERTS] for k, body in state if k == "COUNTERS"][-1] == 5
+
+    tell(story)
+
+
+async def _note_service(t: Handheld) -> None:
+    await _counters_page(t)
+    await t.press("cancel")
+    await t.until("question")
+    await t.press("enter")
+    await t.until("secret")
+    await t.press(*SUPERVISOR, "enter")
+    await t.until("message")
+    assert "service.noted" in t.keys_shown()
+    await t.press("enter")

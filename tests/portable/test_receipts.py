@@ -49,6 +49,16 @@ def _with(**changes: object) -> "dict[str, object]":
     return data
 
 
+def test_the_counters_slip_says_what_is_due() -> None:
+    items = [("counters.paper", "999999.9 m"), ("counters.brown_outs", "-")]
+    for columns in (32, 48):
+        data = _with(counters=items, due=["service.paper", "service.swipes"], serial="V-1")
+        said = _words(_build("counters", data, columns=columns))
+        for word in ("COUNTERS", "999999.9 m", "Low voltage", "-", "V-1", "打印头该保养"):
+            assert word in said, word
+        assert "Service: swipe head" in said
+
+
 def test_every_slip_fits_both_papers_in_both_languages() -> None:
     face = faces.Face("latin16")
     for kind in receipts.KINDS:

@@ -81,6 +81,11 @@ def worst() -> Iterator[tuple[str, Screen]]:
         [("about.version", "10.20.30"), ("about.merchant", "123456789012345"),
          ("about.serial", "V-0000000001"), ("about.batch", "000123"), ("tmk", "A1B2C3 TEST")],
     )  # fmt: skip
+    counted = [(k, "-") for k in KEYS if k.startswith("counters.")]
+    yield "counters_none", screens.info("menu.counters", counted, 0, "hint.print")
+    counted = [(k, "999999.9 m" if k == "counters.paper" else "999999999") for k, _ in counted]
+    for at in (0, 4):
+        yield f"counters_{at}", screens.info("menu.counters", counted, at, "hint.print")
     for test in (False, True):
         for emulated in (False, True):
             yield (
@@ -91,7 +96,7 @@ def worst() -> Iterator[tuple[str, Screen]]:
     yield "idle_long_shop", screens.idle("23:59", 4, 100, True, SHOP_LONG, None, True, True)
     yield "idle_long_zh", screens.idle("23:59", 4, 100, True, SHOP_ZH_LONG, None, True, True)
     yield "idle_no_shop", screens.idle("--:--", 2, None, True)
-    for key in _reasons("error", "idle"):
+    for key in _reasons("error", "idle", "service"):
         yield (
             f"idle_{key}",
             screens.idle(
