@@ -69,8 +69,10 @@ def _owners(name: str, board: Board) -> str:
 def _bus_wires(bus: dict[str, Any]) -> list[tuple[str, str]]:
     driver = bus["driver"]
     header = driver in _HEADER_DRIVERS
-    if driver in ("linux_i2c", "luma_i2c") and bus["port"] in _I2C:
-        return _named(_I2C[bus["port"]], header)
+    if driver in ("linux_i2c", "luma_i2c"):
+        if bus["port"] in _I2C:
+            return _named(_I2C[bus["port"]], header)
+        return [(signal, f"/dev/i2c-{bus['port']}") for signal in ("SDA", "SCL")]
     if driver in ("linux_spi", "luma_spi") and bus["port"] in _SPI:
         select = (("CE", _SELECT[bus["port"]][bus["device"]]),)
         own = tuple((_word(key), bus[key]) for key in ("dc_pin", "reset_pin") if key in bus)

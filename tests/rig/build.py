@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ PACKAGES = (
     "python3",
     "python3-evdev",
     "python3-pyscard",
+    "python3-spidev",
     "pcscd",
     "vsmartcard-vpcd",
     "swtpm",
@@ -44,11 +45,14 @@ PACKAGES = (
     "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
     "dbus-daemon",
     "network-manager",
+    "modemmanager",
+    "udev",  # ModemManager wants what it says of a port
+    "iproute2",  # tc: delay and loss
     "wpasupplicant",
     "hostapd",
 )  # fmt: skip
 #: Wheels for the guest's Python beyond what the firmware needs to run.
-WHEELS = ("pytest>=8.2", "dbus-fast>=3.0", "rpi-lgpio>=0.6")
+WHEELS = ("pytest>=8.2", "dbus-fast>=3.0", "rpi-lgpio>=0.6", "luma.lcd>=2.10")
 #: What the first file system loads before there is a disk (crc32c for ext4).
 FIRST_MODULES = ("virtio_pci", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4", "9p",
                  "9pnet_virtio")  # fmt: skip
@@ -95,10 +99,17 @@ class Guest:
         return self.folder / "disk"
 
 
+def dependencies() -> list[str]:
+    """What firmware and PC tools stand on."""
+    found: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "dependencies"
+    ]
+    return found
+
+
 def requirements() -> list[str]:
     """What pip puts into the guest."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *WHEELS]
+    return [*dependencies(), *WHEELS]
 
 
 def key() -> str:
@@ -113,26 +124,26 @@ def cached() -> Guest | None:
     return guest if guest.disk.exists() else None
 
 
-def why_not() -> str:
-    """Why a guest cannot be built or booted here, "" if it can."""
+def why_not(emulator: str = EMULATOR, built: bool | None = None) -> str:
+    """Why a guest cannot be built or booted here, "" if it can; ``built``: there is one."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "the rig's guest is built on Linux on x86-64 only"
-    missing = [] if shutil.which(EMULATOR) or _may_install() else [EMULATOR]
-    if cached() is None:
+    missing = [] if shutil.which(emulator) or may_install() else [emulator]
+    if not (cached() if built is None else built):
         missing += [tool for tool in ("apt-get", "dpkg-deb", "tar") if shutil.which(tool) is None]
-        missing += [] if _mkfs() else ["mkfs.ext4"]
+        missing += [] if find_mkfs() else ["mkfs.ext4"]
     return "not installed: " + ", ".join(missing) if missing else ""
 
 
-def _may_install() -> bool:
+def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def _mkfs() -> str | None:
+def find_mkfs() -> str | None:
     return shutil.which("mkfs.ext4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def _run(*command: str | Path, input_bytes: bytes | None = None, limit_s: int = 900) -> bytes:
+def tool(*command: str | Path, input_bytes: bytes | None = None, limit_s: int = 900) -> bytes:
     """Run a program; CannotBuild with its last words when it fails."""
     try:
         done = subprocess.run(command, input=input_bytes, capture_output=True, timeout=limit_s)
@@ -145,61 +156,77 @@ def _run(*command: str | Path, input_bytes: bytes | None = None, limit_s: int = 
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def locked() -> Iterator[None]:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(f"rig: {text}", flush=True)
 
 
-def _download(archives: Path) -> list[Path]:
-    """Packages and all that they depend on, as apt resolves it for an empty system."""
+def download(
+    archives: Path,
+    packages: Sequence[str] = PACKAGES,
+    architecture: str = "amd64",
+    lists: Path | None = None,
+) -> list[Path]:
+    """Packages and all that they depend on, as apt resolves it for an empty system.
+    ``lists``: where apt's lists for another architecture than this machine's are kept."""
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     status = CACHE / "no-packages"
     status.touch()
     options = {
         "Dir::State::status": status,
         "Dir::Cache::archives": archives,
-        "APT::Architecture": "amd64",
+        "APT::Architecture": architecture,
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "",
         "Debug::NoLocking": "true",
     }
+    if lists is not None:
+        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        more = {
+            "Dir::State::lists": lists,
+            "Dir::Cache::pkgcache": "",
+            "Dir::Cache::srcpkgcache": "",
+        }
+        options |= {**more, "APT::Architectures::": architecture}
     flags = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+    if lists is not None:
+        tool("apt-get", *flags, "-qq", "update")
     install = ["apt-get", *flags, "-y", "-qq", "install"]
     # Of packages that were downloaded before apt prints no address: it is shown none.
     empty = CACHE / "no-archives"
     (empty / "partial").mkdir(parents=True, exist_ok=True)
     nothing = ("-o", f"Dir::Cache::archives={empty}", "--print-uris")
-    listed = _run(*install, *nothing, *PACKAGES).decode().splitlines()
-    _run(*install, "--download-only", *PACKAGES)
+    listed = tool(*install, *nothing, *packages).decode().splitlines()
+    tool(*install, "--download-only", *packages)
     found = [archives / line.split()[1] for line in listed if line.startswith("'")]
     if not found or not all(path.exists() for path in found):
         raise CannotBuild("apt-get did not download all packages")
     return found
 
 
-def _unpack(packages: list[Path], tree: Path) -> None:
+def unpack(packages: list[Path], tree: Path) -> None:
     """All files of the packages, /usr merged; none of their scripts runs."""
     for name in ("bin", "sbin", "lib", "lib64"):
         (tree / "usr" / name).mkdir(parents=True)
         (tree / name).symlink_to(f"usr/{name}")
     for package in packages:
-        files = _run("dpkg-deb", "--fsys-tarfile", package)
-        _run("tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", tree,
+        files = tool("dpkg-deb", "--fsys-tarfile", package)
+        tool("tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", tree,
              input_bytes=files)  # fmt: skip
 
 
 def _add_modules(tree: Path, kernel: str) -> None:
     """What Debian's kernel leaves out, as far as it can be built here."""
     try:
-        module = _run(GPIO_SIM, kernel).decode().strip()
+        module = tool(GPIO_SIM, kernel).decode().strip()
     except CannotBuild as error:
-        _say(f"the guest gets no gpio-sim: {error}")
+        say(f"the guest gets no gpio-sim: {error}")
         return
     extra = tree / "usr/lib/modules" / kernel / "extra"
     extra.mkdir()
@@ -209,11 +236,11 @@ def _add_modules(tree: Path, kernel: str) -> None:
 def _index_modules(tree: Path, kernel: str) -> None:
     """depmod of the guest itself, by its own loader: the host needs none."""
     loader = tree / "usr/lib64/ld-linux-x86-64.so.2"
-    _run(loader.resolve(), "--library-path", tree / "usr/lib/x86_64-linux-gnu", "--argv0", "depmod",
+    tool(loader.resolve(), "--library-path", tree / "usr/lib/x86_64-linux-gnu", "--argv0", "depmod",
          tree / "usr/bin/kmod", "-b", tree, kernel)  # fmt: skip
 
 
-def _furnish(tree: Path) -> None:
+def furnish(tree: Path) -> None:
     """What maintainer scripts would have made, as far as tests need it."""
     for folder in ("proc", "sys", "dev", "run", "tmp", "till", "out", "root"):
         (tree / folder).mkdir(exist_ok=True)
@@ -225,28 +252,40 @@ def _furnish(tree: Path) -> None:
         shell.symlink_to("busybox")
 
 
-def _python(tree: Path) -> None:
-    """The wheels, and everything compiled when the versions of Python agree."""
-    version = next((tree / "usr/bin").glob("python3.[0-9]*")).name.removeprefix("python")
-    wheels = tree / "opt/wheels"
-    platforms = [part for name in PLATFORMS for part in ("--platform", name)]
-    _run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+def _python_version(tree: Path) -> str:
+    return next((tree / "usr/bin").glob("python3.[0-9]*")).name.removeprefix("python")
+
+
+def add_wheels(tree: Path, wanted: Sequence[str], platforms: Sequence[str]) -> None:
+    """What pip finds ready-made for the guest's Python."""
+    made_for = [part for name in platforms for part in ("--platform", name)]
+    tool(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
          "--no-compile", "--only-binary", ":all:", "--implementation", "cp",
-         "--python-version", version, *platforms, "--target", wheels, *requirements())  # fmt: skip
+         "--python-version", _python_version(tree), *made_for, "--target", tree / "opt/wheels",
+         *wanted)  # fmt: skip
+
+
+def _add_tpm(tree: Path) -> None:
     try:
-        _run(TPM, "prepare", sys.executable)
-        shutil.copytree(CACHE.parent / "tpm/python/tpm2_pytss", wheels / "tpm2_pytss")
+        tool(TPM, "prepare", sys.executable)
+        shutil.copytree(CACHE.parent / "tpm/python/tpm2_pytss", tree / "opt/wheels/tpm2_pytss")
     except CannotBuild as error:
-        _say(f"the guest gets no library for a TPM: {error}")
+        say(f"the guest gets no library for a TPM: {error}")
+
+
+def compile_python(tree: Path) -> None:
+    """All of Python ahead of time, when this machine's is of the guest's version."""
+    version = _python_version(tree)
     if version == platform.python_version().rpartition(".")[0]:
         library = tree / "usr/lib" / f"python{version}"
-        _run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+        tool(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
              "-s", str(tree), "-p", "/", str(library), str(tree / "usr/lib/python3"),
-             str(wheels))  # fmt: skip
+             str(tree / "opt/wheels"))  # fmt: skip
 
 
-def _first_file_system(tree: Path, kernel: str) -> bytes:
-    modules = cpio.module_order(tree / "usr/lib/modules" / kernel, FIRST_MODULES)
+def first_file_system(tree: Path, kernel: str, wanted: tuple[str, ...]) -> bytes:
+    """busybox, and the kernel modules that are needed before there is a disk, in order."""
+    modules = cpio.module_order(tree / "usr/lib/modules" / kernel, wanted)
     files = {"busybox": (tree / "usr/bin/busybox").read_bytes()}
     programs = set(files)
     for at, path in enumerate(modules):
@@ -254,44 +293,53 @@ def _first_file_system(tree: Path, kernel: str) -> bytes:
     return cpio.archive(files, programs, ["modules", "proc", "sys", "dev", "root"])
 
 
+def write_disk(tree: Path, disk: Path, mib: int) -> None:
+    """The tree as a file system in a file; needs no root."""
+    mkfs = find_mkfs()
+    assert mkfs is not None
+    tool(mkfs, "-q", "-F", "-O", "^has_journal", "-E", "root_owner=0:0", "-L", "rig",
+         "-d", tree, disk, f"{mib}M")  # fmt: skip
+
+
 def _build(guest: Guest) -> None:
     work = CACHE / f"{guest.folder.name}.new"
     shutil.rmtree(work, ignore_errors=True)
     tree = work / "tree"
     tree.mkdir(parents=True)
-    _say("downloading Debian packages")
-    packages = _download(CACHE / "archives")
-    _say(f"unpacking {len(packages)} packages")
-    _unpack(packages, tree)
+    say("downloading Debian packages")
+    packages = download(CACHE / "archives")
+    say(f"unpacking {len(packages)} packages")
+    unpack(packages, tree)
     kernel = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
     shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel}", work / "vmlinuz")
     for part in UNREAD:
         shutil.rmtree(tree / part, ignore_errors=True)
-    _say("building kernel modules")
+    say("building kernel modules")
     _add_modules(tree, kernel)
     _index_modules(tree, kernel)
-    _furnish(tree)
-    _say("installing Python packages")
-    _python(tree)
-    (work / "initramfs").write_bytes(_first_file_system(tree, kernel))
+    furnish(tree)
+    say("installing Python packages")
+    add_wheels(tree, requirements(), PLATFORMS)
+    _add_tpm(tree)
+    compile_python(tree)
+    (work / "initramfs").write_bytes(first_file_system(tree, kernel, FIRST_MODULES))
     (work / "packages.txt").write_text("".join(sorted(f"{path.name}\n" for path in packages)))
-    _say("writing the disk")
+    say("writing the disk")
     disk = work / "disk.new"
-    mkfs = _mkfs()
-    assert mkfs is not None
-    _run(mkfs, "-q", "-F", "-O", "^has_journal", "-E", "root_owner=0:0", "-L", "rig",
-         "-d", tree, disk, f"{DISK_MIB}M")  # fmt: skip
+    write_disk(tree, disk, DISK_MIB)
     shutil.rmtree(tree)
     disk.rename(work / "disk")
     shutil.rmtree(guest.folder, ignore_errors=True)
     work.rename(guest.folder)
 
 
-def _install_emulator() -> None:
-    _say(f"installing {EMULATOR} (Debian package qemu-system-x86)")
-    _run("apt-get", "update", "-qq")
-    _run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq",
-         "--no-install-recommends", "qemu-system-x86")  # fmt: skip
+def install_emulator(program: str, package: str) -> None:
+    """With a root's rights, unless it is there."""
+    if shutil.which(program) is None:
+        say(f"installing {program} (Debian package {package})")
+        tool("apt-get", "update", "-qq")
+        tool("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq",
+             "--no-install-recommends", package)  # fmt: skip
 
 
 def prepare() -> Guest:
@@ -299,15 +347,14 @@ def prepare() -> Guest:
     reason = why_not()
     if reason:
         raise CannotBuild(reason)
-    with _locked():
-        if shutil.which(EMULATOR) is None:
-            _install_emulator()
+    with locked():
+        install_emulator(EMULATOR, "qemu-system-x86")
         guest = cached()
         if guest is None:
             began = time.monotonic()
             guest = Guest(CACHE / key())
             _build(guest)
-            _say(f"guest built in {time.monotonic() - began:.0f} s")
+            say(f"guest built in {time.monotonic() - began:.0f} s")
         os.utime(guest.folder)
         for other in CACHE.glob("*/disk"):
             if time.time() - other.parent.stat().st_mtime > KEEP_S:

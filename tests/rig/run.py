@@ -3,9 +3,10 @@
     python -m tests.rig.run                      all tests
     python -m tests.rig.run -k printer -x        arguments go to pytest in the guest
     python -m tests.rig.run tests/rig/guest/test_i2c.py
+    python -m tests.rig.run --limit 3600 -m soak     the storms of re-plugs
     python -m tests.rig.run --shell              a shell in the guest instead
 
-Leaves console.txt, junit.xml and result.json in build/rig. Ends with 0 only
+Leaves console.txt, junit.xml, result.json and the daemons' logs in build/rig. Ends with 0 only
 when the guest said so itself: a guest that hangs, panics or says nothing for
 too long has failed.
 """
@@ -43,6 +44,8 @@ KERNEL = (
 #: To QEMU's console: a break on the serial line, and the kernel's request to show blocked tasks.
 ASK_BLOCKED = b"\x01bw"
 GUEST_TESTS = "tests/rig/guest"
+#: The storms run when they are asked for: -m soak.
+NO_SOAK = ["-m", "not soak"]
 UP = "rig: the guest is up"
 HANGS = "the guest hangs"
 RESET = "softdog: Initiating system reboot"
@@ -63,17 +66,32 @@ class Boot:
 
 
 def command(
-    guest: build.Guest, first: Path, shared: Path, accelerator: str, more: str
+    guest: build.Guest,
+    first: Path,
+    shared: Path,
+    accelerator: str,
+    more: str,
+    patient: bool = False,
 ) -> list[str]:
-    """QEMU's command line; the disk is written to a snapshot that is thrown away."""
+    """QEMU's command line; the disk is written to a snapshot that is thrown away.
+
+    ``patient``: the guest's clock counts what its one processor did, two nanoseconds an
+    instruction, so that a machine that is busy otherwise makes no time-outs in it.
+    """
     host_cpu = accelerator == "kvm"
+    counted = patient and not host_cpu
     return [
         build.EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-accel", accelerator if host_cpu else "tcg,thread=multi",
-        "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "2", "-m", str(MEMORY_MIB),
+        "-accel", accelerator if host_cpu else f"tcg,thread={'single' if counted else 'multi'}",
+        *(["-icount", "shift=1,sleep=on"] if counted else []),
+        "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "1" if counted else "2",
+        "-m", str(MEMORY_MIB),
         "-kernel", str(guest.kernel), "-initrd", str(first), "-append", f"{KERNEL} {more}",
         "-drive", f"file={guest.disk},format=raw,if=virtio,snapshot=on",
         "-device", "virtio-rng-pci",
+        # A cable that ends in QEMU: nothing of this machine's network is behind it.
+        "-netdev", "user,id=lan,restrict=on",
+        "-device", "virtio-net-pci,netdev=lan,romfile=",
         "-virtfs", f"local,path={build.ROOT},mount_tag=till,security_model=none,readonly=on,"
                    "multidevs=remap",
         "-virtfs", f"local,path={shared},mount_tag=out,security_model=none,multidevs=remap",
@@ -211,7 +229,9 @@ def _job(what: str, arguments: list[str], last_act: bool) -> str:
     )
 
 
-def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> int:
+def run(
+    arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False, patient: bool = False
+) -> int:
     """Build if need be, boot, test, report; the exit status."""
     began = time.monotonic()
     guest = build.prepare()
@@ -224,21 +244,21 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
         accelerator = "kvm" if kvm_works(guest, first, shared) else "tcg"
         chosen = [one for one in arguments if one.startswith(GUEST_TESTS)]
         pytest_arguments = [
-            *([] if chosen else [GUEST_TESTS]), "-v", "--color=no", "-p", "no:cacheprovider",
-            "--junitxml=/out/junit.xml",
+            *([] if chosen else [GUEST_TESTS]), *([] if "-m" in arguments else NO_SOAK),
+            "-v", "--color=no", "-p", "no:cacheprovider", "--junitxml=/out/junit.xml",
             *arguments,
         ]  # fmt: skip
         last_act = not arguments  # a chosen test needs no reset
         job = _job("shell" if shell else "tests", pytest_arguments, last_act)
         (shared / "job").write_text(job)
         print(f"rig: booting under {accelerator}", flush=True)
-        start = command(guest, first, shared, accelerator, "")
+        start = command(guest, first, shared, accelerator, "", patient)
         if shell:
             return subprocess.call(start)
         with subprocess.Popen(
             start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
-            boot = watch(process, limit_s, SILENCE_S, show=True)
+            boot = watch(process, limit_s, limit_s / 2 if patient else SILENCE_S, show=True)
         wrong = judge(boot, shared)
         tests = tests_of(shared / "junit.xml")
         if last_act and not wrong:
@@ -246,8 +266,10 @@ def run(arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False) -> 
             tests[outcome].append(what)
             wrong = what if outcome == "failed" else ""
         (OUT / "console.txt").write_text("\n".join(boot.lines) + "\n")
-        if (shared / "junit.xml").exists():
-            shutil.copyfile(shared / "junit.xml", OUT / "junit.xml")
+        for old in OUT.glob("*.log"):
+            old.unlink()
+        for kept in [*shared.glob("*.log"), *shared.glob("junit.xml")]:
+            shutil.copyfile(kept, OUT / kept.name)
     result = {
         "wrong": wrong, "accelerator": accelerator, "built_s": round(built_s, 1),
         "up_s": boot.up_s and round(boot.up_s, 1), "took_s": round(boot.took_s, 1), **tests,
@@ -266,10 +288,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.rig.run", description=__doc__)
     parser.add_argument("--shell", action="store_true", help="a shell in the guest, no tests")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
+    parser.add_argument(
+        "--patient", action="store_true",
+        help="for a busy machine: the guest's clock counts its instructions",
+    )  # fmt: skip
     known, rest = parser.parse_known_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        return run(rest, known.limit, known.shell)
+        return run(rest, known.limit, known.shell, known.patient)
     except build.CannotBuild as error:
         print(f"rig: FAILED: {error}")
         return 1

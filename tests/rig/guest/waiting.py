@@ -14,3 +14,9 @@ def until(ready: Callable[[], object], what: str, seconds: float = 20) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not happen within {seconds:.0f} s")
         threading.Event().wait(0.02)
+
+
+def tell(text: str) -> None:
+    """Say something on the guest's console, which pytest does not keep back."""
+    with open("/dev/console", "w") as console:
+        console.write(f"rig: {text}\n")
