@@ -154,7 +154,8 @@ class MpyWlan(TcpMpy):
             code: int = self._nic.status()
         except OSError:
             return False
-        return code == self._network.STAT_CONNECTING + 1
+        lacks: bool = code == self._network.STAT_CONNECTING + 1
+        return lacks
 
     def leave(self) -> None:
         """Leave the network, or end joining it. Never raises."""

@@ -107,6 +107,7 @@ async def begin(devices: "Any") -> "tuple[list[aio.Task], TillError | None]":
     if devices.files is None or devices.vault is None:
         return [], None  # named by the self-test
     try:
+        await devices.vault.status()  # erased: also where nothing of ours is kept
         use(devices.network, await load(devices.files, devices.vault))
     except VaultTampered:
         return [aio.spawn("forget links", wipe(devices))], None

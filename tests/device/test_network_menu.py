@@ -468,6 +468,30 @@ def test_an_open_case_forgets_the_links() -> None:
     tell(story)
 
 
+def test_a_case_opened_while_it_was_off_forgets_them_at_the_start() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await _says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711", ENTER)
+        await _says(t, "mobile.opened")
+        await t.until("progress")
+        assert "links.cbor" in t.disk.names()
+        await t.power_off()
+        t.rack.tamper.set(False)
+        t.modem.sim = "pin"
+        await t.power_on()
+        assert "error.tamper" in t.keys_shown()
+        await asyncio.sleep(30)
+        assert "links.cbor" not in t.disk.names()
+        assert t.modem.log.count('AT+CPIN="4711"') == 1 and t.modem.sim == "pin"
+
+    tell(story)
+
+
 def test_a_damaged_file_of_settings_is_named_and_made_anew() -> None:
     async def story(t: Linked) -> None:
         t.put("links.cbor", bytes(64))
