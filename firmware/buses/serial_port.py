@@ -62,6 +62,8 @@ class PolledSerial(SerialPort):
         """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""
         began = aio.ticks_ms()
         pause = 1
+        # What always has something to say must not hold the loop, nor its time-outs.
+        await aio.sleep_ms(0)
         while True:
             data = self._take(most)
             if data:

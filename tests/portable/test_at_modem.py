@@ -2,7 +2,7 @@
 
 from firmware import aio
 from firmware.buses.data_line import Carrier
-from firmware.buses.serial_port import SerialPort
+from firmware.buses.serial_port import PolledSerial, SerialPort
 from firmware.drivers.at_engine import SYNCS
 from firmware.drivers.at_modem import AtModem
 from firmware.hal import bearer
@@ -186,5 +186,35 @@ def test_what_a_start_looked_for_in_vain_may_come():
         assert (await modem.status()).cause == "searching"
         port.other = {}
         assert (await modem.status()).cause == "no_carrier"
+
+    run(main())
+
+
+class FloodingPort(PolledSerial):
+    """Faster than anybody reads: there is always more."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def _take(self, most):
+        self.taken += 1
+        if self.taken > 5000:
+            raise AssertionError("nobody else gets a turn")
+        return b"+CREG: 1\r\n"
+
+    async def write(self, data):
+        return len(data)
+
+
+def test_a_flood_holds_nobody_up():
+    async def turns():
+        for _ in range(100):
+            await aio.sleep_ms(0)
+
+    async def main():
+        port = FloodingPort()
+        modem = made(port)
+        name, _ = await aio.first(("flood", modem.start(5000)), ("turns", turns()))
+        assert name == "turns" and port.taken < 1000
 
     run(main())
