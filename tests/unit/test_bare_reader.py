@@ -356,7 +356,7 @@ def test_a_microcontrollers_port_changes_its_mode_and_keeps_its_buffers(port: st
 
 def test_the_card_of_a_microcontrollers_board_is_at_its_contacts(tmp_path: Path) -> None:
     board = board_file.read(board_file.find(str(board_with_contacts(tmp_path))))
-    board["bus"]["uart3"] = {"driver": "mpy_serial", "port": 1, "baud": 9600, "tx": 4, "rx": 5}
+    board["bus"]["slot_uart"] = {"driver": "mpy_serial", "port": 1, "baud": 9600, "tx": 4, "rx": 5}
     assert mpy_seats.seats(board)["uart1"] == "contacts"
 
 
@@ -370,13 +370,13 @@ def test_a_port_of_one_mode_says_so() -> None:
 CONTACTS = """
 [bus.slot0]
 driver = "serial_card"
-bus = "uart3"
+bus = "slot_uart"
 pins_bus = "gpio"
 present_pin = 16
 power_pin = 17
 reset_pin = 18
 
-[bus.uart3]
+[bus.slot_uart]
 driver = "wire_serial"
 wire = "contacts"
 baud = 9600
