@@ -2,8 +2,8 @@
 
     python -m firmware.doctor --board BOARD.py --data FOLDER [--wire SOCKET]
 
-One JSON object on stdout: ``{"board": NAME, "devices": [...]}``, the devices as
-``services/doctor.py`` has them. Exit code 0 if none failed, 1 if one did, 2 for a
+One JSON object on stdout: ``{"board": NAME, "devices": [...], "wear": {...}}``, devices and
+wear as ``services/doctor.py`` has them. Exit code 0 if none failed, 1 if one did, 2 for a
 wrong command line. The terminal's app must not run meanwhile: it has the devices.
 """
 
@@ -23,11 +23,14 @@ _USAGE_TEXT = "usage: python -m firmware.doctor --board BOARD.py --data FOLDER [
 USAGE = 2
 
 
-async def _examine(board: "dict[str, Any]", wire: "Any", data_dir: str) -> "list[doctor.Finding]":
+async def _examine(board: "dict[str, Any]", wire: "Any", data_dir: str) -> "dict[str, Any]":
     devices = await board_loader.build(board, wire, data_dir)
     await aio.sleep_ms(0)  # the drivers' tasks begin, and can be cancelled
     try:
-        return await doctor.examine(devices, board, board_loader.KINDS)
+        findings = await doctor.examine(devices, board, board_loader.KINDS)
+        report = {"board": board["name"], "devices": [finding.table() for finding in findings]}
+        report["wear"] = await doctor.wear(devices, board)
+        return report
     finally:
         if devices.watchdog is not None:
             await devices.watchdog.stop()
@@ -49,13 +52,12 @@ def main(words: "list[str]") -> None:
             from firmware.buses.wire_stream import connect
 
             wire = connect(given["--wire"])
-        findings = aio.run(_examine(board, wire, given["--data"]))
+        report = aio.run(_examine(board, wire, given["--data"]))
     except TillError as error:
         print("till: " + str(error), file=sys.stderr)
         raise SystemExit(1) from None
-    devices = [finding.table() for finding in findings]
-    print(json.dumps({"board": board["name"], "devices": devices}))
-    if any(finding.state == "fail" for finding in findings):
+    print(json.dumps(report))
+    if any(device["state"] == "fail" for device in report["devices"]):
         raise SystemExit(1)
 
 

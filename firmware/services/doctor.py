@@ -4,7 +4,9 @@ What is wrong comes with its cause and with what merchant and engineer do about 
 in both languages.
 """
 
-from firmware.services import self_test
+from firmware.errors import TillError
+from firmware.payment.journal import records, recovery
+from firmware.services import counters, self_test
 from firmware.text.texts import LANGUAGES, Texts
 
 TYPE_CHECKING = False
@@ -32,6 +34,10 @@ _ADVICE = (
     ("imed out", "doctor.silent"),
     ("I/O error", "doctor.silent"),
 )
+
+
+#: What machines read of a counter whose name does not say its unit or meaning.
+_UNITS = {"paper": "paper_mm", "ends": "power_lost"}
 
 
 def advice(cause: str) -> str:
@@ -114,6 +120,48 @@ async def examine(
             finding.state, finding.cause = "fail", str(broken[kind])
             finding.text_key = finding.text_key or "error." + kind
     return findings
+
+
+async def wear(devices: "Any", board: "dict[str, Any]") -> "dict[str, Any] | None":
+    """What the journal in the data folder counted, and which parts are due for service
+    (docs/maintenance.md), JSON-able. None where it cannot be read; writes nothing. The
+    vault was opened by ``examine``."""
+    if devices.files is None or devices.vault is None:
+        return None
+    try:
+        found = await recovery.recover(devices.files, devices.vault)
+    except TillError:
+        return None  # the devices' own findings say why
+    tally = counters.Tally(found, devices, board)
+    tally.begin()
+    totals = tally.totals()
+    totals[records.C_ENDS] = counters.cut_off(found.state, False)
+    rows = []
+    for number in sorted(totals):
+        name = counters.NAMES[number]
+        words = _in_every_language("counters." + name)
+        rows.append({"name": _UNITS.get(name, name), "total": totals[number], "words": words})
+    due = []
+    for one in tally.due():
+        name = counters.NAMES[one.number]
+        due.append(
+            {
+                "name": _UNITS.get(name, name),
+                "used": one.used,
+                "limit": one.limit,
+                "words": _in_every_language(one.text_key),
+            }
+        )
+    return {"counters": rows, "due": due}
+
+
+def _in_every_language(key: str) -> "dict[str, str]":
+    said = {}
+    for language, _ in LANGUAGES:
+        texts = Texts(language)
+        said[language] = texts.get(key)
+        texts.close()
+    return said
 
 
 def _bus(name: str, board: "dict[str, Any]") -> "dict[str, Any]":

@@ -68,6 +68,8 @@ def doctor(
     else:
         for device in devices:
             _tell(device, language)
+        if data is not None and report["wear"] is not None:
+            _tell_wear(report["wear"], language)
     if any(device["state"] == "fail" for device in devices):
         raise typer.Exit(1)
 
@@ -118,6 +120,16 @@ def _tell(device: dict[str, Any], language: str) -> None:
     for line in (" - ".join(told), device["cause"], words.get("engineer", ""), device["says"]):
         if line:
             typer.echo(f"      {line}")
+
+
+def _tell_wear(wear: dict[str, Any], language: str) -> None:
+    """Counters of the data folder's journal, and what is due for service by them."""
+    for row in wear["counters"]:
+        total = "-" if row["total"] is None else str(row["total"])
+        unit = " mm" if row["name"] == "paper_mm" and row["total"] is not None else ""
+        typer.echo(f"      {row['words'][language]}: {total}{unit}")
+    for part in wear["due"]:
+        typer.echo(f"warn  {part['words'][language]}: {part['used']} >= {part['limit']}")
 
 
 def _place(bus: dict[str, Any]) -> str:

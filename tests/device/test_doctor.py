@@ -11,7 +11,7 @@ from firmware.hal.watchdog import Watchdog
 from firmware.services import doctor, self_test
 from host_tools import command_line
 from host_tools.commands import doctor as command
-from tests.device.stories import tell
+from tests.device.stories import sell, tell
 from tests.support.handheld import Handheld
 from tests.support.power import Life
 
@@ -183,6 +183,52 @@ def test_the_command_on_a_machine_that_is_not_the_board(
     assert (code, err) == (1, "")
     assert "FAIL  时钟: ds3231 on i2c1 (linux_i2c, port 1)" in out and "请联系维修" in out
     assert "ok    存储: folder" in out and "Traceback" not in out
+
+
+def test_what_wears_is_read_from_the_terminals_own_journal() -> None:
+    async def story(t: Handheld) -> None:
+        t.board["maintenance"] = {"inserts": 1}
+        assert (await _worn(t))["due"] == []
+        await t.power_on()
+        for _ in range(2):
+            await sell(t)
+            await t.back_to_idle()
+        await t.power_off()
+        before = t.disk.snapshot()
+        worn = await _worn(t)
+        assert t.disk.snapshot() == before
+        totals = {row["name"]: row["total"] for row in worn["counters"]}
+        assert totals["inserts"] == 2 and totals["paper_mm"] > 50
+        assert (totals["boots"], totals["power_lost"], totals["cuts"]) == (1, 1, None)
+        (due,) = worn["due"]
+        assert (due["name"], due["used"], due["limit"]) == ("inserts", 2, 1)
+        assert due["words"]["zh"] == "插卡口该保养"
+
+    tell(story)
+
+
+async def _worn(t: Handheld) -> dict[str, Any]:
+    life = Life(t.rack, t.disk, t.changed.set)
+    found: list[dict[str, Any] | None] = []
+
+    async def examine() -> None:
+        devices = await board_loader.build(t.board, life.wire, "", {"files": life.files})
+        await doctor.examine(devices, t.board, ())
+        found.append(await doctor.wear(devices, t.board))
+
+    await life.start(examine())
+    await life.end()
+    assert found[0] is not None
+    return found[0]
+
+
+def test_the_command_tells_the_counters_of_a_data_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, err = _command(capsys, "virtual", "--data", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "      Paper: 0 mm\n" in out and "      Cuts: -\n" in out
+    assert "Paper" not in _command(capsys, "virtual")[1]
 
 
 @pytest.mark.parametrize(
