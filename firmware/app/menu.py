@@ -159,6 +159,12 @@ async def _about(t: "Terminal") -> None:
 
 
 async def _network(t: "Terminal") -> None:
+    # Leaves first, as main does: an import inside an import holds the stack of both.
+    for name in (
+        "ui.multi_tap", "ui.link_screens", "hal.mobile", "services.link_settings",
+        "app.text_entry", "app.link_work", "app.ip_entry",
+    ):  # fmt: skip
+        __import__("firmware." + name)
     from firmware.app import network_menu
 
     await network_menu.run(t)
