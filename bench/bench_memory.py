@@ -14,6 +14,7 @@ from bench import romfs_image
 from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine
 from host_tools.errors import UserError
+from tests.support.mpy_terminal import booted
 from tests.system.test_micropython import unpacked
 
 Row = tuple[str, float, float, str, float, str]
@@ -44,12 +45,7 @@ class Rig:
 
     async def start(self) -> None:
         """Provision and boot. UserError when it does not reach the idle screen."""
-        await self.machine.open()
-        self.machine.enrol(
-            host="127.0.0.1", port=self.machine.bank_port, plain_key=True, languages=("en", "zh")
-        )
-        await self.machine.power_on()
-        await self.machine.screen("idle", timeout_s=PATIENCE_S)
+        await booted(self.machine)
 
     async def pay(self, card: str) -> None:
         """One approved sale with the merchant's receipt. UserError when it fails."""

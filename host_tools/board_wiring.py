@@ -57,12 +57,15 @@ def wires(board: Board) -> list[Wire]:
 
 
 def _owners(name: str, board: Board) -> str:
-    """The devices on a bus, also through a bus that stands on it."""
+    """The devices and links on a bus, also through a bus that stands on it."""
     names = {name}
     for other, bus in board.get("bus", {}).items():
         if name in (bus.get("bus"), bus.get("pins_bus")):
             names.add(other)
     kinds = [kind for kind in DEVICES if kind in board and board[kind].get("bus") in names]
+    for link, table in board.get("link", {}).items():
+        if names & {table.get("bus"), table.get("data_bus")}:
+            kinds.append(f"link {link}")
     return ", ".join(kinds)
 
 

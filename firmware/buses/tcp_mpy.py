@@ -86,7 +86,10 @@ class TcpMpy(RawNet):
             address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         except (OSError, IndexError):
             raise BusError("name " + host + " is unknown") from None
-        sock: Any = socket.socket(address[0], socket.SOCK_STREAM)
+        try:
+            sock: Any = socket.socket(address[0], socket.SOCK_STREAM)
+        except OSError as error:  # a stack has few of them
+            raise BusError("no socket: error " + str(_code(error))) from None
         try:
             sock.setblocking(False)
             await self._connected(sock, address[-1], host, port)

@@ -7,7 +7,6 @@
 import sys
 
 from firmware import aio, board_loader
-from firmware.buses.wlan_mpy import WlanError
 
 
 async def main():  # type: ignore[no-untyped-def]  # also runs where typing is absent
@@ -27,12 +26,13 @@ async def main():  # type: ignore[no-untyped-def]  # also runs where typing is a
     await devices.entropy.self_test()
     print("genuine " + str(devices.entropy.genuine))
     await devices.printer.print([("text", "MicroPython 收据", "bc"), ("cut",)])
-    wlan = board_loader.Bench(board, None, "", devices).bus("wlan")
-    try:
-        await wlan.join()
-    except WlanError as error:
-        print(error.state)
-    print("link " + str(await wlan.link()) + " " + wlan.address())
+    links = devices.network
+    while not links.steps:
+        await aio.sleep_ms(50)
+    print(links.steps[0].link + " " + links.steps[0].result)
+    status = await links.ways[0].bearer.status()
+    print("link " + status.state + " " + str(status.bars) + " " + status.address)
+    await links.stop()
     await devices.watchdog.feed()
     print("ready")
     print("key " + await devices.keypad.read())

@@ -9,8 +9,9 @@ import pytest
 
 from bench import romfs_image
 from host_tools.emulator import mpy_seats
+from tests.support.mpy_terminal import McuMachine, pay
 from tests.system.test_micropython import ROOT
-from tests.system.test_micropython_mcu_sale import Pico, sell
+from tests.system.test_micropython_mcu_sale import check_approved, sell
 
 #: KiB that TLS takes of a device's heap, but not of this port's; and that the proxies of
 #: ``machine`` and ``network``, which are C on a device, take of this port's.
@@ -18,7 +19,7 @@ TLS, PROXIES = 48, 14
 #: Heap of a device in KiB; rp2 takes the buffers of two UARTs from it.
 HEAPS = {"rp2350-pico2w": ("rp2", 400 - 6), "esp32-s3": ("esp32", 4096)}
 #: Modules of the ports themselves.
-TOP = ("machine", "network")
+TOP = ("machine", "network", "socket")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,9 @@ def test_a_sale_fits_the_heap(
         str(image),
         str(tmp_path / "notes"),
     )
-    machine = Pico(tmp_path / "terminal", name, port, options)
-    (row,) = sell(machine, "cda-large", monkeypatch)
-    assert row["state"] == "approved"
+    machine = McuMachine(tmp_path / "terminal", name, port, options)
+
+    async def story(machine: McuMachine) -> None:
+        await pay(machine, "cda-large")
+
+    check_approved(machine, sell(machine, monkeypatch, story))

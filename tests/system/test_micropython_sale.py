@@ -24,14 +24,13 @@ from host_tools import board_file
 from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine
 from tests.support import rig
+from tests.support.mpy_terminal import PATIENCE_S, booted, pay
 from tests.system.test_micropython import ROOT, unpacked
 
 pytestmark = [pytest.mark.micropython, pytest.mark.parametrize("arch", ["amd64", "i386"])]
 
 #: Far more than a device has: what a sale needs is measured by bench/bench_memory.py.
 HEAP = "heapsize=4M"
-#: Waits end at an event; this only ends a test that has failed.
-PATIENCE_S = 60.0
 CARDS = ["cda-large", "offline-pin-enciphered"]
 
 
@@ -47,15 +46,7 @@ def take(
 
     async def main() -> None:
         try:
-            await machine.open()
-            machine.enrol(
-                host="127.0.0.1",
-                port=machine.bank_port,
-                plain_key=True,  # the unix port's TLS cannot decipher PKCS#8 quickly
-                languages=("en", "zh"),
-            )
-            await machine.power_on()
-            await machine.screen("idle", timeout_s=PATIENCE_S)
+            await booted(machine)
             await story(machine)
             await machine.power_cut()
             rows.extend(machine.acquirer.transactions())
@@ -67,16 +58,6 @@ def take(
     assert machine.printed_stderr == []
     assert machine.rack.net.connects == [], "the virtual modem was dialled"
     return machine, rows
-
-
-async def pay(machine: Machine, card: str) -> None:
-    """One approved payment with both receipts, up to the idle screen."""
-    tree = await scripted.pay(machine, "1234", card, ("question", "message"))
-    assert tree["screen"] == "question", tree
-    await machine.press("enter")
-    await machine.screen("remove_card", timeout_s=PATIENCE_S)
-    machine.remove()
-    await machine.screen("idle", timeout_s=PATIENCE_S)
 
 
 async def journalled(folder: Path) -> tuple[State, list[int]]:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from firmware import aio
+from firmware.buses import tcp_mpy
 from firmware.buses.ppp_mpy import MpyPpp
 from firmware.buses.serial_mpy import MpySerial
+from firmware.buses.wire import BusError
 from firmware.buses.wlan_mpy import MpyWlan
 from firmware.drivers.at_modem import AtModem
 from firmware.drivers.wlan import WlanBearer
@@ -172,3 +174,29 @@ def test_both_dead_end_in_resets_and_in_whichever_is_back() -> None:
         assert await connected(board) == "mobile"
 
     on_a_board(story)
+
+
+def test_a_call_that_the_network_ends_gives_way_to_wifi() -> None:
+    async def story(board: Board) -> None:
+        board.point.on = False
+        await board.until(board.mobile, UP, 90_000)
+        assert await connected(board) == "mobile"
+        board.point.on = True
+        board.calls[-1].end.hang_up()
+        await board.until(board.wifi, UP, 60_000)
+        assert await connected(board) == "wifi"
+
+    on_a_board(story)
+
+
+def test_a_stack_without_sockets_or_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> None:
+        raise OSError(23)
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:  # the loop has sockets of its own
+            patch.setattr(tcp_mpy.socket, "socket", none_left)
+            with pytest.raises(BusError, match="no socket: error 23"):
+                await tcp_mpy.TcpMpy().connect("127.0.0.1", 443)
+
+    run(main())

@@ -2,7 +2,7 @@
 
 Wire kind "mcu": op 1 arms the watchdog (time in ms, 4 bytes), op 2 feeds it, op 3
 tells why the chip last started (1 power, 3 watchdog), op 4 reads the calendar
-(Unix seconds, 8 bytes), op 5 sets it.
+(Unix seconds, 8 bytes), op 5 sets it, op 6 tells the link by which a connection leaves.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,8 @@ class Mcu:
         #: Time that the watchdog is given, 0 while it is not armed; it is not disarmed
         #: but by a reset.
         self.watchdog_ms = 0
+        #: Link of each connection: "wifi" or "mobile".
+        self.connections: list[str] = []
         self._fed_us = 0
         self._resets = 0
         self._cause = POWER_ON
@@ -64,6 +66,8 @@ class Mcu:
             return now.to_bytes(8, "big"), 0
         elif op == 5 and len(payload) == 8:
             self._calendar = (int.from_bytes(payload, "big"), self._clock_us())
+        elif op == 6 and payload in (b"wifi", b"mobile"):
+            self.connections.append(payload.decode())
         else:
             raise ChipError(f"mcu: operation {op} with {len(payload)} bytes")
         return b"", 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from firmware.buses.wire import Wire
 
-EIO, ENODEV, EALREADY = 5, 19, 114
+EIO, ENODEV, EHOSTUNREACH, EALREADY = 5, 19, 113, 114
 
 _rack: "list[Wire]" = []
 _seats: "dict[str, str]" = {}

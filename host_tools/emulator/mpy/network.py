@@ -3,7 +3,11 @@
 As MicroPython 1.25's documentation has it ("class WLAN", "class PPP"), with the differences of
 the two ports: numbers of states and securities; rp2 takes ``security`` in ``connect``
 and knows no ``reconnects``, esp32 the other way round, and retries for ever unless told
-otherwise. Sockets are the computer's own.
+otherwise. Sockets are the computer's own (``socket.py``), and go where lwIP has its
+way out: Wi-Fi takes it when its radio is switched on, PPP when it connects, and the end
+of PPP leaves none (cyw43-driver, ``cyw43_cb_tcpip_init``; extmod/network_ppp_lwip.c;
+lwIP, ``netif_remove``). ESP-IDF gives it to Wi-Fi again at its next address; here both
+ports are as strict.
 """
 
 from host_tools.emulator.chips.ppp import PppEnd
@@ -22,6 +26,29 @@ _codes = _STATES[mcu.port()]
 STAT_IDLE, STAT_CONNECTING, _, STAT_GOT_IP, STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND = _codes[:6]
 _UP, _FAILURES = 3, (4, 5, 6, 7)
 _country = [""]
+_WIFI = "wifi"
+#: Who has the way out: _WIFI, a PPP, or nobody.
+_route: "list[Any]" = []
+#: Not empty once this start of the chip has switched its radio on.
+_switched_on: "list[bool]" = []
+
+
+def way_out() -> str:
+    """The link by which a connection would leave: "wifi", "mobile", "" for none."""
+    if not _route:
+        return ""
+    if _route[0] is _WIFI:
+        return _WIFI if mcu.transfer("wlan", 5, b"")[0] == _UP else ""
+    return "mobile" if _route[0].isconnected() else ""
+
+
+def _take_way_out(who: "Any") -> None:
+    _route[:] = [who]
+
+
+def _leave_way_out(who: "Any") -> None:
+    if _route and _route[0] is who:
+        _route.clear()
 
 
 def country(code: "str | None" = None) -> str:
@@ -48,7 +75,14 @@ class WLAN:
 
     def active(self, on: "bool | None" = None) -> bool:
         """Ask without argument, else switch."""
-        return mcu.transfer("wlan", 1, b"" if on is None else bytes((on,)))[0] == 1
+        told = mcu.transfer("wlan", 1, b"" if on is None else bytes((on,)))[0] == 1
+        if on and not _switched_on:
+            _switched_on.append(True)
+            _take_way_out(_WIFI)
+        elif on is not None and not on:
+            _switched_on.clear()
+            _leave_way_out(_WIFI)
+        return told
 
     def config(self, **wanted: int) -> None:
         """Set parameters."""
@@ -130,6 +164,7 @@ class PPP:
             raise OSError(mcu.EALREADY)
         if security not in (PPP.SEC_NONE, PPP.SEC_PAP):
             raise ValueError("invalid auth")
+        _take_way_out(self)
         self._stream.irq(self.poll, self._stream.IRQ_RXIDLE)
         self._end = PppEnd(mcu.now_ms, login=(user, key) if security else None)
         self._end.begin()
@@ -147,6 +182,8 @@ class PPP:
         out = end.take()
         if out:
             self._stream.write(out)
+        if end.ended:
+            _leave_way_out(self)
         return got
 
     def disconnect(self) -> None:
