@@ -218,9 +218,15 @@ def test_an_answer_without_end_ends():
 
 def test_an_answer_of_empty_parts_ends_in_time():
     port = ScriptPort({0x40: [b"\x40"]})
+    at_once = port.read
+
+    async def dawdling(most, timeout_ms):
+        await aio.sleep_ms(90)
+        return await at_once(most, timeout_ms)
 
     async def main():
         began = aio.ticks_ms()
+        port.read = dawdling
         try:
             await Pn532(port).exchange(1, b"\x00\xb0\x00\x00")
             raise AssertionError("no error")
