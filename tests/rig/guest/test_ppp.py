@@ -3,11 +3,8 @@ network of its own."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import subprocess
-import tty
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -18,21 +15,8 @@ from firmware.buses.data_line import DataLine
 from firmware.buses.ppp_linux import PppCarrier
 from firmware.buses.tcp_linux import TcpLinux
 from firmware.buses.wire import BusError
+from tests.rig.guest.ppp_far import FAR, NEAR, PORT, SERVER, FarNetwork, goes_through, reached
 from tests.rig.guest.waiting import until
-
-CLONE_NEWNET = 0x40000000
-FAR, NEAR, SERVER = "10.64.0.1", "10.64.0.7", "10.64.0.53"
-ECHO = """
-import socket
-listener = socket.socket()
-listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("0.0.0.0", 7777))
-listener.listen()
-while True:
-    line, _ = listener.accept()
-    while data := line.recv(4096):
-        line.sendall(data.upper())
-"""
 
 
 class _Number:
@@ -44,29 +28,11 @@ class _Number:
 
 
 class FarEnd(DataLine):
-    """A call whose far end is another pppd; ``more``: its options."""
+    """A call to a network."""
 
     def __init__(self, *more: str) -> None:
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(self._master, False)
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.pppd = subprocess.Popen(
-            ["pppd", os.ttyname(slave), "nodetach", "local", "nocrtscts", "nolock", "silent",
-             f"{FAR}:{NEAR}", "ms-dns", SERVER, "nodefaultroute", *(more or ("noauth",))],
-            preexec_fn=lambda: libc.unshare(CLONE_NEWNET),
-        )  # fmt: skip
-        self._slave = slave
-        self._libc = libc
-        self._echo: subprocess.Popen[bytes] | None = None
-
-    def serve(self) -> None:
-        """An echo at the far end, in its network."""
-        libc, space = self._libc, os.open(f"/proc/{self.pppd.pid}/ns/net", os.O_RDONLY)
-        self._echo = subprocess.Popen(
-            ["python3", "-c", ECHO], preexec_fn=lambda: libc.setns(space, CLONE_NEWNET)
-        )
-        os.close(space)
+        self.network = FarNetwork(*more)
+        self._master = self.network.number
 
     async def read(self, most: int) -> bytes:
         while True:
@@ -86,14 +52,6 @@ class FarEnd(DataLine):
             except OSError as error:
                 raise BusError(str(error)) from None
 
-    def close(self) -> None:
-        for one in (self.pppd, self._echo):
-            if one is not None:
-                one.kill()
-                one.wait()
-        os.close(self._master)
-        os.close(self._slave)
-
 
 @pytest.fixture
 def far(need: Callable[..., None]) -> Iterator[Callable[..., FarEnd]]:
@@ -108,7 +66,7 @@ def far(need: Callable[..., None]) -> Iterator[Callable[..., FarEnd]]:
 
     yield made
     for end in ends:
-        end.close()
+        end.network.close()
 
 
 Near = Callable[..., PppCarrier]
@@ -143,24 +101,37 @@ def test_addresses_name_servers_and_bytes_both_ways(far: Callable[..., FarEnd]) 
         assert Path(f"/sys/class/net/{name}").exists()
         routes = Path("/proc/net/route").read_text()
         assert any(row.split()[:2] == [name, "00000000"] for row in routes.splitlines())
-        line.serve()
-        net = TcpLinux(name)
-        assert await net.link() == (True, 4)
-        while True:
-            try:
-                stream = await net.connect(FAR, 7777)
-                break
-            except BusError:
-                await aio.sleep_ms(200)
-        await stream.write(b"over ppp" * 500)
-        heard = b""
-        while len(heard) < 4000:
-            heard += await stream.read(4096)
-        assert heard == b"OVER PPP" * 500
+        line.network.serve()
+        assert await TcpLinux(name).link() == (True, 4)
+        stream = await reached(name)
+        await goes_through(stream, 4000)
         stream.close()
         assert carrier.lost() == ""
         await carrier.down()
         assert not Path(f"/sys/class/net/{name}").exists()
+
+    play(story)
+
+
+def test_late_lost_and_no_packets(far: Callable[..., FarEnd]) -> None:
+    async def story(near: Near) -> None:
+        line = far()
+        carrier = near()
+        await carrier.up(line)
+        line.network.serve()
+        line.network.weather(300, 150, 15)
+        stream = await reached(carrier.interface)
+        await goes_through(stream, 20_000)
+        line.network.weather(0, 0, 100)
+        await stream.write(b"is anybody there")
+        silent, _ = await aio.first(("an answer", stream.read(16)), timeout_ms=3000)
+        assert silent == "timeout"
+        with pytest.raises(BusError):
+            await TcpLinux(carrier.interface).connect(FAR, PORT)
+        assert carrier.lost() == ""  # that nothing comes is the probe's to find out
+        line.network.weather(20, 0, 0)
+        assert await stream.read(16) == b"IS ANYBODY THERE"
+        stream.close()
 
     play(story)
 
@@ -185,7 +156,7 @@ def test_a_far_end_that_ends_the_link_is_noticed(far: Callable[..., FarEnd]) -> 
         line = far()
         carrier = near()
         await carrier.up(line)
-        line.pppd.terminate()
+        line.network.pppd.terminate()
         while not carrier.lost():
             await aio.sleep_ms(50)
         await carrier.down()
