@@ -55,8 +55,12 @@ class Visit:
     async def may_change(self) -> bool:
         """Whether links may be changed. Without a bundle there is no code to ask for,
         and no key that a link could endanger."""
+        t = self.t
+        if t.devices.files is None or t.devices.vault is None:
+            await dialogs.message(t, "error.storage")  # nothing could be kept
+            return False
         if not self._granted:
-            self._granted = self.t.provision is None or await menu.supervisor(self.t)
+            self._granted = t.provision is None or await menu.supervisor(t)
         return self._granted
 
     async def keep(self, change: "Callable[[LinkSettings], None]", link: str, what: str) -> None:
@@ -82,6 +86,11 @@ class Visit:
     async def begin_anew(self, way: "Way") -> None:
         """Use a link's new settings, say what came of them, offer the line test."""
         self.network.again(way)
+        active = self.network.active
+        if not way.warm and way is not active and active.state != DOWN:
+            await dialogs.message(self.t, "link.kept")  # it rests until it is needed
+            await self.offer_test()
+            return
         try:
             key = await busy(self.t, "link.stage.connecting", _settled(way), SETTLE_MS)
         except Cancelled:

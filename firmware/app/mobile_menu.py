@@ -127,7 +127,11 @@ async def _set_up(visit: Visit, way: "Way", settings: MobileSettings, what: str)
         kept.append(one.pin)
 
     await visit.keep(change, way.name, what)
-    _modem(way).set_up(settings, kept[0])
+    try:
+        _modem(way).set_up(settings, kept[0])
+    except ValueError:  # its carrier has no log-in
+        await dialogs.message(visit.t, "mobile.bad_apn")
+        return
     await visit.begin_anew(way)
 
 

@@ -170,7 +170,10 @@ class WlanBearer(Bearer, WifiNetworks):
         if static is not None:
             raise ValueError("this radio takes its address by DHCP only")
         before = self._wlan.chosen()
-        self._choose(KnownNetwork(ssid, security, password))
+        try:
+            self._choose(KnownNetwork(ssid, security, password))
+        except WlanError as error:
+            raise BearerError(str(error)) from None
         self._joining += 1
         self._wlan.leave()
         joined = False

@@ -414,6 +414,27 @@ def test_access_point_and_roaming() -> None:
     tell(story)
 
 
+def test_a_link_that_rests_is_set_up_without_being_started() -> None:
+    async def story(t: Linked) -> None:
+        t.cold = ("mobile",)
+        await t.power_on()
+        await _up(t, "wifi")
+        await t.open_link(2)
+        await t.choose(2)
+        await t.until("menu")
+        await t.press("1")
+        await _says(t, "link.kept")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert not [line for line in t.modem.log if line.startswith("ATD")]
+        t.rack.radio.air = []
+        await _up(t, "mobile")
+        assert t.modem.context == ("IP", "")
+
+    tell(story)
+
+
 def test_order_and_metering_are_kept() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
@@ -497,6 +518,11 @@ def test_a_damaged_file_of_settings_is_named_and_made_anew() -> None:
         t.put("links.cbor", bytes(64))
         await t.power_on()
         await _up(t, "wifi")
+        await menu(t, 5)
+        await t.until("self_test")
+        assert ["Link settings", "FAIL"] in t.screen["nodes"][1]["items"]
+        await t.press(CANCEL)
+        await t.until("idle")
         await t.open_link(1)
         await t.choose(4)
         await _says(t, "link.kept")

@@ -9,7 +9,6 @@ from firmware.ui.view import View
 from tests.portable.test_ui import PaperDisplay
 from tests.portable.virtual_run import run
 
-
 assert main  # imported first: it takes the deep chains leaves first
 
 

@@ -62,6 +62,8 @@ class Linked(Handheld):
     """``air``: the access points; ``modem``: the chip; ``links``: the life's own."""
 
     links: Links
+    #: Names of links that rest until they are needed.
+    cold: tuple[str, ...] = ()
     #: Kind of the link that connects now: the rack's network is one for both.
     dialling = ""
 
@@ -89,7 +91,8 @@ class Linked(Handheld):
             net = _Through(wire, "net")
             net.bearer, net.handheld = bearer, self
             link = TlsLink(net, bearer.kind)
-            ways.append(Way(name, bearer, link, None, rank, name == "mobile"))
+            warm = name not in self.cold
+            ways.append(Way(name, bearer, link, None, rank, name == "mobile", warm))
         self.links = _Watched(ways)
         return {"network": self.links}
 
