@@ -123,6 +123,22 @@ def _arguments(words: "list[str]") -> "dict[str, str]":
     return given
 
 
+#: Signals that asked the process to stop, as systemd does.
+_asked_to_stop: "list[int]" = []
+
+
+def _heed_stop() -> None:
+    """SIGTERM ends the terminal in order, as Ctrl-C does: asyncio cancels the main task
+    for SIGINT, so what is journalled at that moment is journalled whole."""
+    import signal
+
+    def stop(number: int, frame: object) -> None:
+        _asked_to_stop.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def _run(given: "dict[str, str]") -> None:
     """Read the board, reach its chips, serve. TillError."""
     board = board_loader.load(given["board"])
@@ -148,6 +164,8 @@ def _run(given: "dict[str, str]") -> None:
         if "trace" in given:
             on_trace = tell
     full = given.get("trace") == "full"
+    if sys.implementation.name == "cpython":
+        _heed_stop()
     aio.run(serve(board, wire, given["data"], on_screen, None, on_trace, full))
 
 
@@ -176,7 +194,7 @@ def main(words: "list[str]") -> None:
         faults.report("terminal", error)
         raise SystemExit(DEFECT) from None
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(0 if _asked_to_stop else 130) from None
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import pytest
 
 from firmware.drivers.files_posix import PosixFiles
 from firmware.drivers.soft_vault import SoftVault
-from firmware.payment.journal import fold
+from firmware.payment.journal import fold, records
 from firmware.payment.journal.journal import Journal
+from firmware.services import counters
 from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine, running
 from tests.support.vault_parts import SeededEntropy
@@ -202,5 +203,32 @@ def test_killed_at_any_command_of_the_card(tmp_path: Path, nth: int) -> None:
             await _recovered(machine)
             states = await _agree(machine)
             assert states in ([], ["reversed"]) or not assassin.struck.is_set()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["stop", "ctrl-c"]
+)
+def test_a_stop_by_the_system_is_an_end_that_is_told(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    """What systemd or a hand on Ctrl-C ends had no power cut; a kill looks like one."""
+
+    async def story() -> None:
+        machine = Machine(tmp_path, seed=1)
+        machine.enrol(languages=("en", "zh"))
+        async with running(machine):
+            await machine.screen("idle", timeout_s=PATIENCE_S)
+            assert machine.process_id is not None and machine._watch is not None
+            os.kill(machine.process_id, number)
+            await asyncio.wait_for(machine._watch, PATIENCE_S)
+            assert machine.ended == (code, "")
+            assert counters.cut_off((await _journal(machine)).state, False) == 0
+            await machine.power_on()
+            await machine.screen("idle", timeout_s=PATIENCE_S)
+            await machine.power_cut()
+            state = (await _journal(machine)).state
+            assert (state.counters[records.C_BOOTS], counters.cut_off(state, False)) == (2, 1)
 
     asyncio.run(story())
