@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware import aio
+from firmware.board_loader import Devices
 from firmware.buses.pins import IN, OUT
 from firmware.buses.pwm_linux import SysfsPwm
 from firmware.buses.wire import BusError
@@ -20,7 +22,11 @@ from firmware.drivers.rtc_linux import LinuxRtc
 from firmware.hal.clock import ClockError
 from firmware.hal.indicators import IndicatorError
 from firmware.hal.power import PowerError, PowerStatus
+from firmware.payment.journal.journal import Journal
+from firmware.services.counters import Counters
 from tests.support import rig
+from tests.support.memory_files import MemoryFiles
+from tests.support.noted_vault import NotedVault
 from tests.support.virtual_time import run
 
 BATTERY = {"type": "Battery", "present": "1", "capacity": "84", "voltage_now": "3980000",
@@ -139,6 +145,32 @@ def test_an_under_voltage_alarm_is_counted_as_often_as_it_comes(tmp_path: Path) 
         alarm.unlink()
         await power.status()
         assert power.brown_outs == 2
+
+    run(main())
+
+
+def test_a_dip_between_two_screens_is_seen(tmp_path: Path) -> None:
+    """The alarm holds for two seconds; the terminal looks oftener, also past an error."""
+    folder = _monitor(tmp_path)
+    supplies = tmp_path / "supplies"
+    supplies.mkdir()
+
+    async def main() -> None:
+        devices, journal = Devices({}), Journal(MemoryFiles(), NotedVault())
+        devices.power = LinuxPower("", str(supplies), 0, str(folder))
+        watching = aio.spawn("power", Counters(journal, devices, {}).watch())
+        for told in ("1", "0", "1", "0"):
+            (folder / "hwmon1/in0_lcrit_alarm").write_text(told)
+            await aio.sleep_ms(2000)
+        assert devices.power.brown_outs == 2
+        supplies.rmdir()  # status() fails by name
+        await aio.sleep_ms(3000)
+        supplies.mkdir()
+        (folder / "hwmon1/in0_lcrit_alarm").write_text("1")
+        await aio.sleep_ms(2000)
+        assert devices.power.brown_outs == 3
+        watching.cancel()
+        await watching.done.wait()
 
     run(main())
 
