@@ -7,7 +7,7 @@ import sys
 
 from firmware.errors import TillError
 from firmware.hal.network import NetworkLink, TlsConfig
-from firmware.services.link_probe import TlsProbe
+from firmware.services.link_probe import Beacon, TlsProbe
 from firmware.services.link_supervisor import LinkSupervisor, Way
 
 TYPE_CHECKING = False
@@ -27,35 +27,48 @@ class Links(LinkSupervisor):
     """Asks through each link for the host that payments go to, once one has gone there.
 
     The question needs no secret and carries none: the handshake is begun without
-    our certificate, and a host that refuses us for it was reached.
+    our certificate, and a host that refuses us for it was reached. ``beacon``: who is
+    asked when he is silent, where the board names somebody.
     """
 
+    beacon: "Beacon | None" = None
+
     async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> "Stream":
-        _ask_for(self.ways, host, port, tls)
+        _ask_for(self.ways, self.beacon, host, port, tls)
         return await super().connect(host, port, tls, timeout_ms)
 
 
-def _ask_for(ways: "list[Way]", host: str, port: int, tls: "TlsConfig") -> None:
+def _ask_for(
+    ways: "list[Way]", beacon: "Beacon | None", host: str, port: int, tls: "TlsConfig"
+) -> None:
     probe = TlsProbe(host, port, TlsConfig(tls.trust, tls.server_name, [], b"", ""))
     for way in ways:
         way.probe = probe.ask
+    if beacon is not None:
+        beacon.begin(tls)
 
 
-def _supervisor(ways: "list[Way]") -> LinkSupervisor:
+def _supervisor(ways: "list[Way]", beacon: "Beacon | None") -> LinkSupervisor:
     if _CPYTHON or len(ways) == 1:
-        return Links(ways)
+        links = Links(ways)
+        links.beacon = beacon
+        return links
     from firmware.services.links_in_turn import LinksInTurn
 
     class OneStack(LinksInTurn):
         """As ``Links``, where one link is up at a time."""
 
+        beacon: "Beacon | None" = None
+
         async def connect(
             self, host: str, port: int, tls: "TlsConfig", timeout_ms: int
         ) -> "Stream":
-            _ask_for(self.ways, host, port, tls)
+            _ask_for(self.ways, self.beacon, host, port, tls)
             return await super().connect(host, port, tls, timeout_ms)
 
-    return OneStack(ways)
+    in_turn = OneStack(ways)
+    in_turn.beacon = beacon
+    return in_turn
 
 
 def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
@@ -64,6 +77,7 @@ def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
     ways: "list[Way]" = []
     failure: "TillError | None" = None
     tables = bench.tables("link")
+    beacon = Beacon(s["beacon"], s.get("beacon_port", 443)) if "beacon" in s else None
     for name in sorted(tables):
         link = tables[name]
         try:
@@ -81,13 +95,20 @@ def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
                 link.get("rank", 0),
                 bool(link.get("metered", False)),
                 bool(link.get("warm", True)),
+                beacon.ask if beacon is not None else None,
             )
         )
     if not ways:
         from firmware.board_loader import BoardError
 
         raise failure or BoardError("the board has no links")
-    links = _supervisor(sorted(ways, key=lambda way: way.rank))
+    links = _supervisor(sorted(ways, key=lambda way: way.rank), beacon)
+    devices = bench.devices
+    if devices.restart is not None and devices.clock is not None and devices.files is not None:
+        from firmware.services.last_rung import LastRung
+
+        devices.last_rung = LastRung(devices.clock, devices.files)
+        links.restart_by(devices.last_rung.ask)
     links.start()
     return links
 

@@ -26,8 +26,8 @@ _CPYTHON = sys.implementation.name == "cpython"
 #: Order of building: a device may stand on those before it.
 KINDS = (
     "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
-    "indicators", "printer", "card_reader", "contactless", "scanner", "stripe", "network",
-    "pc_pipe", "watchdog",
+    "indicators", "printer", "card_reader", "contactless", "scanner", "stripe", "restart",
+    "network", "pc_pipe", "watchdog",
 )  # fmt: skip
 
 
@@ -86,6 +86,9 @@ class Devices:
         self.vault: "Any" = None
         self.pc_pipe: "Any" = None
         self.watchdog: "Any" = None
+        self.restart: "Any" = None
+        #: The links' last rung (services/last_rung.py), where the board can restart.
+        self.last_rung: "Any" = None
         self.capabilities = Capabilities(board)
         #: (kind, driver, error) of each device that could not start.
         self.failures: "list[tuple[str, str, TillError]]" = []
@@ -263,6 +266,18 @@ def _mpy_watchdog(bench: Bench, s: "Settings") -> "Any":
     from firmware.drivers.watchdog_mpy import MpyWatchdog
 
     return MpyWatchdog(s.get("timeout_ms", 8000))
+
+
+def _system_restart(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.restart_linux import COMMAND, LinuxRestarter
+
+    return LinuxRestarter(tuple(s.get("command", COMMAND)))
+
+
+def _mpy_restart(bench: Bench, s: "Settings") -> "Any":
+    from firmware.drivers.restart_mpy import MpyRestarter
+
+    return MpyRestarter()
 
 
 def _mpy_rtc(bench: Bench, s: "Settings") -> "Any":
@@ -483,6 +498,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "files": {"folder": _folder},
     "vault": {"soft_vault": _soft_vault},
     "pc_pipe": {"pc_serial": _pc_serial},
+    "restart": {"system": _system_restart, "mpy_reset": _mpy_restart},
     "watchdog": {"linux_watchdog": _linux_watchdog, "mpy_watchdog": _mpy_watchdog},
 }
 

@@ -98,6 +98,13 @@ def key_codes(value: Any) -> str | None:
     )
 
 
+def _command(value: Any) -> str | None:
+    good = isinstance(value, list) and 1 <= len(value) <= 8
+    if good and all(isinstance(word, str) and 0 < len(word) <= 200 for word in value):
+        return None
+    return "a list of 1 to 8 texts: a program and its arguments"
+
+
 def _input_devices(value: Any) -> str | None:
     good = (
         isinstance(value, list) and 1 <= len(value) <= 8 and len(set(map(str, value))) == len(value)
@@ -426,7 +433,13 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
     },
     "pin_entry": {"pin_pad": ({}, {})},
     "network": {
-        "links": ({}, {}),
+        "links": (
+            {},
+            {
+                "beacon": Rule(_text(1, 253), required=False),
+                "beacon_port": Rule(_integer(1, 65535), required=False),
+            },
+        ),
         "tls_link": (
             {"bus": "net"},
             {"bus": _bus, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
@@ -450,6 +463,10 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         )
     },
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
+    "restart": {
+        "system": ({}, {"command": Rule(_command, required=False)}),
+        "mpy_reset": ({}, {}),
+    },
     "watchdog": {
         "linux_watchdog": (
             {},

@@ -56,6 +56,10 @@ async def run(t: Terminal) -> None:
             await _settled(t)
             raise faults.JournalBroken("journal: " + t.journal.broken)
         try:
+            if t.devices.last_rung is not None and t.devices.last_rung.wanted:
+                from firmware.app import restart
+
+                await restart.run(t, t.devices.last_rung)
             await guarded(t, step(t))
         except DisplayError as error:
             await _revive(t, error)

@@ -52,3 +52,26 @@ class TlsProbe:
             return verdict_of(error)
         await stream.close()
         return REACHED
+
+
+class Beacon:
+    """Somebody else who is always there, asked through a link when the acquirer is
+    silent. Whoever answers in TLS shows that the link carries; who he is does not
+    matter, for he is told nothing."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._probe: "TlsProbe | None" = None
+
+    def begin(self, tls: "TlsConfig") -> None:
+        """``tls``: of the acquirer, for a handshake cannot be begun without."""
+        config = tls.__class__(tls.trust, self._host, [], b"", "")
+        self._probe = TlsProbe(self._host, self._port, config)
+
+    async def ask(self, link: "NetworkLink", timeout_ms: int) -> str:
+        """REACHED when anybody answered, UNREACHED, or UNASKED before ``begin``."""
+        if self._probe is None:
+            return UNASKED
+        verdict = await self._probe.ask(link, timeout_ms)
+        return REACHED if verdict == CAPTIVE else verdict

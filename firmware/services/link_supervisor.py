@@ -205,6 +205,16 @@ class LinkSupervisor(NetworkLink):
 
     # ---- watching -------------------------------------------------------------------
 
+    def restart_by(self, reboot: "Callable[[str], Awaitable[bool]]") -> None:
+        """Give the ladders their last rung, before ``start``. It is for a terminal that
+        nothing carries: while another link does, it is not climbed to."""
+
+        async def last(cause: str) -> bool:
+            carried = any(way.state != DOWN for way in self.ways)
+            return not carried and await reboot(cause)
+
+        self._reboot = last
+
     def start(self) -> None:
         """Begin to watch; call ``stop`` at the end."""
         self._tasks = [aio.spawn("link " + way.name, self._watch(way)) for way in self.ways]

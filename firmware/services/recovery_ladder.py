@@ -9,15 +9,12 @@ the link still fails. All are noted with cause, time and what came of them.
 from firmware import aio
 from firmware.errors import TillError
 from firmware.hal.bearer import DOWN, BearerError
-from firmware.hal.files import NoSuchFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from firmware.hal.bearer import Bearer
-    from firmware.hal.clock import Clock
-    from firmware.hal.files import Files
 
 #: Rungs in order, with the most time each may take. Together with the supervisor's
 #: time to notice (32 s) and the probes between them they end within five minutes.
@@ -38,9 +35,6 @@ SEARCHING = ("radio",)
 DEAF = ("bearer", "radio", "modem")
 #: Each climb that did not help makes the rungs of the next so much more patient.
 PATIENCE_MOST = 8
-#: Least time between two reboots.
-REBOOT_EVERY_S = 3600
-REBOOT_FILE = "reboot.at"
 
 
 class Step:
@@ -141,39 +135,3 @@ class Ladder:
             return "reached"
         status = await self._bearer.status()
         return status.cause if status.state == DOWN and status.cause else "unreached"
-
-
-class HourlyReboot:
-    """Restarts the terminal at most once in REBOOT_EVERY_S by its calendar, which a
-    restart does not reset; the time of the last one is in the file REBOOT_FILE."""
-
-    def __init__(
-        self,
-        clock: "Clock",
-        files: "Files",
-        idle: "Callable[[], bool]",
-        restart: "Callable[[], Awaitable[None]]",
-    ) -> None:
-        self._clock = clock
-        self._files = files
-        self._idle = idle
-        self._restart = restart
-
-    async def now(self, cause: str) -> bool:
-        """Restart for ``cause``, unless a payment runs, the last restart was within
-        the hour, or the calendar is not known. ClockError, FilesError."""
-        seconds = await self._clock.now()
-        if not self._idle() or 0 <= seconds - await self._last() < REBOOT_EVERY_S:
-            return False
-        # Noted before it is done: a restart that fails half way counts as well.
-        await self._files.replace(REBOOT_FILE, (str(seconds) + " " + cause).encode())
-        await self._restart()
-        return True
-
-    async def _last(self) -> int:
-        try:
-            text = await self._files.read(REBOOT_FILE, 0, 32)
-        except NoSuchFile:
-            return -REBOOT_EVERY_S
-        digits = text.split(b" ")[0]
-        return int(digits) if digits.isdigit() else -REBOOT_EVERY_S

@@ -81,6 +81,7 @@ def test_the_two_virtual_boards_differ_in_their_panel_only() -> None:
         ("keypad.keys", [["1", "1"]], ["keypad.keys", "'1' is there twice", "missing: 0 2 3"]),
         ("indicators.buzzer", 14, ["tamper.pin", "indicators.buzzer"]),
         ("watchdog", {"driver": "linux_watchdog", "timeout_s": 2}, ["watchdog.timeout_s", "5 to"]),
+        ("restart", {"driver": "system", "command": []}, ["restart.command", "1 to 8"]),
         ("indicators.buzzer_bus", "gpio", ["indicators.buzzer_bus", "another kind of bus", "pwm"]),
         ("display.ink", "white", ["display.ink", "no such setting"]),
         ("printer.profile", "90-gbk", ["printer.profile", "58-gb18030, 58-gbk", "80-utf8"]),

@@ -19,11 +19,19 @@ from firmware.drivers.nm_linux import NmCable
 from firmware.drivers.tls_link import TlsLink
 from firmware.drivers.wifi_linux import NmWifi
 from firmware.hal.bearer import UP, Bearer
-from firmware.hal.network import LinkStatus, NetworkLink, Stream, TlsConfig
-from firmware.services.link_probe import CAPTIVE, REACHED, UNREACHED
+from firmware.hal.network import (
+    HostUnreachable,
+    LinkStatus,
+    NetworkLink,
+    Stream,
+    TlsConfig,
+    TlsFailed,
+)
+from firmware.services.link_probe import CAPTIVE, REACHED, UNASKED, UNREACHED
 from firmware.services.link_supervisor import Way
 from host_tools import board_file, board_rules
 from tests.support import virtual_time
+from tests.support.memory_files import MemoryFiles
 from tests.support.tls_pki import Engine, MemoryNet, Pki
 
 LINKS = """
@@ -241,5 +249,65 @@ def test_connections_leave_by_their_interface_alone() -> None:
                     await net.connect("127.0.0.1", port)
                 assert await net.link() == (False, 0)
                 assert net.address() == ""
+
+    aio.run(main())
+
+
+class _Stranger(NetworkLink):
+    """Answers with a certificate of somebody else's, or not at all."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, TlsConfig]] = []
+        self.there = True
+
+    async def connect(self, host: str, port: int, tls: TlsConfig, timeout_ms: int) -> Stream:
+        self.asked.append((host, port, tls))
+        if self.there:
+            raise TlsFailed("self-signed", "unknown_ca")
+        raise HostUnreachable("no route")
+
+
+def test_a_beacon_is_anybody_who_answers_and_is_told_nothing() -> None:
+    async def main() -> None:
+        network = {"driver": "links", "beacon": "beacon.test", "beacon_port": 8443}
+        only = {"network": network, "link": {"plain": {"driver": "cable", "interface": "eth1"}}}
+        links = (await board_loader.build(only, None, "")).network
+        (way,) = links.ways
+        stranger = way.link = _Stranger()
+        assert await way.beacon(stranger, 1000) == UNASKED  # nobody has paid yet
+        tls = TlsConfig([b"ca"], "bank.test", [b"ours"], b"key", "passphrase")
+        way.state = UP
+        with pytest.raises(TlsFailed):
+            await links.connect("bank.test", 443, tls, 1000)
+        assert await way.beacon(stranger, 1000) == REACHED
+        host, port, asked = stranger.asked[-1]
+        assert (host, port, asked.server_name) == ("beacon.test", 8443, "beacon.test")
+        assert (asked.client_chain, asked.client_key, asked.passphrase) == ([], b"", "")
+        stranger.there = False
+        assert await way.beacon(stranger, 1000) == UNREACHED
+        await links.stop()
+
+    aio.run(main())
+
+
+def test_a_board_that_can_restart_gives_its_links_their_last_rung() -> None:
+    async def main() -> None:
+        link = {"plain": {"driver": "cable", "interface": "eth1"}}
+        only: dict[str, Any] = {
+            "network": {"driver": "links"}, "link": link, "clock": {"driver": "system"},
+            "restart": {"driver": "system", "command": ["true"]},
+        }  # fmt: skip
+        given = {"files": MemoryFiles()}
+        devices = await board_loader.build(only, None, "", given)
+        asking = aio.spawn("ladder", devices.network._reboot("mute"))
+        await aio.sleep_ms(10)
+        assert devices.failures == [] and devices.last_rung.wanted == "mute"
+        asking.cancel()
+        await devices.network.stop()
+        only["restart"]["command"] = ["/nonexistent/reboot"]
+        devices = await board_loader.build(only, None, "", given)
+        assert [kind for kind, _, _ in devices.failures] == ["restart"]
+        assert devices.last_rung is None
+        await devices.network.stop()
 
     aio.run(main())

@@ -1,6 +1,5 @@
 """Links behind one hal.network: choice, hysteresis, failover, portals, and the recovery ladder."""
 
-import asyncio
 import ssl
 from collections.abc import Callable
 
@@ -23,10 +22,9 @@ from firmware.services.link_probe import (
     verdict_of,
 )
 from firmware.services.link_supervisor import LinkSupervisor, Way
-from firmware.services.recovery_ladder import REBOOT_FILE, RUNGS, HourlyReboot, Ladder, Step
+from firmware.services.recovery_ladder import RUNGS, Ladder, Step
 from host_tools.emulator.chips.net import NetChip
 from tests.conformance.test_network import ChipWire, FarEnd, pki
-from tests.support.memory_files import MemoryFiles
 from tests.support.modem_rig import ModemRig, now_us
 from tests.support.tls_pki import Pki
 from tests.support.virtual_time import run
@@ -482,36 +480,31 @@ def test_an_open_payment_holds_the_resets_back() -> None:
     run(main())
 
 
-def test_a_reboot_at_most_once_an_hour() -> None:
-    class Calendar:
-        seconds = 1_795_248_000
-
-        async def now(self) -> int:
-            return self.seconds
-
+def test_the_terminal_is_restarted_only_when_nothing_carries() -> None:
     async def main() -> None:
-        clock, files = Calendar(), MemoryFiles()
-        state = {"idle": True, "restarts": 0}
+        rig = ModemRig()
+        mobile, cable = Net("mobile", 1), Net("cable", 0)
+        mobile.way.bearer = rig.modem
+        supervisor = LinkSupervisor([mobile.way, cable.way])
+        asked: list[str] = []
 
-        async def restart() -> None:
-            state["restarts"] += 1
+        async def reboot(cause: str) -> bool:
+            asked.append(cause)
+            return False
 
-        def again() -> HourlyReboot:
-            return HourlyReboot(clock, files, lambda: bool(state["idle"]), restart)  # type: ignore[arg-type]  # a calendar
+        supervisor.restart_by(reboot)
+        supervisor.start()
+        await _settle(60_000)
+        assert _states(supervisor) == [UP, UP]
+        rig.chip.faults.data_dead = True
+        rig.chip.faults.cured_by = frozenset()
+        mobile.context = None
+        await _settle(300_000)
+        rungs = [step for step in supervisor.steps if step.what == "reboot"]
+        assert rungs and rungs[-1].result == "not now" and asked == []
+        cable.chip.link(False)
+        await _settle(900_000)
+        assert asked == ["no_carrier"] * len(asked) and asked
+        await supervisor.stop()
 
-        state["idle"] = False
-        assert not await again().now("mute")
-        state["idle"] = True
-        assert await again().now("mute")
-        assert await files.read(REBOOT_FILE) == b"1795248000 mute"
-        clock.seconds += 3599
-        assert not await again().now("mute")
-        clock.seconds += 1
-        assert await again().now("mute")
-        clock.seconds -= 100_000  # the calendar was set back
-        assert await again().now("mute")
-        await files.replace(REBOOT_FILE, b"damaged")
-        assert await again().now("mute")
-        assert state["restarts"] == 4
-
-    asyncio.run(main())
+    run(main())
