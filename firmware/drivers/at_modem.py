@@ -264,11 +264,21 @@ class AtModem(Bearer, Mobile):
         return found[0]
 
     async def _ask_sim(self, found: "list[SimStatus]") -> None:
+        before = self._cause
         await self._prepare()
         state = await self._sim()
         tries = await self.tries_left() if state == ASKS_PIN else None
         found.append(SimStatus(state, tries))
-        self._cause = "stopped" if state == READY else state
+        self._sim_said(state, before)
+
+    def _sim_said(self, state: str, before: str) -> None:
+        """An open SIM says nothing of what kept its modem from the network."""
+        if state != READY:
+            self._cause = state
+        elif before in ("", "searching", "no_service", "denied", "no_carrier"):
+            self._cause = before
+        else:
+            self._cause = "stopped"
 
     async def _sim(self) -> str:
         started = aio.ticks_ms()
@@ -326,17 +336,18 @@ class AtModem(Bearer, Mobile):
             await self._bounded(30000, self._by_hand(pin))
 
     async def _by_hand(self, pin: str) -> None:
+        before = self._cause
         await self._prepare()
         state = await self._sim()
-        if state == "sim_pin":
+        if state == ASKS_PIN:
             tries = await self.tries_left()
             if tries is not None and tries < 2:
                 raise SimPinNeeded("one try is left: the operator's shop must help")
             await self._enter(pin, tries)
             self._pin = pin
-            self._cause = "stopped"
-        elif state != "ready":
+        elif state != READY:
             raise scripts.sim_error(state, "the SIM is not ready: " + state)
+        self._sim_said(READY, before)
 
     # ---- registration -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from firmware.drivers.at_engine import SYNCS
 from firmware.drivers.at_modem import AtModem
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerMute
+from firmware.hal.mobile import READY
 from tests.portable.virtual_run import run
 
 ANSWERS = {
@@ -183,6 +184,9 @@ def test_what_a_start_looked_for_in_vain_may_come():
             raise AssertionError("no error")
         except bearer.NoService as error:
             assert error.cause == "searching"
+        assert (await modem.status()).cause == "searching"
+        assert (await modem.sim()).state == READY
+        await modem.enter_pin("1234")  # that nobody asked for
         assert (await modem.status()).cause == "searching"
         port.other = {}
         assert (await modem.status()).cause == "no_carrier"
