@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 _STATUS = 0x0F
 #: Oscillator-stop flag: the calendar cannot be trusted since.
 _OSF = 0x80
+#: Bits that this chip holds clear (figure 1): seconds to year, and status.
+_CLEAR = b"\x80\x80\x80\xf8\xc0\x60\x00"
+_STATUS_CLEAR = 0x70
 #: First and last second that two BCD digits and the century bit are used for here.
 _FIRST = 946684800
 _LAST = 4102444799
@@ -33,7 +36,7 @@ class Ds3231(Clock):
     def __init__(self, bus: "I2c", address: int = 0x68) -> None:
         self._bus = bus
         self._address = address
-        self._read(_STATUS, 1)  # a chip that is not there is named at boot
+        self._registers()  # a chip that is not there, or another one, is named at boot
 
     def _read(self, register: int, count: int) -> bytes:
         try:
@@ -47,10 +50,19 @@ class Ds3231(Clock):
         except BusError as error:
             raise ClockError(str(error)) from None
 
-    async def now(self) -> int:
-        """Unix seconds, UTC. ClockError: no answer, lost power, or nonsense."""
-        # One transaction: the chip latches the calendar while it is read.
+    def _registers(self) -> bytes:
+        """Calendar to status, in one transaction: the chip latches the calendar meanwhile."""
         data = self._read(0x00, 0x10)
+        foreign = data[_STATUS] & _STATUS_CLEAR
+        for i in range(len(_CLEAR)):
+            foreign |= data[i] & _CLEAR[i]
+        if foreign:
+            raise ClockError("ds3231: another chip answers at its address")
+        return data
+
+    async def now(self) -> int:
+        """Unix seconds, UTC. ClockError: no answer, another chip, lost power, or nonsense."""
+        data = self._registers()
         if data[_STATUS] & _OSF:
             raise ClockError("ds3231: the clock lost power since it was set")
         if data[2] & 0x40:

@@ -41,9 +41,13 @@ class LinuxWatchdog(Watchdog):
             answer = fcntl.ioctl(self._node, SETTIMEOUT, struct.pack("i", self._wanted))
             support = fcntl.ioctl(self._node, GETSUPPORT, bytes(40))
         except OSError as error:
-            os.write(self._node, b"V")
-            os.close(self._node)
-            self._node = -1
+            node, self._node = self._node, -1
+            try:
+                os.write(node, b"V")
+            except OSError:
+                pass  # what is wrong is said below
+            finally:
+                os.close(node)
             raise self._wrong("takes no time", error) from None
         self.timeout_ms = struct.unpack("i", answer)[0] * 1000
         self._stoppable = bool(struct.unpack_from("I", support)[0] & MAGIC_CLOSE)

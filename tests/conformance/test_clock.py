@@ -80,9 +80,30 @@ class _Registers:
 )  # fmt: skip
 def test_nonsense_in_the_registers_is_named(registers: str) -> None:
     async def main() -> None:
-        clock = Ds3231(_Registers(bytes.fromhex(registers)))  # type: ignore[arg-type]  # a stand-in
         with pytest.raises(ClockError):
+            await Ds3231(_Registers(bytes.fromhex(registers))).now()  # type: ignore[arg-type]  # a stand-in
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("register", "bit"),
+    [(0, 0x80), (1, 0x80), (2, 0x80), (3, 0x08), (4, 0x40), (5, 0x20), (15, 0x10)],
+)
+def test_another_chip_at_its_address_is_named_and_its_time_not_believed(
+    register: int, bit: int
+) -> None:
+    """A DS1307 whose oscillator stands (bit 7 of its seconds), a motion sensor, and so on."""
+
+    async def main() -> None:
+        there = _Registers(bytes.fromhex("00000801211126"))
+        clock = Ds3231(there)  # type: ignore[arg-type]  # a stand-in
+        assert await clock.now() == 1_795_248_000
+        there.data[register] |= bit
+        with pytest.raises(ClockError, match="another chip"):
             await clock.now()
+        with pytest.raises(ClockError, match="another chip"):
+            Ds3231(there)  # type: ignore[arg-type]  # a stand-in
 
     run(main())
 

@@ -87,6 +87,32 @@ def test_it_is_armed_fed_and_disarmed_by_the_magic_close(kernel: Kernel) -> None
     run(main())
 
 
+def test_a_device_that_is_no_watchdog_or_goes_at_any_moment_is_named(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(node: int, data: bytes) -> int:
+        raise OSError(errno.ENODEV, "No such device")
+
+    async def main() -> None:
+        watchdog = LinuxWatchdog(str(kernel.path), 30)
+        kernel.refuses = True
+        with pytest.raises(WatchdogError, match="takes no time"):
+            await watchdog.start()
+        assert kernel.got == b"V"
+        monkeypatch.setattr(os, "write", gone)
+        with pytest.raises(WatchdogError, match="takes no time"):
+            await watchdog.start()
+        kernel.refuses = False
+        for _ in range(2):
+            with pytest.raises(WatchdogError, match="cannot be fed: No such device"):
+                await watchdog.start()
+            with pytest.raises(WatchdogError, match="cannot be stopped: No such device"):
+                await watchdog.stop()
+        assert not watchdog.armed
+
+    run(main())
+
+
 def test_it_tells_whether_it_has_bitten(kernel: Kernel) -> None:
     async def main() -> None:
         watchdog = LinuxWatchdog(str(kernel.path), 30)
