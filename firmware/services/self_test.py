@@ -93,6 +93,8 @@ async def _files(devices: "Any", build_time: int) -> "tuple[str, str, str] | Non
 
 async def _entropy(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
     await devices.entropy.self_test()
+    if not (devices.entropy.genuine or devices.capabilities.emulated):
+        return "fail", "error.entropy", "the random source says that a seed made its numbers"
     return None
 
 

@@ -35,6 +35,18 @@ def test_without_a_bundle_it_says_so() -> None:
     tell(story, provisioned=False)
 
 
+def test_random_numbers_that_a_seed_made_are_for_emulated_terminals_alone() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        assert "error.entropy" not in t.keys_shown()  # its mark says what it is
+        await t.power_off()
+        t.board["emulated"] = False
+        await t.power_on()
+        await _refuses(t, "error.entropy")
+
+    tell(story)
+
+
 def test_a_bundle_for_another_device_is_refused_by_name() -> None:
     async def story(t: Handheld) -> None:
         bundle, _ = t.acquirer.enrol("ANOTHER-1", **WISHES)
