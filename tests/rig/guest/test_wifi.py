@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,37 +14,17 @@ from firmware.drivers.wifi_linux import NmWifi
 from firmware.hal import bearer
 from firmware.hal.bearer import NoService, PasswordRefused
 from firmware.hal.wifi import WPA2, WPA3, StaticIp
+from tests.rig.guest.services import Services
 from tests.rig.guest.waiting import until
 
 Need = Callable[..., None]
-#: The terminal's radio, and the access point's.
-STATION, POINT = "wlan0", "wlan1"
+#: The terminal's radio, and those of two access points.
+STATION, POINT, SECOND = "wlan0", "wlan1", "wlan2"
 PASSWORD = "correct horse"
 ADDRESS = StaticIp("10.7.0.2", 24, "10.7.0.1", ["10.7.0.1"])
+CONTROL = "/run/wpa_supplicant"
+LIMIT_MS = 110_000
 
-#: As tests/support/dbus.sh starts it: a /sys that is read-only tells it to expect no udev.
-START_NM = """
-busybox mount -o bind /sys /sys
-busybox mount -o remount,bind,ro /sys
-exec NetworkManager --debug --config {folder}/nm.conf --config-dir {folder} \
-    --system-config-dir {folder} --state-file {folder}/nm.state
-"""
-BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>system</type><listen>unix:path={folder}/bus</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/>
-</policy></busconfig>
-"""
-NM_CONFIG = f"""[main]
-plugins=keyfile
-dhcp=internal
-dns=none
-auth-polkit=false
-no-auto-default=*
-[keyfile]
-path=/run/profiles
-unmanaged-devices=*,except:interface-name:{STATION}
-"""
 POINT_CONFIG = """interface={interface}
 driver=nl80211
 ssid={ssid}
@@ -63,72 +41,63 @@ sae_require_mfp={protection}
 
 
 class Air:
-    """A bus with NetworkManager and wpa_supplicant on it; access points come and go."""
+    """NetworkManager and wpa_supplicant; access points come and go."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.address = f"unix:path={self.folder}/bus"
-        (self.folder / "bus.xml").write_text(BUS_CONFIG.format(folder=self.folder))
-        (self.folder / "nm.conf").write_text(NM_CONFIG)
-        Path("/run/profiles").mkdir(exist_ok=True)
-        Path("/run/NetworkManager").mkdir(exist_ok=True)
-        Path("/var/lib/NetworkManager").mkdir(parents=True, exist_ok=True)
-        self._point: subprocess.Popen[bytes] | None = None
-        bus = self._start("dbus-daemon", "--nofork", f"--config-file={self.folder}/bus.xml")
-        until((self.folder / "bus").exists, "a bus")
-        self._programs = [
-            bus,
-            self._start("wpa_supplicant", "-u", "-O", "/run/wpa_supplicant"),
-            self._start(
-                "busybox", "unshare", "-m", "sh", "-c", START_NM.format(folder=self.folder)
-            ),
-        ]
+        self.services = Services("wifi")
+        self.services.start("wpa_supplicant", "-u", "-O", CONTROL)
+        self.services.network_manager(f"interface-name:{STATION}")
+        self._points: dict[str, subprocess.Popen[bytes]] = {}
 
-    def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.address}
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-
-    def on(self, ssid: str, kind: str) -> None:
+    def on(self, ssid: str, kind: str, point: str = POINT) -> None:
         """An access point in the air, until ``off``. ``kind``: as hostapd names it."""
-        config = self.folder / "hostapd.conf"
+        config = self.services.folder / f"{point}.conf"
         config.write_text(
             POINT_CONFIG.format(
-                interface=POINT, ssid=ssid, kind=kind, password=PASSWORD,
+                interface=point, ssid=ssid, kind=kind, password=PASSWORD,
                 protection=2 if kind == "SAE" else 0,
             )
         )  # fmt: skip
-        said = self.folder / "hostapd.log"
-        with said.open("wb") as log:
-            self._point = subprocess.Popen(["hostapd", str(config)], stdout=log, stderr=log)
-        until(lambda: b"AP-ENABLED" in said.read_bytes(), "an access point")
+        said = self.services.log(point)
+        said.unlink(missing_ok=True)
+        self._points[point] = self.services.start("hostapd", str(config), log=point)
+        until(lambda: b"AP-ENABLED" in said.read_bytes(), "an access point", 40)
 
-    def off(self) -> None:
-        """It is gone without a word: its power failed."""
-        if self._point is not None:
-            subprocess.run(["busybox", "ifconfig", POINT, "down"], check=True)
-            self._point.kill()
-            self._point.wait()
-            self._point = None
+    def off(self, *points: str) -> None:
+        """They are gone without a word: their power failed. All of them unless told."""
+        for point in points or list(self._points):
+            subprocess.run(["busybox", "ifconfig", point, "down"], check=True)
+            self.services.end(self._points.pop(point))
 
-    def said(self) -> str:
-        """What the services said, the last of it."""
-        return (self.folder / "log").read_text(errors="replace")[-3000:]
+    def address(self, point: str) -> str:
+        """By which a point is known in the air."""
+        return Path(f"/sys/class/net/{point}/address").read_text().strip()
+
+    def _supplicant(self, *command: str) -> str:
+        call = ["wpa_cli", "-p", CONTROL, "-i", STATION, *command]
+        return subprocess.run(call, capture_output=True, text=True, check=True).stdout
+
+    def used(self) -> str:
+        """The point in use; "" for none."""
+        lines = self._supplicant("status").splitlines()
+        bssids = [line.removeprefix("bssid=") for line in lines if line.startswith("bssid=")]
+        found = [point for point in self._points if self.address(point) in bssids]
+        return found[0] if found else ""
+
+    def roam(self, point: str) -> None:
+        """Tell the station to go over to ``point``, as it does by itself for a better signal."""
+        assert "OK" in self._supplicant("roam", self.address(point))
 
     def close(self) -> None:
         """All of it ends."""
         self.off()
-        for program in reversed(self._programs):
-            program.terminate()
-            program.wait(20)
+        self.services.close()
 
 
 @pytest.fixture(scope="module")
-def air() -> Iterator[Air]:
-    for module in ("mac80211_hwsim", "ccm", "cmac"):
-        done = subprocess.run(["modprobe", module], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no kernel module {module}: {done.stderr.strip()}")
+def air(need: Need) -> Iterator[Air]:
+    need("ccm", "cmac")
+    need("mac80211_hwsim", options=["radios=3"])
     air = Air()
     yield air
     air.close()
@@ -137,7 +106,7 @@ def air() -> Iterator[Air]:
 
 def _run(air: Air, story: Callable[[NmWifi], Awaitable[None]]) -> None:
     async def main() -> None:
-        bus = DBus(air.address)
+        bus = DBus(air.services.address)
         wifi = NmWifi(bus, STATION)
         try:
             while (await wifi.status()).cause == "mute":
@@ -149,10 +118,7 @@ def _run(air: Air, story: Callable[[NmWifi], Awaitable[None]]) -> None:
             await bus.close()
 
     try:
-        aio.run(aio.deadline(57000, main(), "the test"))
-    except BaseException:
-        print(air.said())
-        raise
+        aio.run(aio.deadline(LIMIT_MS, main(), "the test"))
     finally:
         air.off()
 
@@ -206,6 +172,42 @@ def test_an_access_point_that_is_lost_and_comes_back(air: Air) -> None:
         air.on("shop", "WPA-PSK")
         await wifi.start(30000)
         assert (await wifi.status()).state == bearer.UP
+
+    _run(air, story)
+
+
+def test_going_over_to_another_point_of_the_network_is_no_loss(air: Air) -> None:
+    air.on("shop", "WPA-PSK")
+    air.on("shop", "WPA-PSK", SECOND)
+
+    async def story(wifi: NmWifi) -> None:
+        await wifi.join(b"shop", WPA2, PASSWORD, 40000, static=ADDRESS)
+        for _ in range(3):
+            other = SECOND if air.used() == POINT else POINT
+            air.roam(other)
+            while air.used() != other or (await wifi.status()).bars == 0:
+                status = await wifi.status()
+                assert status.state != bearer.DOWN and status.address == "10.7.0.2"
+                await aio.sleep_ms(100)
+            status = await wifi.status()
+            assert (status.state, status.operator) == (bearer.UP, "shop")
+        (seen,) = [one for one in await wifi.scan(8000) if one.ssid == b"shop"]  # not one each
+        assert seen.active and seen.known
+
+    _run(air, story)
+
+
+def test_a_lost_point_of_two_is_replaced_by_the_other(air: Air) -> None:
+    air.on("shop", "WPA-PSK")
+    air.on("shop", "WPA-PSK", SECOND)
+
+    async def story(wifi: NmWifi) -> None:
+        await wifi.join(b"shop", WPA2, PASSWORD, 40000, static=ADDRESS)
+        lost = air.used()
+        air.off(lost)
+        while air.used() == "" or (await wifi.status()).state != bearer.UP:
+            await aio.sleep_ms(200)
+        assert air.used() != lost and (await wifi.status()).operator == "shop"
 
     _run(air, story)
 
