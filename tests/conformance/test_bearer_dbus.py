@@ -15,7 +15,7 @@ from firmware.drivers.mm_linux import MmModem
 from firmware.drivers.nm_linux import NmCable
 from firmware.drivers.wifi_linux import NmWifi
 from firmware.hal import bearer
-from firmware.hal.bearer import Bearer, BearerError, BearerMute
+from firmware.hal.bearer import Bearer, BearerError, BearerMute, NoAddress
 from firmware.hal.wifi import WPA2
 from tests.support.dbus_rig import PrivateBus, private_bus
 from tests.support.played_network import PlayedMm, PlayedNm, Point
@@ -205,11 +205,27 @@ def test_a_cancelled_start_leaves_a_usable_bearer(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_address_is_no_carrier(kind: str) -> None:
+def test_a_missing_address_has_a_name(kind: str) -> None:
     async def story(rig: Rig) -> None:
         rig.nm.dhcp = False
-        with pytest.raises(BearerError, match="DHCP") as caught:
+        with pytest.raises(NoAddress, match="DHCP") as caught:
             await rig.bearer.start(5000)
-        assert caught.value.cause == "no_carrier"
+        assert caught.value.cause == "no_address"
+
+    play(kind, story)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wiping_leaves_no_secret_and_never_raises(kind: str) -> None:
+    async def story(rig: Rig) -> None:
+        await rig.bearer.start(5000)
+        await rig.bearer.wipe()
+        await rig.bearer.wipe()
+        kept = [one for one in rig.nm.profiles.values() if "802-3-ethernet" not in str(one)]
+        assert kept == []
+        await rig.nm.vanish()
+        await rig.bearer.wipe()
+        await rig.mm.vanish()
+        await rig.bearer.wipe()
 
     play(kind, story)
