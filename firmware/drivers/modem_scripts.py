@@ -356,13 +356,14 @@ LIST_MESSAGES = Command(b"AT+CMGL=4", b"")
 
 
 def messages(lines: "list[bytes]") -> "list[tuple[int, bytes]]":
-    """(index, PDU in hexadecimal digits) of each message of the list."""
+    """(index, PDU in hexadecimal digits) of each message of the list; what else stands
+    between the two lines of one is passed over."""
     found = []
     index = None
     for line in lines:
         if line.startswith(b"+CMGL:"):
             index = number(fields(line)[0])
-        elif index is not None:
+        elif index is not None and not line.upper().strip(b"0123456789ABCDEF"):
             found.append((index, line))
             index = None
     return found

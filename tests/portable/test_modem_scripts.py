@@ -131,6 +131,12 @@ def test_short_messages():
     assert data.text == ""
 
 
+def test_a_listed_message_is_found_whatever_stands_in_it():
+    lines = [b"stray", HELLO, b"+CMGL: 3,0,,24", b"+NEWS: 1", HELLO, CHINESE, b"+CMGL: 4,0,,9",
+             b"#", b"+CMGL: 5,0,,9", CHINESE.lower()]  # fmt: skip
+    assert scripts.messages(lines) == [(3, HELLO), (5, CHINESE.lower())]
+
+
 def test_damaged_messages_are_refused():
     for bad in (
         b"", b"0", b"zz", HELLO[:-2], HELLO[:30], b"00" * 300, b"FF" * 20, b"0001" + HELLO[18:],
