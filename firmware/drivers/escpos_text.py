@@ -16,6 +16,9 @@ CP858 = (
 #: Full-width signs for printers that never leave their Chinese mode.
 _FULL_WIDTH = {"¥": "￥", "£": "￡", "¢": "￠"}
 
+#: Two-byte codes that GB 18030 has and GBK has not: the euro, U+01F9, signs, radicals.
+_NOT_GBK = ((0xA2E3, 0xA2E3), (0xA8BF, 0xA8BF), (0xA989, 0xA995), (0xFE50, 0xFEA0))
+
 #: Both halves of a pair, whole and as they stand on the line.
 _MOST_KNOWN = 4
 
@@ -64,9 +67,19 @@ class TextCodec:
             return 3
         if self._latin and char in CP858:
             return 1
-        if self._chinese != "raster" and gb18030.is_double_byte(_FULL_WIDTH.get(char, char)):
+        if self._chinese != "raster" and self._double(_FULL_WIDTH.get(char, char)):
             return 2
         return 9
+
+    def _double(self, char: str) -> bool:
+        point = ord(char)
+        if self._chinese == "gb18030" or 0x4E00 <= point <= 0x9FA5:
+            return gb18030.is_double_byte(char)
+        code = gb18030.encode_char(point)
+        if len(code) != 2 or 0xE000 <= point <= 0xF8FF:  # for private use
+            return False
+        number = int.from_bytes(code, "big")
+        return not any([first <= number <= last for first, last in _NOT_GBK])
 
     def has(self, text: str) -> bool:
         """Whether the printer's own type has every character of ``text``."""
