@@ -47,6 +47,10 @@ class Want:
     outputs: list[Piece]
 
 
+class Unplugged(Exception):
+    """Raised in the middle of an answer: the device goes, and nobody answers the caller."""
+
+
 class Device:
     """One file. Subclasses answer; an OSError is what the caller gets."""
 
@@ -81,11 +85,11 @@ class Device:
 
     def close(self) -> None:
         """Unplug the device: the kernel removes it, programs that have it open get errors."""
-        if self._thread.is_alive():
+        if self._stopper >= 0:
             os.close(self._stopper)
+            self._stopper = -1
             self._thread.join()
             os.close(self._stop)
-            os.close(self._kernel)
             until(lambda: not os.path.exists(self._path), f"the end of {self._path}")
 
     def _start(self) -> None:
@@ -102,17 +106,23 @@ class Device:
         os.write(self._kernel, _OUT.pack(_OUT.size + len(data), -error, unique) + data)
 
     def _serve(self) -> None:
-        while True:
-            if self._stop in select.select([self._kernel, self._stop], [], [])[0]:
-                return
-            request = os.read(self._kernel, MOST)
-            _, opcode, unique, *_ = _IN.unpack_from(request)
-            if opcode == INTERRUPT:
-                continue
-            try:
-                self._answer(unique, self._one(opcode, request[_IN.size :]))
-            except OSError as error:
-                self._answer(unique, error=error.errno or errno.EIO)
+        try:
+            while self._stop not in select.select([self._kernel, self._stop], [], [])[0]:
+                self._take()
+        except Unplugged:
+            pass
+        finally:
+            os.close(self._kernel)
+
+    def _take(self) -> None:
+        request = os.read(self._kernel, MOST)
+        _, opcode, unique, *_ = _IN.unpack_from(request)
+        if opcode == INTERRUPT:
+            return
+        try:
+            self._answer(unique, self._one(opcode, request[_IN.size :]))
+        except OSError as error:
+            self._answer(unique, error=error.errno or errno.EIO)
 
     def _one(self, opcode: int, body: bytes) -> bytes:
         if opcode == OPEN:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.rig.guest.waiting import until
 
 CONFIGFS = Path("/sys/kernel/config/gpio-sim")
+
+#: A Zero 2 W, by the revision code that its firmware tells.
+ZERO_2_W = "902120"
 
 
 class Header:
@@ -43,3 +50,17 @@ class Header:
         (self._device / "live").write_text("0")
         self._bank.rmdir()
         self._device.rmdir()
+
+
+@contextmanager
+def raspberry_pi(monkeypatch: pytest.MonkeyPatch) -> Iterator[Header]:
+    """A header that rpi-lgpio takes for a Raspberry Pi's."""
+    header = Header()
+    monkeypatch.setenv("RPI_LGPIO_REVISION", ZERO_2_W)
+    monkeypatch.setenv("RPI_LGPIO_CHIP", str(header.number))
+    monkeypatch.setenv("LG_WD", "/tmp")
+    yield header
+    from RPi import GPIO
+
+    GPIO.cleanup()
+    header.close()

@@ -12,13 +12,11 @@ from firmware.buses.pins import IN, OUT
 from firmware.buses.pins_rpi import RpiPins
 from firmware.buses.wire import BusError
 from firmware.drivers.key_matrix import KeyMatrix
-from tests.rig.guest.gpio_sim import Header
+from tests.rig.guest.gpio_sim import Header, raspberry_pi
 
 Need = Callable[..., None]
 ROWS, COLUMNS = [5, 6, 13], [12, 16, 20, 21]
 KEYS = [["1", "2", "3", "cancel"], ["4", "5", "6", "clear"], ["7", "8", "9", "enter"]]
-#: A Zero 2 W, by the revision code that its firmware tells.
-ZERO_2_W = "902120"
 
 
 class WiredPins(RpiPins):
@@ -70,15 +68,8 @@ class WiredPins(RpiPins):
 @pytest.fixture
 def header(need: Need, monkeypatch: pytest.MonkeyPatch) -> Iterator[Header]:
     need("gpio-sim")
-    header = Header()
-    monkeypatch.setenv("RPI_LGPIO_REVISION", ZERO_2_W)
-    monkeypatch.setenv("RPI_LGPIO_CHIP", str(header.number))
-    monkeypatch.setenv("LG_WD", "/tmp")
-    yield header
-    from RPi import GPIO
-
-    GPIO.cleanup()
-    header.close()
+    with raspberry_pi(monkeypatch) as header:
+        yield header
 
 
 def _run(header: Header, story: Callable[[WiredPins, KeyMatrix], Awaitable[None]]) -> None:
