@@ -161,10 +161,11 @@ async def _about(t: "Terminal") -> None:
 async def _network(t: "Terminal") -> None:
     # Leaves first, as main does: an import inside an import holds the stack of both.
     for name in (
-        "ui.multi_tap", "ui.link_screens", "hal.mobile", "services.link_settings",
-        "app.text_entry", "app.link_work", "app.ip_entry",
+        "firmware.ui.multi_tap", "firmware.ui.link_screens", "firmware.hal.mobile",
+        "firmware.services.link_settings", "firmware.app.text_entry", "firmware.app.link_work",
+        "firmware.app.ip_entry",
     ):  # fmt: skip
-        __import__("firmware." + name)
+        __import__(name)
     from firmware.app import network_menu
 
     await network_menu.run(t)
