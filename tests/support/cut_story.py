@@ -239,6 +239,16 @@ class Day:
 
     # ---- what must be true ----------------------------------------------------------
 
+    @staticmethod
+    def _counters_only_rise(records: "list[r.Record]", state: fold.State) -> None:
+        """Each start is counted, and no count goes back whatever a cut took with it."""
+        counted = {r.C_BOOTS: len([one for one in records if one.kind == r.BOOT])}
+        for one in records:
+            for number, total in one.body.get(r.K_COUNTS, {}).items():
+                assert total > counted.get(number, 0), (number, total)
+                counted[number] = total
+        assert state.counters == counted and counted[r.C_INSERTS] > 0
+
     async def check(self) -> None:
         """Journal, bank, screens and paper agree. AssertionError says where not."""
         t = self.t
@@ -252,6 +262,7 @@ class Day:
         state = journal.state
         assert state.debt is None and not state.scripts_owed
         assert await vault.key_set() == state.key_set and state.signed_in
+        self._counters_only_rise(records, state)
         named = {
             code for one in records if one.kind == r.BOOT for code in one.body.get(r.K_NOTICES, [])
         }
