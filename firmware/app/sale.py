@@ -179,7 +179,11 @@ async def _refuse(t: "Terminal", text_key: str) -> None:
 
 async def _debt_first(t: "Terminal", first_key: str) -> str:
     """Reverse what is owed, its amount in view, and tell it. The key that the amount
-    begins with: after such a wait only one that was pressed on what was told."""
+    begins with: after such a wait only one that was pressed on what was told.
+
+    A sale begun with a digit is begun anew: while its other digits may still be
+    coming none of them begins an amount, else 12.34 would become 2.34.
+    """
     session = t.session
     assert session is not None
     debt, heard = session.journal.state.debt, t.told
@@ -190,7 +194,7 @@ async def _debt_first(t: "Terminal", first_key: str) -> str:
                 await session.pay_debt()
 
         await during(t, t.owed_text(debt.request), "sale.stage.reversing", paid())
-    pressed = await owed.tell_reversals(t, RESULT_MS, digits=True)
+    pressed = await owed.tell_reversals(t, RESULT_MS, digits=not first_key)
     if debt is None and t.told == heard:
         return first_key
     return pressed if dialogs.begins_amount(pressed) else ""

@@ -118,8 +118,12 @@ def test_a_reversal_before_the_next_sale_is_told_before_its_card() -> None:
             assert "sale.stage.reversing" in {node.get("key") for node in tree["nodes"]}
             assert "12.34" in str(tree)
         assert not [tree for tree in t.screens if tree["screen"] == "amount"]
-        await t.press("6")  # what the next amount begins with
-        await t.press("00", "enter")
+        await t.press("6", "00")  # the rest of what was begun: half an amount is none
+        assert t.screen["screen"] == "result"
+        await t.press("enter")
+        tree = await t.until("amount")
+        assert "0.00" in str(tree)
+        await t.press("6", "00", "enter")
         tree = await t.until("present_card")
         assert "6.00" in str(tree)
         assert t.paper.count("NOT CHARGED") == 1
