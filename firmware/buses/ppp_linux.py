@@ -142,15 +142,18 @@ class PppCarrier(Carrier):
         return self._address
 
     async def down(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
         if process is not None and process.poll() is None:
             # Ours and not yet reaped: its number can be nobody else's.
-            if self._pid >= 0:  # else there was no way to hear of its end
-                process.send_signal(signal.SIGTERM)
-                await aio.first(("ended", self._exited()), timeout_ms=END_MS)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            try:
+                if self._pid >= 0:  # else there was no way to hear of its end
+                    process.send_signal(signal.SIGTERM)
+                    await aio.first(("ended", self._exited()), timeout_ms=END_MS)
+            finally:  # also when nobody waits for its farewell any more
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        self._process = None
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

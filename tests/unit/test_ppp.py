@@ -240,6 +240,23 @@ def test_a_start_is_bounded_and_a_deaf_process_is_killed(
     play(story)
 
 
+def test_a_farewell_that_nobody_waits_for_ends_the_process(tmp_path: Path) -> None:
+    async def story() -> None:
+        ppp = carrier(tmp_path, "deaf")
+        beginning = aio.spawn("up", ppp.up(Line()))
+        await until(lambda: ppp.interface)
+        process = ppp._process
+        assert process is not None
+        beginning.cancel()
+        await aio.sleep_ms(50)
+        beginning.cancel()  # in its farewell
+        await beginning.done.wait()
+        assert process.returncode is not None
+        await ppp.down()
+
+    play(story)
+
+
 def test_a_lost_peer_an_ended_call_and_a_broken_port(tmp_path: Path) -> None:
     async def story() -> None:
         ppp, line = carrier(tmp_path, "peer lost"), Line()
