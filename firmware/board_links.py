@@ -23,52 +23,60 @@ if TYPE_CHECKING:
 _CPYTHON = sys.implementation.name == "cpython"
 
 
-class Links(LinkSupervisor):
-    """Asks through each link for the host that payments go to, once one has gone there.
+class _Question:
+    """What each link is asked: the host that payments go to, once one has gone there.
 
-    The question needs no secret and carries none: the handshake is begun without
-    our certificate, and a host that refuses us for it was reached. ``beacon``: who is
-    asked when he is silent, where the board names somebody.
+    It needs no secret and carries none: the handshake is begun without our certificate,
+    and a host that refuses us for it was reached. ``beacon``: who is asked when he is
+    silent, where the board names somebody. Made before anything is paid: it lives on.
     """
 
-    beacon: "Beacon | None" = None
+    def __init__(self, ways: "list[Way]", beacon: "Beacon | None") -> None:
+        self._ways = ways
+        self._beacon = beacon
+        self._tls = TlsConfig([], "", [], b"", "")
+        self._probe = TlsProbe("", 0, self._tls)
+        self._ask = self._probe.ask
+
+    def aim(self, host: str, port: int, tls: "TlsConfig") -> None:
+        """Ask for this host from now on."""
+        self._tls.trust, self._tls.server_name = tls.trust, tls.server_name
+        self._probe.aim(host, port)
+        for way in self._ways:
+            way.probe = self._ask
+        if self._beacon is not None:
+            self._beacon.begin(tls)
+
+
+class Links(LinkSupervisor):
+    """Asks through each link for the host that payments go to (``_Question``)."""
+
+    def __init__(self, ways: "list[Way]", beacon: "Beacon | None" = None) -> None:
+        super().__init__(ways)
+        self._question = _Question(ways, beacon)
 
     async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> "Stream":
-        _ask_for(self.ways, self.beacon, host, port, tls)
+        self._question.aim(host, port, tls)
         return await super().connect(host, port, tls, timeout_ms)
-
-
-def _ask_for(
-    ways: "list[Way]", beacon: "Beacon | None", host: str, port: int, tls: "TlsConfig"
-) -> None:
-    probe = TlsProbe(host, port, TlsConfig(tls.trust, tls.server_name, [], b"", ""))
-    for way in ways:
-        way.probe = probe.ask
-    if beacon is not None:
-        beacon.begin(tls)
 
 
 def _supervisor(ways: "list[Way]", beacon: "Beacon | None") -> LinkSupervisor:
     if _CPYTHON or len(ways) == 1:
-        links = Links(ways)
-        links.beacon = beacon
-        return links
+        return Links(ways, beacon)
     from firmware.services.links_in_turn import LinksInTurn
+
+    question = _Question(ways, beacon)
 
     class OneStack(LinksInTurn):
         """As ``Links``, where one link is up at a time."""
 
-        beacon: "Beacon | None" = None
-
         async def connect(
             self, host: str, port: int, tls: "TlsConfig", timeout_ms: int
         ) -> "Stream":
-            _ask_for(self.ways, self.beacon, host, port, tls)
+            question.aim(host, port, tls)
             return await super().connect(host, port, tls, timeout_ms)
 
-    in_turn = OneStack(ways)
-    in_turn.beacon = beacon
-    return in_turn
+    return OneStack(ways)
 
 
 def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:

@@ -3,7 +3,7 @@
 import sys
 
 from firmware import aio
-from firmware.app import dialogs, faults, owed
+from firmware.app import dialogs, faults, owed, quiet
 from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
@@ -49,6 +49,7 @@ async def run(t: Terminal) -> None:
         step = _mute
     elif _asks(t):
         step = owed.after_restart
+    quiet.prepare()
     while True:
         if t.defect is not None:
             raise t.defect
@@ -64,6 +65,8 @@ async def run(t: Terminal) -> None:
         except DisplayError as error:
             await _revive(t, error)
             continue
+        if t.view.screen is not None and t.view.screen.name != "idle":
+            quiet.tidy(t.view)
         if step is owed.after_restart:
             step = _once
 

@@ -44,6 +44,8 @@ class TextCodec:
     def __init__(self, chinese: str, latin: bool = True) -> None:
         if chinese not in CHINESE:
             raise ValueError("no Chinese mode " + chinese)
+        if chinese != "raster":
+            gb18030.prepare()
         self._chinese = chinese
         self._latin = latin
         #: The classes of texts seen lately, a byte a character: a line is asked about,

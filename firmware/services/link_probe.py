@@ -44,6 +44,11 @@ class TlsProbe:
         self._port = port
         self._tls = tls
 
+    def aim(self, host: str, port: int) -> None:
+        """Ask for another host from now on."""
+        self._host = host
+        self._port = port
+
     async def ask(self, link: "NetworkLink", timeout_ms: int) -> str:
         """REACHED, UNREACHED, CAPTIVE or UNASKED, within ``timeout_ms``."""
         try:

@@ -59,6 +59,10 @@ class Font:
         self._cache[point] = glyph
         return glyph
 
+    def forget(self) -> None:
+        """Let go of the glyphs read so far."""
+        self._cache.clear()
+
     def has(self, point: int) -> bool:
         """Whether the font has a glyph for this code point."""
         return self._index(point) >= 0
@@ -74,6 +78,12 @@ class Font:
         """
         strips = self.strips(point)
         return self.width, to_rows(strips or self._box, self.width, self.height)
+
+
+def forget() -> None:
+    """Let go of the glyphs of all open fonts."""
+    for font in _open_fonts.values():
+        font.forget()
 
 
 def _box(width: int, height: int) -> bytes:

@@ -61,6 +61,12 @@ def _map() -> _Map:
     return _open[0]
 
 
+def prepare() -> None:
+    """Open the map now. It stays, so a microcontroller is best asked before its heap fills.
+    DataFileError."""
+    _map()
+
+
 def _four(linear: int) -> bytes:
     linear, d = divmod(linear, 10)
     linear, c = divmod(linear, 126)

@@ -59,6 +59,10 @@ class Texts:
                 self._cache[key] = text
         return text
 
+    def forget(self) -> None:
+        """Let go of the texts read so far."""
+        self._cache.clear()
+
     def has(self, key: str) -> bool:
         """Whether the catalogue has this key."""
         return self._text(key) is not None

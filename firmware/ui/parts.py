@@ -4,6 +4,7 @@ An element is ``(width, height, paint)``; ``paint(canvas, x, y, on)`` draws it
 with its top left corner there, light on dark when ``on``.
 """
 
+from firmware.text import fonts
 from firmware.text.canvas import scaled
 from firmware.text.faces import Face
 from firmware.ui import icons, tree
@@ -34,6 +35,12 @@ def face(size: int, scale: int) -> Face:
         # Chinese has one size; large Latin type keeps it at the panel's scale.
         found = _faces[(size, scale)] = Face(latin, factor * scale)
     return found
+
+
+def forget() -> None:
+    """Let go of the glyphs."""
+    _faces.clear()
+    fonts.forget()
 
 
 class Style:

@@ -1,6 +1,7 @@
 """Shows screen trees on the panel and remembers what is shown."""
 
 from firmware.text.texts import Texts
+from firmware.ui import parts
 from firmware.ui.draw import draw
 
 TYPE_CHECKING = False
@@ -48,6 +49,11 @@ class View:
         await self.display.show(self.frame)
         if self.on_screen is not None:
             self.on_screen(self.tree())
+
+    def forget(self) -> None:
+        """Let go of glyphs and texts, which are read again when they are needed."""
+        self.texts.forget()
+        parts.forget()
 
     async def refresh(self) -> None:
         """Draw the present screen again, in the language in use now."""

@@ -1,9 +1,13 @@
 """Screen trees, their drawing and the view, on both interpreters."""
 
+import sys
+
 from firmware import aio
+from firmware.app import quiet
 from firmware.hal.display import Display
+from firmware.text import fonts
 from firmware.text.texts import Texts
-from firmware.ui import screens, tree
+from firmware.ui import parts, screens, tree
 from firmware.ui.draw import draw
 from firmware.ui.view import View
 
@@ -149,3 +153,25 @@ def test_the_view_shows_and_changes_language() -> None:
         view.texts.close()
 
     aio.run(main())
+
+
+def test_a_view_that_forgot_shows_the_same() -> None:
+    view = View(PaperDisplay(), Texts("zh"))
+    screen = screens.message("error.network_link")
+    view.forget()
+    aio.run(view.show(screen))
+    shown, words = view.frame, view.tree()
+    assert view.texts._cache and parts._faces
+    view.forget()
+    assert not view.texts._cache and not parts._faces
+    for font in fonts._open_fonts.values():
+        assert not font._cache
+    aio.run(view.show(screen))
+    assert view.frame == shown and view.tree() == words
+    view.texts.close()
+
+
+def test_between_flows_a_microcontroller_has_what_paying_needs() -> None:
+    quiet.prepare()
+    quiet.tidy(View(PaperDisplay(), Texts("en")))
+    assert ("firmware.app.sale" in sys.modules) or sys.implementation.name == "cpython"

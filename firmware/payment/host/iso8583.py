@@ -88,9 +88,9 @@ class Codec:
     def forget(self) -> None:
         """Give the memory of what was compiled back (some 300 bytes a field on a
         microcontroller); the next message has it compiled again."""
-        self._encoders = {}
-        self._decoders = {}
-        self._plans = {}
+        self._encoders.clear()
+        self._decoders.clear()
+        self._plans.clear()
 
     def encode(self, message: Message) -> bytes:
         """Bytes from the MTI on. Iso8583Error names the field that does not fit."""
