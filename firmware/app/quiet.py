@@ -1,0 +1,36 @@
+"""Between two flows: what a microcontroller's heap wants, which nothing moves.
+
+What a flow leaves behind (its modules, glyphs, texts) lies where there was room
+while it ran, and cuts the free memory into pieces.
+"""
+
+import gc
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.ui.view import View
+
+_CPYTHON = sys.implementation.name == "cpython"
+#: What every terminal does, leaves first: an import inside an import holds the stack of both.
+_PAYING = (
+    "payment.emv.dictionary", "payment.emv.bits", "payment.emv.certificates",
+    "payment.emv.session", "payment.emv.oda", "payment.emv.actions", "payment.emv.cvm",
+    "payment.emv.kernel", "app.card_run", "services.online", "app.sale",
+)  # fmt: skip
+
+
+def prepare() -> None:
+    """Once the first idle screen stands: load what paying needs while the heap is in order."""
+    if not _CPYTHON:
+        gc.collect()
+        for name in _PAYING:
+            __import__("firmware." + name)
+        gc.collect()
+
+
+def tidy(view: "View") -> None:
+    """After a flow: let go of what can be made again."""
+    if not _CPYTHON:
+        view.forget()
+        gc.collect()
