@@ -7,6 +7,7 @@ import pytest
 
 from firmware.hal.bearer import DOWN, UP
 from firmware.payment.journal import records as r
+from host_tools.emulator.chips.wlan_radio import AccessPoint
 from tests.device.stories import menu
 from tests.support.handheld import Handheld
 from tests.support.linked import CAFE, CAFE_KEY, SHOP, Linked, open_menu, tell
@@ -354,6 +355,77 @@ def test_sims_that_no_pin_opens(sim: str, tries: int, says: str) -> None:
         await t.until("link")
         assert t.modem.tries == tries
         assert not [line for line in t.modem.log if "CPIN=" in line]
+
+    tell(story)
+
+
+def test_the_second_wrong_pin_is_the_last_that_is_sent() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        for typed in ("9999", "8888"):
+            await _says(t, "mobile.asks")
+            await t.until("secret")
+            await t.press(*typed, ENTER)
+            await _says(t, "mobile.wrong_pin")
+        await _says(t, "mobile.last_try")
+        await t.until("link")
+        await asyncio.sleep(310)  # nor does anybody try it while the link is watched
+        assert t.modem.tries == 1 and t.modem.sim == "pin"
+        await t.power_off()
+        await t.power_on()
+        await asyncio.sleep(30)
+        assert t.modem.tries == 1
+
+    tell(story)
+
+
+def test_a_modem_unplugged_in_the_middle_is_told() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await _says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711")
+        gone = {name: t.rack._seats.pop(name) for name in ("modem", "modem_data")}
+        await t.press(ENTER)
+        await _says(t, "error.modem")
+        await t.until("link")
+        assert "modem silent" in t.text
+        t.rack._seats.update(gone)
+        assert t.modem.tries == 3
+        await t.choose(1, code=False)
+        await _says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711", ENTER)
+        await _says(t, "mobile.opened")
+        await _says(t, "link.works", leave=False)
+
+    tell(story)
+
+
+def test_an_air_full_of_strange_names() -> None:
+    async def story(t: Linked) -> None:
+        names = ["\n\x1b[2J", "W" * 32, "店" * 10, " ", "é" * 16, "\u202eevil", "a\x00b"]
+        names += [f"network {i}" for i in range(60)]
+        t.rack.radio.air += [
+            AccessPoint(name, "x" * 8, dbm=-60 - i) for i, name in enumerate(names[:35])
+        ]
+        await t.power_on()
+        await _up(t, "wifi")
+        await t.open_link(1)
+        await t.choose(1)
+        tree = await t.until("networks")
+        (items,) = [n for n in tree["nodes"] if n["name"] == "items"]
+        assert len(items["items"]) == 32
+        assert not [sign for sign in "".join(items["items"]) if sign < " "]
+        await t.press(*["down"] * 33)
+        await t.press(CANCEL)
+        await t.until("link")
 
     tell(story)
 
