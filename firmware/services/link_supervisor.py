@@ -372,7 +372,10 @@ class LinkSupervisor(NetworkLink):
             await self._pause(way, self._interval(way))
         elif way.rest_ms and aio.elapsed_ms(way.rested_ms) < way.rest_ms:
             # Climbed in vain just now; it may still come back by itself.
-            await self._pause(way, CARRYING_MS)
+            if await ladder.nudge(lambda: self._free(way)):
+                way.rest_ms = 0
+            else:
+                await self._pause(way, CARRYING_MS)
         elif await ladder.climb(lambda: self._free(way)):
             way.rest_ms = 0
         else:

@@ -31,6 +31,10 @@ HOPELESS = ("no_sim", "sim_pin", "sim_puk")
 #: Rungs that help while the network itself is missing: a device that answers and
 #: has a SIM is not mended by restarts, and each restart begins the search anew.
 SEARCHING = ("radio",)
+IN_SEARCH = ("searching", "no_service", "denied")
+#: With these a call or a join ends at once: the device searches by itself, was refused,
+#: or does not hear. Wi-Fi's "no_service" is not among them: nobody else joins again.
+NO_USE_CALLING = ("searching", "denied", "mute")
 #: Rungs that a device which does not answer cannot hear.
 DEAF = ("bearer", "radio", "modem")
 #: Each climb that did not help makes the rungs of the next so much more patient.
@@ -106,10 +110,29 @@ class Ladder:
         self._patience = min(self._patience * 2, PATIENCE_MOST)
         return False
 
+    async def nudge(self, free: "Callable[[], Awaitable[None]]") -> bool:
+        """The first rung alone, while the ladder rests after a climb in vain: a network
+        that came back by itself carries nothing until it is called or joined again.
+        Whether the host is reached; only that is noted."""
+        rung, most_ms = RUNGS[0]
+        status = await self._bearer.status()
+        cause = status.cause or "unreached"
+        if cause in HOPELESS or cause in NO_USE_CALLING or rung not in self._bearer.levels:
+            return False
+        await free()
+        step = Step(aio.ticks_ms(), self._name, rung, cause)
+        step.result = await self._do(rung, cause, most_ms)
+        step.took_ms = aio.elapsed_ms(step.at_ms)
+        if step.result != "reached":
+            return False
+        self._note(step)
+        self._patience = 1
+        return True
+
     def _helps(self, rung: str, cause: str) -> bool:
         if cause in HOPELESS:
             return False
-        if cause in ("searching", "no_service", "denied"):
+        if cause in IN_SEARCH:
             return rung in SEARCHING and rung in self._bearer.levels
         if cause == "mute" and rung in DEAF:
             return False

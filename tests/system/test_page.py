@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.app import menu
 from tests.support.at_the_page import CHROMIUM, Hands, play
 
 pytestmark = [
@@ -498,7 +499,7 @@ def test_every_reader_is_tried_by_mouse(tmp_path: Path) -> None:
     async def story(hands: Hands) -> None:
         await hands.click("menu")
         await hands.screen("menu")
-        await hands.click("up", "enter")
+        await hands.click(str(menu.ITEMS.index("menu.readers") + 1))
         await hands.screen("info")
         await hands.page.select_option("#hand", "tap")
         await hands.page.click('[data-card="approve"]')

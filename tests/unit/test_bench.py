@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import bench_8583, bench_at, bench_sale, bench_start, bench_tlv, reasons, run
+from bench import bench_8583, bench_at, bench_sale, bench_start, bench_tlv, bench_wake, reasons, run
 from bench.run import Row
 
 
@@ -69,3 +69,11 @@ def test_the_report_names_machine_misses_and_failures() -> None:
 
 def test_an_unknown_row_has_no_reason() -> None:
     assert reasons.reason("something else") == "no reason known yet"
+
+
+@pytest.mark.parametrize(("name", "bound_s"), [("wifi", 24), ("mobile", 90)])
+def test_a_link_that_comes_back_while_the_ladder_rests_is_used_again_soon(
+    name: str, bound_s: int
+) -> None:
+    for outage in (170, 903):
+        assert bench_wake.wake(name, outage) <= bound_s
