@@ -148,9 +148,10 @@ class KeyLines(Lines):
         upper = bool(typist.shifts)
         if typist.capitals and pair[0].lower() != pair[0].upper():
             upper = not upper
+        ended = False
         for byte in pair[1 if upper else 0].encode():
-            line.put(byte)
-        return False
+            ended = line.put(byte) or ended
+        return ended
 
     async def check(self) -> None:
         """Ask whether every device is there and grabbed. BusError."""

@@ -36,26 +36,36 @@ class LineBuffer:
         self._ends = SUFFIXES[suffix]
         self._prefix = prefix
         self._count = 0
+        #: What comes until the line ends, or falls silent, is the rest of one too long.
+        self._rest = False
         #: What is wrong with the line so far: "", "long", "keys".
         self.trouble = ""
 
     def empty(self) -> bool:
         """Nothing of a line has come."""
-        return self._count == 0 and not self.trouble
+        return self._count == 0 and not self.trouble and not self._rest
 
     def put(self, byte: int) -> bool:
-        """Take one byte; True when it ends a line that has something in it."""
+        """Take one byte; True when it ends a line that has something in it, or makes it
+        too long: that is told at once, for it may never end."""
         if byte in self._ends:
-            return not self.empty()
+            whole = not self._rest and not self.empty()
+            if self._rest:
+                self.clear()
+            return whole
+        if self._rest:
+            return False
         if self._count == len(self._bytes):
             self.trouble = "long"
-        else:
-            self._bytes[self._count] = byte
-            self._count += 1
+            return True
+        self._bytes[self._count] = byte
+        self._count += 1
         return False
 
     def silent(self) -> bool:
         """Nothing more came: the line is complete, or cut. False when there is none."""
+        if self._rest:
+            self.clear()
         if self.empty():
             return False
         if self._ends:
@@ -69,6 +79,7 @@ class LineBuffer:
             trouble = "cut"
         line = bytearray() if trouble else self._bytes[size : self._count]
         self.clear()
+        self._rest = trouble == "long"
         return trouble, line
 
     def clear(self) -> None:
@@ -76,6 +87,7 @@ class LineBuffer:
         for i in range(self._count):
             self._bytes[i] = 0
         self._count = 0
+        self._rest = False
         self.trouble = ""
 
 

@@ -60,10 +60,13 @@ def test_a_line_buffer_is_wiped():
     assert done
     assert buffer.take() == ("", bytearray(b"abc"))
     assert not any(buffer._bytes) and buffer.empty()
-    for byte in b"abcdef":
+    for byte in b"abcde":
         assert not buffer.put(byte)
-    assert buffer.put(13)
+    assert buffer.put(102)
     assert buffer.take() == ("long", bytearray())
+    for byte in b"ghi\r":  # the rest of it
+        assert not buffer.put(byte)
+    assert buffer.empty()
 
 
 class Typed(InputEvents):

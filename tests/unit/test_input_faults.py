@@ -148,6 +148,45 @@ def test_a_line_that_never_stops_holds_up_nobody_else(byte: bytes) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("kind", ["serial", "keys"])
+def test_a_line_without_an_end_is_named_at_once_and_its_rest_passed_over(kind: str) -> None:
+    async def main() -> None:
+        line, keys = SerialLine(_now_us()), HidKeys(_now_us(), pace_us=100)
+        if kind == "serial":
+            reader = LineScanner(SerialLines(WireSerial(Seat(line), "scanner", 115200), MOST))
+        else:
+            reader = LineScanner(KeyLines(WireInput(Seat(keys), "scanner"), MOST))
+
+        def send(text: str) -> None:
+            if kind == "serial":
+                line.feed(text.encode())
+            else:
+                keys.type(text)
+
+        async def babble() -> None:
+            while True:
+                send("7" * 100)
+                await aio.sleep_ms(50)
+
+        for _ in range(2):
+            babbling = aio.spawn("babble", babble())
+            with pytest.raises(ScanRefused) as caught:
+                await aio.deadline(5_000, reader.read(), "the word that a line is too long")
+            assert caught.value.cause == "long"
+            name, _ = await aio.first(("read", reader.read()), timeout_ms=3_000)
+            assert name == "timeout"  # told once
+            babbling.cancel()
+            await babbling.done.wait()
+            name, _ = await aio.first(("read", reader.read()), timeout_ms=1_000)
+            assert name == "timeout"  # it fell silent, and what comes next is another one
+        send("7" * (MOST + 10) + "\n" + "whole\n")
+        with pytest.raises(ScanRefused):
+            await reader.read()
+        assert (await reader.read()).text == "whole"
+
+    run(main())
+
+
 @pytest.mark.parametrize("after", range(0, 700, 29))
 def test_a_keyboard_that_goes_and_comes_back_at_once_ends_pin_entry(after: int) -> None:
     """Whatever is typed on before the terminal looks: no PIN of two parts is ever kept."""
