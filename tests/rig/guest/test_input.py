@@ -7,6 +7,7 @@ the kernel's own grab, buffer, key repeat and hang-up.
 from __future__ import annotations
 
 import os
+import random
 import select
 import termios
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,13 +27,14 @@ from firmware.drivers.stripe_tracks import MOST as TRACKS
 from firmware.hal.keypad import KeypadGone
 from firmware.hal.scanner import ScannerMissing, ScanRefused
 from host_tools.emulator.chips.hid_keys import HidKeys
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import tell, until
 
 evdev = pytest.importorskip("evdev")
 
 SCANNER, NUMBERS = "05e0:1200", "1a2c:0e24"
 CODES = {79: "1", 80: "2", 81: "3", 75: "4", 96: "enter", 1: "cancel"}
-LIMIT_MS = 50000
+LIMIT_MS = 100_000
+STORM, STORM_MS = 100, 1_150_000
 
 
 class Keyboard:
@@ -121,9 +123,9 @@ def console() -> Iterator[FileIO]:
         yield tty
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
+def run(story: Callable[[], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
-        await aio.deadline(LIMIT_MS, story(), "the story")  # type: ignore[arg-type]
+        await aio.deadline(limit_ms, story(), "the story")  # type: ignore[arg-type]
 
     aio.run(main())
 
@@ -290,3 +292,30 @@ def test_repeats_of_a_held_digit_are_not_heard(plugs: Plugs) -> None:
         await bus.close()
 
     run(story)
+
+
+@pytest.mark.soak
+def test_a_storm_of_replugs(plugs: Plugs) -> None:
+    """At any character of a code: what is read is a whole code, or it is said by name."""
+    gun = plugs.keyboard()
+    draw = random.Random(1)
+
+    async def story() -> None:
+        bus = EvdevInput([SCANNER])
+        scanner = LineScanner(KeyLines(bus, MOST))
+        for number in range(1, STORM + 1):
+            code = f"{number:013}"
+            await typed(gun, code[: draw.randrange(14)])
+            gun.unplug()
+            with pytest.raises(ScannerMissing):
+                await scanner.read()
+            gun.plug()
+            while bus.missing():
+                await aio.sleep_ms(20)
+            await typed(gun, code + "\n")
+            assert (await scanner.read()).text == code
+            if number % 25 == 0:
+                tell(f"{number} re-plugs of the scanner")
+        await scanner.close()
+
+    run(story, STORM_MS)

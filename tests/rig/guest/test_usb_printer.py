@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import threading
 import time
@@ -19,11 +20,12 @@ from firmware.drivers.escpos_encode import Profile
 from firmware.hal.printer import PaperOut, PrinterMissing
 from host_tools.emulator.chips import escpos_printer
 from tests.rig.guest.gadget import Gadget
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import tell, until
 from tests.support import rig, virtual_time
 
 NODE, GADGET = Path("/dev/usb/lp0"), Path("/dev/g_printer0")
-LIMIT_MS = 55000
+LIMIT_MS = 100_000
+STORM, STORM_MS = 40, 1_150_000
 LONG = [("text", f"line {i} 第{i}行", "") for i in range(90)]
 
 
@@ -121,9 +123,9 @@ def driver() -> EscposPrinter:
     return EscposPrinter(UsbPrinter(str(NODE)), Profile())
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
+def run(story: Callable[[], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
-        await aio.deadline(LIMIT_MS, story(), "the story")  # type: ignore[arg-type]
+        await aio.deadline(limit_ms, story(), "the story")  # type: ignore[arg-type]
 
     aio.run(main())
 
@@ -231,3 +233,30 @@ def test_two_programs_do_not_share_a_printer(usb: Printer) -> None:
         await driver().status()
 
     run(story)
+
+
+@pytest.mark.soak
+def test_a_storm_of_replugs(usb: Printer) -> None:
+    """At any moment of a receipt: it breaks off by name, no line of it comes twice, and the next
+    receipt after the plug is back is whole."""
+    draw = random.Random(1)
+
+    async def story() -> None:
+        printer = driver()
+        for number in range(1, STORM + 1):
+            printing = aio.spawn("print", printer.print(LONG))
+            await aio.sleep_ms(draw.randrange(1500))
+            usb.unplug()
+            with pytest.raises(PrinterMissing) as missing:
+                await printing.join()
+            with usb.chip as chip:
+                lines = [line for line in chip.paper.tear().lines if line.startswith("line ")]
+            assert len(lines) == len(set(lines)) >= missing.value.done
+            usb.plug()
+            await printer.print([("text", f"whole {number}", "")])
+            with usb.chip as chip:
+                assert chip.paper.tear().lines[-1] == f"whole {number}"
+            if number % 10 == 0:
+                tell(f"{number} re-plugs of the printer")
+
+    run(story, STORM_MS)

@@ -14,11 +14,12 @@ from firmware.buses.wire import BusError
 from firmware.drivers.pc_serial import PcSerial
 from firmware.hal.pc_pipe import PipeClosed
 from tests.rig.guest.gadget import Gadget
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import tell, until
 
 PC, TERMINAL = Path("/dev/ttyACM0"), Path("/dev/ttyGS0")
 BAUD = 115200
-LIMIT_MS = 50000
+LIMIT_MS = 100_000
+STORM, STORM_MS = 100, 1_150_000
 
 
 @pytest.fixture
@@ -66,11 +67,11 @@ class Ends:
             await pipe.close()
 
 
-def run(story: Callable[[Ends], Awaitable[None]]) -> None:
+def run(story: Callable[[Ends], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
         ends = Ends()
         try:
-            await aio.deadline(LIMIT_MS, story(ends), "the story")
+            await aio.deadline(limit_ms, story(ends), "the story")
         finally:
             await ends.close()
 
@@ -154,3 +155,31 @@ def test_ten_replugs(gadget: Gadget) -> None:
             await found_back(pc, terminal)
 
     run(story)
+
+
+@pytest.mark.soak
+def test_a_storm_of_replugs(gadget: Gadget) -> None:
+    """At any moment of what goes both ways; after each the same two pipes are whole again."""
+    draw = random.Random(1)
+    plug(gadget)
+
+    async def story(ends: Ends) -> None:
+        pc, terminal = ends.open(PC), ends.open(TERMINAL)
+        for number in range(1, STORM + 1):
+            floods = [
+                aio.spawn("flood", pipe.write(draw.randbytes(draw.randrange(1, 1 << 16))))
+                for pipe in (pc, terminal)
+            ]
+            waiting = [aio.spawn("waiting", ended(pipe)) for pipe in (pc, terminal)]
+            await aio.sleep_ms(draw.randrange(60))
+            gadget.unplug()
+            for end in waiting:
+                await end.join()
+            for flood in floods:
+                flood.cancel()
+            plug(gadget)
+            await found_back(pc, terminal)
+            if number % 25 == 0:
+                tell(f"{number} re-plugs of the PC's cable")
+
+    run(story, STORM_MS)
