@@ -129,6 +129,10 @@ def _lost(frame: bytes) -> bytes:
     return b""
 
 
+def _twice(frame: bytes) -> bytes:
+    return frame + frame
+
+
 def _noisy(frame: bytes) -> bytes:
     return b"\x80\x00\xff\x55" + frame
 
@@ -144,6 +148,7 @@ SPOILS: dict[str, Spoil] = {
     "cut in the data": _cut(9),
     "cut before the end": _cut(-2),
     "noise": _noisy,
+    "twice": _twice,
 }
 
 
@@ -292,10 +297,12 @@ def storm(seed: int, bus: str, taps: int = 4) -> None:
 
     async def work(rig: TapRig) -> None:
         card = held(rig, draw.choice("AB"))
+        clean = await rig.reader.wait_tap(1000)
+        truth = {command: (await clean.transmit(command))[:2] for command in (PPSE, AID)}
         sent = 0
         for _ in range(taps):
-            choices = [_lost, _noisy, _as_it_is, _as_it_is, _as_it_is, _flip(draw.randrange(40)),
-                       _cut(draw.randrange(40))]  # fmt: skip
+            choices = [_lost, _noisy, _twice, _as_it_is, _as_it_is, _as_it_is,
+                       _flip(draw.randrange(40)), _cut(draw.randrange(40))]  # fmt: skip
             rig.chip.spoil = [draw.choice(choices) for _ in range(30)]
             rig.chip.deaf = draw.choice([0, 0, 1])
             if draw.random() < 0.2:
@@ -309,7 +316,7 @@ def storm(seed: int, bus: str, taps: int = 4) -> None:
                 sent = 0
                 for command in (PPSE, AID, PPSE):
                     sent += 1
-                    await channel.transmit(command)
+                    assert (await channel.transmit(command))[:2] == truth[command]
             except CardError:
                 pass
             assert len(rig.chip.exchanges) - seen <= sent
