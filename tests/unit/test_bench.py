@@ -2,7 +2,17 @@
 
 import pytest
 
-from bench import bench_8583, bench_at, bench_sale, bench_start, bench_tlv, bench_wake, reasons, run
+from bench import (
+    bench_8583,
+    bench_at,
+    bench_idle,
+    bench_sale,
+    bench_start,
+    bench_tlv,
+    bench_wake,
+    reasons,
+    run,
+)
 from bench.run import Row
 
 
@@ -77,3 +87,10 @@ def test_a_link_that_comes_back_while_the_ladder_rests_is_used_again_soon(
 ) -> None:
     for outage in (170, 903):
         assert bench_wake.wake(name, outage) <= bound_s
+
+
+def test_an_idle_minute_is_measured() -> None:
+    rows = bench_idle.rows(1)
+    _sound(rows)
+    grown = ("memory", 41_700.0, 41_300.0, "KiB", 1.0, rows[2][5].replace(" 4.26667 ", " 256 "))
+    assert run.missed(grown) and not run.missed((*grown[:1], 41_500.0, *grown[2:]))
