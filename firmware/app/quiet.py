@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 _CPYTHON = sys.implementation.name == "cpython"
 #: What every terminal does, leaves first: an import inside an import holds the stack of both.
 _PAYING = (
-    "payment.emv.dictionary", "payment.emv.bits", "payment.emv.certificates",
-    "payment.emv.session", "payment.emv.oda", "payment.emv.actions", "payment.emv.cvm",
-    "payment.emv.kernel", "app.card_run", "services.online", "app.sale",
+    "firmware.payment.emv.dictionary", "firmware.payment.emv.bits",
+    "firmware.payment.emv.certificates", "firmware.payment.emv.session",
+    "firmware.payment.emv.oda", "firmware.payment.emv.actions",
+    "firmware.payment.emv.cvm", "firmware.payment.emv.kernel",
+    "firmware.app.card_run", "firmware.services.online",
+    "firmware.app.sale",
 )  # fmt: skip
 
 
@@ -25,7 +28,7 @@ def prepare() -> None:
     if not _CPYTHON:
         gc.collect()
         for name in _PAYING:
-            __import__("firmware." + name)
+            __import__(name)
         gc.collect()
 
 
