@@ -26,7 +26,7 @@ URCS = (
 
 class Family:
     """How one family differs. ``marks``: what its model name (27.007, 5.2) has.
-    ``tries``, ``iccid``, ``counters``: command and prefix, or None. ``signal``:
+    ``tries``, ``counters``: command and prefix, or None. ``signal``:
     (command, prefix) from best to plainest. ``reset``: restarts the modem.
     ``boot_ms``: until it answers again; assumed, to be measured on each real modem."""
 
@@ -35,7 +35,6 @@ class Family:
         name: str,
         marks: "tuple[bytes, ...]",
         tries: "tuple[bytes, bytes] | None",
-        iccid: "tuple[bytes, bytes] | None",
         counters: "tuple[bytes, bytes] | None",
         signal: "tuple[tuple[bytes, bytes], ...]",
         reset: bytes = b"AT+CFUN=1,1",
@@ -44,7 +43,6 @@ class Family:
         self.name = name
         self.marks = marks
         self.tries = tries
-        self.iccid = iccid
         self.counters = counters
         self.signal = signal
         self.reset = reset
@@ -59,17 +57,16 @@ _SPIC = (b"AT+SPIC", b"+SPIC:")
 _QGDCNT = (b"AT+QGDCNT?", b"+QGDCNT:")
 
 GENERIC = Family(
-    "generic", (), (b'AT+CPINR="SIM PIN"', b"+CPINR:"), None, None, (_CESQ, _CSQ)
+    "generic", (), (b'AT+CPINR="SIM PIN"', b"+CPINR:"), None, (_CESQ, _CSQ)
 )  # fmt: skip
 FAMILIES = (
-    Family("ec25", (b"EC25", b"EG25", b"EC21"), _QPINC, (b"AT+QCCID", b"+QCCID:"),
-           _QGDCNT, (_QCSQ, _CSQ), boot_ms=14000),
-    Family("ec200", (b"EC200",), _QPINC, (b"AT+QCCID", b"+QCCID:"), _QGDCNT,
-           (_QCSQ, _CSQ), boot_ms=10000),
-    Family("sim7600", (b"SIM7600", b"SIM7500"), _SPIC, (b"AT+CICCID", b"+ICCID:"), None,
-           (_CSQ,), b"AT+CRESET", 16000),
-    Family("a7670", (b"A7670", b"A7672", b"A7608"), _SPIC, (b"AT+CICCID", b"+ICCID:"),
-           None, (_CESQ, _CSQ), b"AT+CRESET", 10000),
+    Family("ec25", (b"EC25", b"EG25", b"EC21"), _QPINC, _QGDCNT, (_QCSQ, _CSQ),
+           boot_ms=14000),
+    Family("ec200", (b"EC200",), _QPINC, _QGDCNT, (_QCSQ, _CSQ), boot_ms=10000),
+    Family("sim7600", (b"SIM7600", b"SIM7500"), _SPIC, None, (_CSQ,), b"AT+CRESET",
+           16000),
+    Family("a7670", (b"A7670", b"A7672", b"A7608"), _SPIC, None, (_CESQ, _CSQ),
+           b"AT+CRESET", 10000),
 )  # fmt: skip
 
 
@@ -89,14 +86,6 @@ def model_of(lines: "list[bytes]") -> bytes:
         if family_of(line) is not GENERIC:
             return line
     return lines[-1] if lines else b""
-
-
-def family_named(name: str) -> Family:
-    """The family called ``name``. ValueError."""
-    for family in FAMILIES + (GENERIC,):
-        if family.name == name:
-            return family
-    raise ValueError("no modem family " + name)
 
 
 # ---- reading lines --------------------------------------------------------------------
