@@ -149,3 +149,17 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         build.prepare()
     monkeypatch.setattr(build.platform, "machine", lambda: "aarch64")
     assert "x86-64 only" in build.why_not()
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "patient", "counted"),
+    [("tcg", True, True), ("tcg", False, False), ("kvm", True, False)],
+)
+def test_a_patient_guest_under_tcg_counts_its_time(
+    accelerator: str, patient: bool, counted: bool
+) -> None:
+    guest = build.Guest(Path("guest"))
+    line = run.command(guest, Path("first"), Path("out"), accelerator, "", patient)
+    assert ("-icount" in line) == counted
+    assert line[line.index("-smp") + 1] == ("1" if counted else "2")
+    assert ("tcg,thread=multi" in line) == (accelerator == "tcg" and not counted)
