@@ -43,6 +43,12 @@ class McuMachine(Machine):
         self.calls: list[PppNetwork] = []
         self.rack.modem.dial = self._dial
 
+    async def power_cut(self) -> None:
+        """Of the chip and its radio too."""
+        await super().power_cut()
+        self.rack.mcu.power_off()
+        self.rack.radio.transfer(1, b"\x00")
+
     def _dial(self) -> PppNetwork:
         self.calls.append(PppNetwork(lambda: time.monotonic_ns() // 1_000_000))
         return self.calls[-1]
@@ -65,6 +71,18 @@ async def booted(machine: Machine) -> None:
     )
     await machine.power_on()
     await machine.screen("idle", timeout_s=PATIENCE_S)
+
+
+async def cut_after_the_request(machine: Machine) -> None:
+    """A payment that the bank booked, whose answer never came, and a power cut."""
+    machine.acquirer.rule("drop")
+    await scripted.key_amount(machine, "1234")
+    machine.insert("approve")
+    await machine.screen("pin", timeout_s=PATIENCE_S)
+    await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
+    await machine.booked(PATIENCE_S, before=0)
+    await machine.power_cut()
+    machine.remove()
 
 
 async def pay(machine: Machine, card: str) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.mpy_terminal import McuMachine, booted, by_pins, pay
+from tests.support.mpy_terminal import (
+    PATIENCE_S,
+    McuMachine,
+    booted,
+    by_pins,
+    cut_after_the_request,
+    pay,
+)
+from tests.system.test_micropython import ROOT
 
 pytestmark = pytest.mark.micropython
 
@@ -91,3 +99,24 @@ def test_a_chip_sale_over_the_modem_and_wifi_after_it(
     assert len(rows) == 2
     check_approved(machine, rows)
     assert machine.rack.mcu.connections[-1] == "wifi"
+
+
+def test_a_power_cut_on_littlefs_ends_in_a_reversal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flash = str(tmp_path / "flash.bin")
+    options = "-X", "heapsize=4M", str(ROOT / "tests/support/mpy_flash.py"), flash
+    machine = McuMachine(tmp_path / "terminal", "rp2350-pico2w", "rp2", options)
+    folder = tmp_path / "terminal/data"
+
+    async def story(machine: McuMachine) -> None:
+        provisioned = sorted(path.name for path in folder.iterdir())
+        await cut_after_the_request(machine)
+        await machine.power_on()
+        await machine.screen("result", timeout_s=PATIENCE_S)  # the reversal's
+        await pay(machine, "cda")
+        assert sorted(path.name for path in folder.iterdir()) == provisioned
+
+    first, second = sell(machine, monkeypatch, story)
+    assert (first["state"], first["reversals"]) == ("reversed", 1)
+    assert (second["state"], second["amount"]) == ("approved", 1234)

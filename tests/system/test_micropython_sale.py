@@ -21,10 +21,9 @@ from firmware.payment.journal import records
 from firmware.payment.journal.fold import State
 from firmware.payment.journal.journal import Journal
 from host_tools import board_file
-from host_tools.emulator import scripted
 from host_tools.emulator.machine import Machine
 from tests.support import rig
-from tests.support.mpy_terminal import PATIENCE_S, booted, pay
+from tests.support.mpy_terminal import PATIENCE_S, booted, cut_after_the_request, pay
 from tests.system.test_micropython import ROOT, unpacked
 
 pytestmark = [pytest.mark.micropython, pytest.mark.parametrize("arch", ["amd64", "i386"])]
@@ -99,14 +98,7 @@ def test_an_approved_chip_sale(arch: str, card: str, tmp_path: Path) -> None:
 
 def test_a_power_cut_after_the_request_ends_in_a_reversal(arch: str, tmp_path: Path) -> None:
     async def story(machine: Machine) -> None:
-        machine.acquirer.rule("drop")
-        await scripted.key_amount(machine, "1234")
-        machine.insert("approve")
-        await machine.screen("pin", timeout_s=PATIENCE_S)
-        await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
-        await machine.booked(PATIENCE_S, before=0)
-        await machine.power_cut()
-        machine.remove()
+        await cut_after_the_request(machine)
         owed.append((await journalled(tmp_path))[0].debt is not None)
         await machine.power_on()
         await machine.screen("result", timeout_s=PATIENCE_S)  # the reversal's
