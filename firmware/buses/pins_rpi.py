@@ -98,6 +98,7 @@ class RpiPins(Pins):
         try:
             if wave is not None:
                 wave.stop()
+                wave = None  # one that is still held keeps another from being made
             if frequency and duty:
                 wave = self._gpio.PWM(pin, frequency)
                 wave.start(duty)

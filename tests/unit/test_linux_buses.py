@@ -4,6 +4,7 @@ import sys
 import types
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -29,8 +30,13 @@ class FakeGpio(types.ModuleType):
         self.levels: dict[int, int] = {}
         gpio = self
 
+        waves: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
         class Wave:
             def __init__(self, pin: int, frequency: int) -> None:
+                if pin in waves:  # stopped or not, as in both packages
+                    raise RuntimeError("A PWM object already exists for this GPIO channel")
+                waves[pin] = self
                 self.pin, self.frequency = pin, frequency
 
             def start(self, duty: int) -> None:
