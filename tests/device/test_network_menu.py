@@ -1,62 +1,33 @@
 """The network menu on a whole handheld: Wi-Fi and a modem at the wire, keys and screens."""
 
 import asyncio
-from typing import Any
 
-import pytest
-
-from firmware.hal.bearer import DOWN, UP
-from firmware.payment.journal import records as r
+from firmware.hal.bearer import DOWN
 from host_tools.emulator.chips.wlan_radio import AccessPoint
 from tests.device.stories import menu
 from tests.support.handheld import Handheld
-from tests.support.linked import CAFE, CAFE_KEY, SHOP, Linked, open_menu, tell
+from tests.support.linked import (
+    CAFE,
+    CAFE_KEY,
+    SHOP,
+    Linked,
+    comes_up,
+    find,
+    notes,
+    nowhere,
+    open_menu,
+    says,
+    tell,
+)
 
 ENTER, CANCEL = "enter", "cancel"
-
-
-def _nowhere(t: Handheld, *secrets: str) -> None:
-    """No secret was on a screen's tree, on paper, or is on the disk in clear."""
-    seen = [str(t.screens), t.paper, str(t.journal())]
-    seen += [content.decode("latin-1") for content in t.disk.snapshot().values()]
-    for secret in secrets:
-        assert not [one for one in seen if secret in one], secret
-
-
-def _notes(t: Handheld) -> list[str]:
-    """What the journal says of changed links."""
-    bodies: list[dict[int, Any]] = [body for name, body in t.journal() if name == "NOTICE"]
-    return [str(one[r.K_DETAIL]) for one in bodies if one[r.K_CODE] == "link_changed"]
-
-
-async def _says(t: Linked, key: str, leave: bool = True) -> None:
-    """Wait for a message, and leave it."""
-    await t.when(lambda _: key in t.keys_shown(), key)
-    if leave:
-        await t.press(ENTER)
-
-
-async def _up(t: Linked, name: str) -> None:
-    for _ in range(200):
-        if t.links.ways and t.way(name).state == UP:
-            return
-        await asyncio.sleep(0.5)
-    raise AssertionError(f"{name} does not come up: {t.way(name).cause}")
-
-
-async def _find(t: Linked, network: int) -> None:
-    """From the idle screen to a network of the list."""
-    await t.open_link(1)
-    await t.choose(1)
-    await t.until("networks")
-    await t.press(str(network))
 
 
 def test_the_links_are_listed_with_all_that_is_known() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
-        await _up(t, "mobile")
+        await comes_up(t, "wifi")
+        await comes_up(t, "mobile")
         await open_menu(t)
         (items,) = [n for n in (await t.until("networks"))["nodes"] if n["name"] == "items"]
         assert items["items"] == ["Wi-Fi", "Mobile"]
@@ -84,8 +55,8 @@ def test_the_links_are_listed_with_all_that_is_known() -> None:
 def test_a_network_is_found_joined_and_kept_over_a_restart() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
-        await _find(t, 2)
+        await comes_up(t, "wifi")
+        await find(t, 2)
         await t.until("typed")
         assert "p@ss" not in str(t.screens)
         await t.type("p@ss")
@@ -93,19 +64,19 @@ def test_a_network_is_found_joined_and_kept_over_a_restart() -> None:
         await t.when(lambda _: "wifi.short" in t.keys_shown(), "too short")
         await t.type(" Word9")
         await t.press(ENTER)
-        await _says(t, "link.works")
-        await _says(t, "link.test_question")
+        await says(t, "link.works")
+        await says(t, "link.test_question")
         await t.until("info")
         assert "bank" in t.text.lower()
         await t.press(CANCEL)
         await t.until("link")
         assert (await t.way("wifi").bearer.status()).operator == CAFE
-        assert _notes(t) == ["supervisor: wifi network joined"]
+        assert notes(t) == ["supervisor: wifi network joined"]
         await t.power_off()
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         assert (await t.way("wifi").bearer.status()).operator == CAFE
-        _nowhere(t, CAFE_KEY, "Word9")
+        nowhere(t, CAFE_KEY, "Word9")
 
     tell(story)
 
@@ -113,19 +84,19 @@ def test_a_network_is_found_joined_and_kept_over_a_restart() -> None:
 def test_a_refused_password_has_its_own_words_and_is_asked_again() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
-        await _find(t, 2)
+        await comes_up(t, "wifi")
+        await find(t, 2)
         await t.until("typed")
         await t.type("wrong word")
         await t.press(ENTER)
-        await _says(t, "error.wifi_password")
+        await says(t, "error.wifi_password")
         await t.until("typed")
         await t.press(CANCEL)
         await t.until("link")
-        await _up(t, "wifi")  # the network of before
+        await comes_up(t, "wifi")  # the network of before
         assert (await t.way("wifi").bearer.status()).operator == SHOP
-        assert _notes(t) == []
-        _nowhere(t, "wrong word")
+        assert notes(t) == []
+        nowhere(t, "wrong word")
 
     tell(story)
 
@@ -151,16 +122,16 @@ def test_an_open_network_is_warned_of_and_a_portal_is_told() -> None:
 
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         await menu(t, 3)  # the line test: from now on the bank is asked for
         await t.until("info")
         await t.press(CANCEL)
         await t.until("idle")
         bank = t.rack.net.dial
         t.rack.net.dial = lambda host, port: Portal() if t.dialling == "wifi" else bank(host, port)
-        await _find(t, 3)
-        await _says(t, "wifi.open_question")
-        await _says(t, "error.captive")
+        await find(t, 3)
+        await says(t, "wifi.open_question")
+        await says(t, "error.captive")
         await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
         await t.press(CANCEL)
         await t.until("link")
@@ -173,7 +144,7 @@ def test_an_open_network_is_warned_of_and_a_portal_is_told() -> None:
 def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         await t.open_link(1)
         await t.choose(2)
         await t.until("typed")
@@ -193,7 +164,7 @@ def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
         await t.until("typed")
         await t.type("back room")
         await t.press(ENTER)
-        await _says(t, "link.works")
+        await says(t, "link.works")
         await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
         await t.press(CANCEL)
         await t.until("link")
@@ -204,13 +175,13 @@ def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
         await t.press(ENTER)
         await t.until("menu")
         await t.press("2")
-        await _says(t, "wifi.forget_question")
-        await _says(t, "wifi.forgotten")
-        await _up(t, "wifi")
+        await says(t, "wifi.forget_question")
+        await says(t, "wifi.forgotten")
+        await comes_up(t, "wifi")
         assert (await t.way("wifi").bearer.status()).operator == SHOP
         await t.power_off()
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         assert (await t.way("wifi").bearer.status()).operator == SHOP
         # The board's own is not forgotten here.
         await t.open_link(1)
@@ -219,8 +190,8 @@ def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
         await t.press(ENTER)
         await t.until("menu")
         await t.press("2")
-        await _says(t, "wifi.forget_question")
-        await _says(t, "wifi.board")
+        await says(t, "wifi.forget_question")
+        await says(t, "wifi.board")
 
     tell(story)
 
@@ -228,14 +199,14 @@ def test_a_hidden_network_by_its_name_and_forgetting_it() -> None:
 def test_nothing_in_the_air_a_dead_radio_and_cancel() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         point = t.air[CAFE]
-        await _find(t, 2)
+        await find(t, 2)
         await t.until("typed")
         point.on = False
         await t.type("p@ss word")
         await t.press(ENTER)
-        await _says(t, "wifi.missing")
+        await says(t, "wifi.missing")
         await t.until("link")
         # Cancel ends a wait at once.
         point.on, point.gives_address = True, False
@@ -250,11 +221,11 @@ def test_nothing_in_the_air_a_dead_radio_and_cancel() -> None:
         await t.until("link", limit_s=5)
         t.rack.radio.air = []
         await t.choose(1, code=False)
-        await _says(t, "wifi.none")
+        await says(t, "wifi.none")
         await t.until("link")
         t.rack.radio.mute = True
         await t.choose(1, code=False)
-        await _says(t, "error.network")
+        await says(t, "error.network")
         await t.until("link")
         assert "device silent" in t.text
         await t.press(CANCEL, CANCEL)
@@ -267,20 +238,20 @@ def test_nothing_in_the_air_a_dead_radio_and_cancel() -> None:
 def test_a_network_without_addresses_and_one_that_is_too_far_away() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         t.air[CAFE].gives_address = False
-        await _find(t, 2)
+        await find(t, 2)
         await t.until("typed")
         await t.type(CAFE_KEY)
         await t.press(ENTER)
-        await _says(t, "error.no_address")
+        await says(t, "error.no_address")
         await t.until("link")
         t.air["Free"].dbm = -88
         await t.choose(1, code=False)
         await t.until("networks")
         await t.press("3")
-        await _says(t, "wifi.open_question")
-        await _says(t, "error.weak_signal")
+        await says(t, "wifi.open_question")
+        await says(t, "error.weak_signal")
 
     tell(story)
 
@@ -288,122 +259,16 @@ def test_a_network_without_addresses_and_one_that_is_too_far_away() -> None:
 def test_a_wrong_supervisors_code_changes_nothing() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         await t.open_link(1)
         await t.press(ENTER)
         await t.until("menu")
         await t.press("1")
         await t.until("secret")
         await t.press("0", "0", "0", "0", ENTER)
-        await _says(t, "supervisor.wrong")
+        await says(t, "supervisor.wrong")
         await t.until("link")
         assert not [one for one in t.screens if one["screen"] == "typed"]
-
-    tell(story)
-
-
-def test_the_sims_pin_with_its_tries() -> None:
-    async def story(t: Linked) -> None:
-        t.modem.sim, t.modem.sim_pin = "pin", "4711"
-        await t.power_on()
-        await t.open_link(2)
-        await t.when(lambda tree: "SIM asks for PIN" in t.text, "the SIM's state")
-        assert "PIN tries left', '3" in str(t.screen)
-        await t.choose(1)
-        await t.when(lambda _: "mobile.asks" in t.keys_shown(), "the tries")
-        assert "3 tries left" in t.text
-        await t.press(ENTER)
-        await t.until("secret")
-        await t.press("1", "2", ENTER)
-        await _says(t, "mobile.bad_pin")
-        await _says(t, "mobile.asks")
-        await t.press(*"9999", ENTER)
-        await t.when(lambda _: "mobile.wrong_pin" in t.keys_shown(), "refused")
-        assert "2 tries left" in t.text and t.modem.tries == 2
-        await t.press(ENTER)
-        await _says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711", ENTER)
-        await _says(t, "mobile.opened")
-        await _says(t, "link.works", leave=False)
-        assert _notes(t) == ["supervisor: mobile SIM opened"]
-        await t.power_off()
-        # The SIM was pulled and asks again: the kept PIN opens it, once.
-        t.modem.sim, before = "pin", t.modem.log.count('AT+CPIN="4711"')
-        await t.power_on()
-        await _up(t, "mobile")
-        assert t.modem.log.count('AT+CPIN="4711"') == before + 1
-        _nowhere(t, "4711", "9999")
-
-    tell(story)
-
-
-@pytest.mark.parametrize(
-    ("sim", "tries", "says"),
-    [
-        ("pin", 1, "mobile.last_try"), ("puk", 0, "error.sim_puk"), ("absent", 3, "error.sim"),
-        ("ready", 3, "mobile.open"),
-    ],
-)  # fmt: skip
-def test_sims_that_no_pin_opens(sim: str, tries: int, says: str) -> None:
-    async def story(t: Linked) -> None:
-        t.modem.sim, t.modem.tries = sim, tries
-        await t.power_on()
-        await t.open_link(2)
-        await t.choose(1)
-        await _says(t, says)
-        await t.until("link")
-        assert t.modem.tries == tries
-        assert not [line for line in t.modem.log if "CPIN=" in line]
-
-    tell(story)
-
-
-def test_the_second_wrong_pin_is_the_last_that_is_sent() -> None:
-    async def story(t: Linked) -> None:
-        t.modem.sim, t.modem.sim_pin = "pin", "4711"
-        await t.power_on()
-        await t.open_link(2)
-        await t.choose(1)
-        for typed in ("9999", "8888"):
-            await _says(t, "mobile.asks")
-            await t.until("secret")
-            await t.press(*typed, ENTER)
-            await _says(t, "mobile.wrong_pin")
-        await _says(t, "mobile.last_try")
-        await t.until("link")
-        await asyncio.sleep(310)  # nor does anybody try it while the link is watched
-        assert t.modem.tries == 1 and t.modem.sim == "pin"
-        await t.power_off()
-        await t.power_on()
-        await asyncio.sleep(30)
-        assert t.modem.tries == 1
-
-    tell(story)
-
-
-def test_a_modem_unplugged_in_the_middle_is_told() -> None:
-    async def story(t: Linked) -> None:
-        t.modem.sim, t.modem.sim_pin = "pin", "4711"
-        await t.power_on()
-        await t.open_link(2)
-        await t.choose(1)
-        await _says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711")
-        gone = {name: t.rack._seats.pop(name) for name in ("modem", "modem_data")}
-        await t.press(ENTER)
-        await _says(t, "error.modem")
-        await t.until("link")
-        assert "modem silent" in t.text
-        t.rack._seats.update(gone)
-        assert t.modem.tries == 3
-        await t.choose(1, code=False)
-        await _says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711", ENTER)
-        await _says(t, "mobile.opened")
-        await _says(t, "link.works", leave=False)
 
     tell(story)
 
@@ -416,7 +281,7 @@ def test_an_air_full_of_strange_names() -> None:
             AccessPoint(name, "x" * 8, dbm=-60 - i) for i, name in enumerate(names[:35])
         ]
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         await t.open_link(1)
         await t.choose(1)
         tree = await t.until("networks")
@@ -430,91 +295,14 @@ def test_an_air_full_of_strange_names() -> None:
     tell(story)
 
 
-def test_a_dead_modem_is_told_and_its_wait_can_be_left() -> None:
-    async def story(t: Linked) -> None:
-        t.modem.faults.mute = True
-        await t.power_on()
-        await t.open_link(2)
-        await t.choose(1)
-        await _says(t, "error.modem")
-        await t.until("link")
-
-    tell(story)
-
-
-def test_access_point_and_roaming() -> None:
-    async def story(t: Linked) -> None:
-        await t.power_on()
-        await _up(t, "mobile")
-        await t.open_link(2)
-        await t.choose(2)
-        await t.until("menu")
-        await t.press("2")
-        await t.until("typed")
-        await t.press(*["clear"] * 5)
-        await t.press(ENTER)
-        await t.when(lambda _: "mobile.bad_apn" in t.keys_shown(), "refused")
-        await t.type("shop.iot")
-        await t.press(ENTER)
-        await t.when(lambda _: "mobile.login_question" in t.keys_shown(), "the log-in")
-        await t.press(CANCEL)
-        await _says(t, "link.works")
-        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
-        await t.press(CANCEL)
-        await t.until("link")
-        assert t.modem.context == ("IP", "shop.iot")
-        await t.choose(3, code=False)
-        await t.until("menu")
-        await t.press("2")
-        await _says(t, "link.works")
-        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
-        await t.press(CANCEL)
-        await t.until("link")
-        await t.choose(2, code=False)
-        await t.until("menu")
-        await t.press("1")  # by the SIM
-        await _says(t, "link.works", leave=False)
-        assert t.modem.context == ("IP", "")
-        assert _notes(t) == [
-            "supervisor: mobile APN", "supervisor: mobile roaming off", "supervisor: mobile APN"
-        ]  # fmt: skip
-        await t.power_off()
-        t.modem.faults.registration = 5  # abroad
-        await t.power_on()
-        await t.when(lambda _: t.way("mobile").cause == "no_service", "no roaming", 200)
-
-    tell(story)
-
-
-def test_a_link_that_rests_is_set_up_without_being_started() -> None:
-    async def story(t: Linked) -> None:
-        t.cold = ("mobile",)
-        await t.power_on()
-        await _up(t, "wifi")
-        await t.open_link(2)
-        await t.choose(2)
-        await t.until("menu")
-        await t.press("1")
-        await _says(t, "link.kept")
-        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
-        await t.press(CANCEL)
-        await t.until("link")
-        assert not [line for line in t.modem.log if line.startswith("ATD")]
-        t.rack.radio.air = []
-        await _up(t, "mobile")
-        assert t.modem.context == ("IP", "")
-
-    tell(story)
-
-
 def test_order_and_metering_are_kept() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
-        await _up(t, "mobile")
+        await comes_up(t, "wifi")
+        await comes_up(t, "mobile")
         await t.open_link(2)
         await t.choose(4)  # first
-        await _says(t, "link.kept")
+        await says(t, "link.kept")
         await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
         await t.press(CANCEL)
         await t.until("link")
@@ -522,7 +310,7 @@ def test_order_and_metering_are_kept() -> None:
         await t.choose(5, code=False)
         await t.until("menu")
         await t.press("2")
-        await _says(t, "link.kept")
+        await says(t, "link.kept")
         await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
         await t.press(CANCEL)
         await t.until("link")
@@ -530,7 +318,7 @@ def test_order_and_metering_are_kept() -> None:
         assert t.links.active is t.way("mobile")
         await t.power_off()
         await t.power_on()
-        await _up(t, "mobile")
+        await comes_up(t, "mobile")
         assert [way.rank for way in t.links.ways] == [1, 0]
         assert not t.way("mobile").metered
 
@@ -540,12 +328,12 @@ def test_order_and_metering_are_kept() -> None:
 def test_an_open_case_forgets_the_links() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
-        await _up(t, "wifi")
-        await _find(t, 2)
+        await comes_up(t, "wifi")
+        await find(t, 2)
         await t.until("typed")
         await t.type("p@ss Word9")
         await t.press(ENTER)
-        await _says(t, "link.works", leave=False)
+        await says(t, "link.works", leave=False)
         await t.press(ENTER, CANCEL)
         await t.until("link")
         await t.press(CANCEL, CANCEL)
@@ -567,10 +355,10 @@ def test_a_case_opened_while_it_was_off_forgets_them_at_the_start() -> None:
         await t.power_on()
         await t.open_link(2)
         await t.choose(1)
-        await _says(t, "mobile.asks")
+        await says(t, "mobile.asks")
         await t.until("secret")
         await t.press(*"4711", ENTER)
-        await _says(t, "mobile.opened")
+        await says(t, "mobile.opened")
         await t.until("progress")
         assert "links.cbor" in t.disk.names()
         await t.power_off()
@@ -589,7 +377,7 @@ def test_a_damaged_file_of_settings_is_named_and_made_anew() -> None:
     async def story(t: Linked) -> None:
         t.put("links.cbor", bytes(64))
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         await menu(t, 5)
         await t.until("self_test")
         assert ["Link settings", "FAIL"] in t.screen["nodes"][1]["items"]
@@ -597,10 +385,10 @@ def test_a_damaged_file_of_settings_is_named_and_made_anew() -> None:
         await t.until("idle")
         await t.open_link(1)
         await t.choose(4)
-        await _says(t, "link.kept")
+        await says(t, "link.kept")
         await t.power_off()
         await t.power_on()
-        await _up(t, "wifi")
+        await comes_up(t, "wifi")
         assert t.disk.snapshot()["links.cbor"] != bytes(64)
 
     tell(story)

@@ -20,8 +20,9 @@ from firmware.buses.wlan_mpy import MpyWlan
 from firmware.drivers.at_modem import AtModem
 from firmware.drivers.tls_link import TlsLink
 from firmware.drivers.wlan import WlanBearer
-from firmware.hal.bearer import DOWN, Bearer
+from firmware.hal.bearer import DOWN, UP, Bearer
 from firmware.hal.network import LinkStatus
+from firmware.payment.journal import records as r
 from firmware.services.link_supervisor import Way
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.wlan_radio import OPEN, AccessPoint
@@ -169,3 +170,41 @@ def tell(story: Callable[[Linked], Awaitable[None]], **wishes: Any) -> None:
 def _radio(t: Linked) -> Iterator[None]:
     with installed(t.rack, {"wlan": "wlan", "pins": "gpio"}, "rp2"):
         yield
+
+
+def nowhere(t: Handheld, *secrets: str) -> None:
+    """No secret was on a screen's tree, on paper, or is on the disk in clear."""
+    seen = [str(t.screens), t.paper, str(t.journal())]
+    seen += [content.decode("latin-1") for content in t.disk.snapshot().values()]
+    for secret in secrets:
+        assert not [one for one in seen if secret in one], secret
+
+
+def notes(t: Handheld) -> list[str]:
+    """What the journal says of changed links."""
+    bodies: list[dict[int, Any]] = [body for name, body in t.journal() if name == "NOTICE"]
+    return [str(one[r.K_DETAIL]) for one in bodies if one[r.K_CODE] == "link_changed"]
+
+
+async def says(t: Linked, key: str, leave: bool = True) -> None:
+    """Wait for a message, and leave it."""
+    await t.when(lambda _: key in t.keys_shown(), key)
+    if leave:
+        await t.press("enter")
+
+
+async def comes_up(t: Linked, name: str) -> None:
+    """Wait until a link carries."""
+    for _ in range(200):
+        if t.links.ways and t.way(name).state == UP:
+            return
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"{name} does not come up: {t.way(name).cause}")
+
+
+async def find(t: Linked, network: int) -> None:
+    """From the idle screen to a network of the list."""
+    await t.open_link(1)
+    await t.choose(1)
+    await t.until("networks")
+    await t.press(str(network))

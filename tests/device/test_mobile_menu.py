@@ -1,0 +1,199 @@
+"""The pages of a modem on a whole handheld: SIM, access point and roaming at the wire."""
+
+import asyncio
+
+import pytest
+
+from tests.support.linked import (
+    Linked,
+    comes_up,
+    notes,
+    nowhere,
+    says,
+    tell,
+)
+
+ENTER, CANCEL = "enter", "cancel"
+
+
+def test_the_sims_pin_with_its_tries() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.when(lambda tree: "SIM asks for PIN" in t.text, "the SIM's state")
+        assert "PIN tries left', '3" in str(t.screen)
+        await t.choose(1)
+        await t.when(lambda _: "mobile.asks" in t.keys_shown(), "the tries")
+        assert "3 tries left" in t.text
+        await t.press(ENTER)
+        await t.until("secret")
+        await t.press("1", "2", ENTER)
+        await says(t, "mobile.bad_pin")
+        await says(t, "mobile.asks")
+        await t.press(*"9999", ENTER)
+        await t.when(lambda _: "mobile.wrong_pin" in t.keys_shown(), "refused")
+        assert "2 tries left" in t.text and t.modem.tries == 2
+        await t.press(ENTER)
+        await says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711", ENTER)
+        await says(t, "mobile.opened")
+        await says(t, "link.works", leave=False)
+        assert notes(t) == ["supervisor: mobile SIM opened"]
+        await t.power_off()
+        # The SIM was pulled and asks again: the kept PIN opens it, once.
+        t.modem.sim, before = "pin", t.modem.log.count('AT+CPIN="4711"')
+        await t.power_on()
+        await comes_up(t, "mobile")
+        assert t.modem.log.count('AT+CPIN="4711"') == before + 1
+        nowhere(t, "4711", "9999")
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("sim", "tries", "words"),
+    [
+        ("pin", 1, "mobile.last_try"), ("puk", 0, "error.sim_puk"), ("absent", 3, "error.sim"),
+        ("ready", 3, "mobile.open"),
+    ],
+)  # fmt: skip
+def test_sims_that_no_pin_opens(sim: str, tries: int, words: str) -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.tries = sim, tries
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await says(t, words)
+        await t.until("link")
+        assert t.modem.tries == tries
+        assert not [line for line in t.modem.log if "CPIN=" in line]
+
+    tell(story)
+
+
+def test_the_second_wrong_pin_is_the_last_that_is_sent() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        for typed in ("9999", "8888"):
+            await says(t, "mobile.asks")
+            await t.until("secret")
+            await t.press(*typed, ENTER)
+            await says(t, "mobile.wrong_pin")
+        await says(t, "mobile.last_try")
+        await t.until("link")
+        await asyncio.sleep(310)  # nor does anybody try it while the link is watched
+        assert t.modem.tries == 1 and t.modem.sim == "pin"
+        await t.power_off()
+        await t.power_on()
+        await asyncio.sleep(30)
+        assert t.modem.tries == 1
+
+    tell(story)
+
+
+def test_a_modem_unplugged_in_the_middle_is_told() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.sim, t.modem.sim_pin = "pin", "4711"
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711")
+        gone = {name: t.rack._seats.pop(name) for name in ("modem", "modem_data")}
+        await t.press(ENTER)
+        await says(t, "error.modem")
+        await t.until("link")
+        assert "modem silent" in t.text
+        t.rack._seats.update(gone)
+        assert t.modem.tries == 3
+        await t.choose(1, code=False)
+        await says(t, "mobile.asks")
+        await t.until("secret")
+        await t.press(*"4711", ENTER)
+        await says(t, "mobile.opened")
+        await says(t, "link.works", leave=False)
+
+    tell(story)
+
+
+def test_a_dead_modem_is_told_and_its_wait_can_be_left() -> None:
+    async def story(t: Linked) -> None:
+        t.modem.faults.mute = True
+        await t.power_on()
+        await t.open_link(2)
+        await t.choose(1)
+        await says(t, "error.modem")
+        await t.until("link")
+
+    tell(story)
+
+
+def test_access_point_and_roaming() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await comes_up(t, "mobile")
+        await t.open_link(2)
+        await t.choose(2)
+        await t.until("menu")
+        await t.press("2")
+        await t.until("typed")
+        await t.press(*["clear"] * 5)
+        await t.press(ENTER)
+        await t.when(lambda _: "mobile.bad_apn" in t.keys_shown(), "refused")
+        await t.type("shop.iot")
+        await t.press(ENTER)
+        await t.when(lambda _: "mobile.login_question" in t.keys_shown(), "the log-in")
+        await t.press(CANCEL)
+        await says(t, "link.works")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert t.modem.context == ("IP", "shop.iot")
+        await t.choose(3, code=False)
+        await t.until("menu")
+        await t.press("2")
+        await says(t, "link.works")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        await t.choose(2, code=False)
+        await t.until("menu")
+        await t.press("1")  # by the SIM
+        await says(t, "link.works", leave=False)
+        assert t.modem.context == ("IP", "")
+        assert notes(t) == [
+            "supervisor: mobile APN", "supervisor: mobile roaming off", "supervisor: mobile APN"
+        ]  # fmt: skip
+        await t.power_off()
+        t.modem.faults.registration = 5  # abroad
+        await t.power_on()
+        await t.when(lambda _: t.way("mobile").cause == "no_service", "no roaming", 200)
+
+    tell(story)
+
+
+def test_a_link_that_rests_is_set_up_without_being_started() -> None:
+    async def story(t: Linked) -> None:
+        t.cold = ("mobile",)
+        await t.power_on()
+        await comes_up(t, "wifi")
+        await t.open_link(2)
+        await t.choose(2)
+        await t.until("menu")
+        await t.press("1")
+        await says(t, "link.kept")
+        await t.when(lambda _: "link.test_question" in t.keys_shown(), "the offer")
+        await t.press(CANCEL)
+        await t.until("link")
+        assert not [line for line in t.modem.log if line.startswith("ATD")]
+        t.rack.radio.air = []
+        await comes_up(t, "mobile")
+        assert t.modem.context == ("IP", "")
+
+    tell(story)
