@@ -19,6 +19,7 @@ from firmware.hal.printer import (
     PrinterHot,
     PrinterMissing,
 )
+from host_tools.board_rules import printer_profiles
 from host_tools.emulator.rack import Rack
 from tests.support import rig
 from tests.support.virtual_time import run
@@ -350,6 +351,30 @@ def test_status_requests_hidden_in_a_picture_confuse_nobody(make: Make) -> None:
         assert status.paper_low
         rack.printer.cover_open = True
         assert (await printer.status()).cover_open
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", sorted(printer_profiles()))
+def test_every_profile_prints_a_whole_document(name: str) -> None:
+    async def main() -> None:
+        data, says = rig.board(), printer_profiles()[name]
+        data["printer"] = {**data["printer"], **says}
+        rack = rig.rack(data)
+        rack.printer.mute = not says["answers"]
+        profile = Profile(
+            says["columns"], says["dots"], says["chinese"], says["latin"], says["qr"],
+            says["cutter"], says["answers"],
+        )  # fmt: skip
+        printer = EscposPrinter(WireSerial(rack, "printer", 115200), profile, says["buffer"])
+        await printer.print([*rig.DOCUMENT, *LONG, ("text", "the end", "")])
+        assert rack.printer.idle()
+        assert (rack.printer.overruns, rack.printer.head.unknown) == (0, [])
+        text = rack.printer.text()
+        assert text.endswith("the end")
+        for chinese in ("商店", "第149行"):
+            assert (chinese in text) is (says["chinese"] != "raster")
+        assert says["chinese"] != "raster" or text.count("[image") > len(LONG)
 
     run(main())
 
