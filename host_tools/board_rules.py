@@ -54,6 +54,11 @@ def _text(shortest: int, longest: int) -> Callable[[Any], str | None]:
     return check
 
 
+def _apn(value: Any) -> str | None:
+    good = isinstance(value, str) and re.fullmatch("[A-Za-z0-9.-]{1,100}", value)
+    return None if good else "an APN of letters, digits, dots and hyphens"
+
+
 def _boolean(value: Any) -> str | None:
     return None if isinstance(value, bool) else "true or false"
 
@@ -290,7 +295,7 @@ I2C_ADDRESSES = {"ds3231": 0x68, "max17048": 0x36, "pn532": 0x24}
 _LINK = {"rank": Rule(_integer(0, 9), required=False), "metered": _flag, "warm": _flag}
 _INTERFACE = {"interface": Rule(_text(1, 15)), **_LINK}
 _MOBILE = {
-    "apn": Rule(_text(1, 100)),
+    "apn": Rule(_apn),
     "roaming": _flag,
     "usb": Rule(_text(1, 40), required=False),
     **_LINK,

@@ -103,6 +103,7 @@ def test_links_are_checked_and_compiled() -> None:
         ('interface = "wlan0"', "", "link.wifi.interface: is missing"),
         ("rank = 1", "rank = 10", "link.wifi.rank: is 10, must be a whole number from 0 to 9"),
         ("metered = true\nwarm", 'metered = "yes"\nwarm', "link.mobile.metered: is 'yes'"),
+        ('apn = "cmnet"', 'apn = "my net"', ".apn: is 'my net', must be an APN of letters"),
         ('data_bus = "call"', 'data_bus = "cell"', "link.spare.data_bus: 'cell': there is no such"),
         ('data_bus = "call"\n', "", "bus.call: no device uses this bus"),
         ('driver = "links"', 'driver = "tls_link"\nbus = "at"', "link: tables of links and"),
