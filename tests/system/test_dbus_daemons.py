@@ -15,11 +15,12 @@ import pytest
 from firmware import aio
 from firmware.buses.dbus_linux import DBus
 from firmware.drivers.mm_linux import MmModem
-from firmware.drivers.nm_linux import NmCable
+from firmware.drivers.nm_linux import NetworkManager, NmCable
 from firmware.drivers.sms_pdu import Message
 from firmware.drivers.wifi_linux import NmWifi
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerError, BearerMute, SimPinNeeded
+from firmware.hal.mobile import MobileSettings
 from firmware.hal.wifi import OPEN, WPA2, StaticIp
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.modem_pty import EchoEnd, now_us
@@ -208,5 +209,29 @@ def test_networks_of_python_dbusmock(daemon: PrivateBus) -> None:
             assert (await wifi.status()).state == bearer.DEGRADED
         assert await wifi.forget(b"cafe")
         assert await wifi.known() == [b"shop"]
+
+    play(daemon, story)
+
+
+def test_what_the_menu_sets_is_taken_by_the_real_services_and_wiped(daemon: PrivateBus) -> None:
+    async def story(daemon: PrivateBus, bus: DBus) -> None:
+        chip = AtModemChip(now_us, "generic", 1, EchoEnd)
+
+        async def told() -> None:
+            modem, manager = MmModem(bus, "cmnet"), NetworkManager(bus)
+            for wanted in (MobileSettings("", roaming=False), MobileSettings("shop", "a", "b")):
+                modem.set_up(wanted, "")
+                with pytest.raises(BearerError):
+                    await modem.start(60_000)  # no PPP on a socket
+                (kept,) = [one for _, one in await manager.profiles("gsm")]
+                gsm = kept["gsm"]
+                assert gsm.get("auto-config", False) == (wanted.apn == "")
+                assert gsm.get("apn", "") == wanted.apn and gsm.get("username", "") == wanted.user
+                assert gsm.get("home-only", False) != wanted.roaming
+            assert (await modem.sim()).state == "ready"
+            await modem.wipe()
+            assert await manager.profiles("gsm") == []
+
+        await with_modem(daemon, bus, chip, told)
 
     play(daemon, story)
