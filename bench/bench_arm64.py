@@ -1,7 +1,8 @@
 """Start on arm64: Debian's kernel and Python on QEMU's Raspberry Pi (docs/rig.md).
 
-A translated processor: the ratios to a bare interpreter and to the kernel's own start say
-something, the seconds do not. The guest is built at the first run.
+Seconds are by the guest's clock, which counts two nanoseconds for each instruction of its
+four processors one after another: the same on every machine, however busy, but not a Pi's.
+The guest is built at the first run.
 """
 
 from bench.device import Row

@@ -105,7 +105,7 @@ async def main() -> int:
     await terminal.wait()
     await server.close()
     bus.close()
-    say(f"python3 -c pass: {bare_python():.2f} s")
+    say(f"python3 -c pass: {bare_python():.3f} s")
     return 0
 
 

@@ -23,7 +23,7 @@ from tests.support.handheld import BANK_HOST, NOW, Handheld
 
 OUT = build.ROOT / "build" / "rig" / "arm64"
 #: All of it, and between two lines of the console, by the host's clock.
-LIMIT_S, SILENCE_S = 600, 240
+LIMIT_S, SILENCE_S = 900, 450
 #: The mini UART, as on the board; the other one is Bluetooth's.
 KERNEL = "console=ttyS1,115200 quiet panic=1 oops=panic"
 #: What of the source tree goes into the guest.
@@ -36,12 +36,12 @@ class Result:
     """``wrong``: what is, "" if nothing is. Times in seconds."""
 
     wrong: str = ""
-    #: From power-on, by the host: QEMU's start until the guest's own system is up, and all.
+    #: By the host: QEMU's start until the guest's own system is up, and all.
     up_s: float | None = None
     took_s: float = 0
-    #: From power-on, by the guest's kernel: each thing reached.
+    #: From power-on, by the guest's clock: each thing reached.
     reached: list[tuple[float, str]] = field(default_factory=list)
-    #: The terminal's start until its idle screen; a Python that does nothing.
+    #: By the guest's clock: the terminal's start until its idle screen; a Python that does nothing.
     start_s: float | None = None
     python_s: float | None = None
     frame: str = ""
@@ -110,10 +110,14 @@ def _first(guest: Guest, given: dict[str, bytes]) -> bytes:
 
 
 def command(guest: Guest, first: Path) -> list[str]:
-    """QEMU's command line; what is written to the SD card is thrown away."""
+    """QEMU's command line; what is written to the SD card is thrown away.
+
+    The guest's clock counts instructions, two nanoseconds each: a machine that is busy
+    otherwise makes no time-outs in it, and its times are the same on every machine.
+    """
     return [
         EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-M", "raspi3b", "-accel", "tcg,thread=multi",
+        "-M", "raspi3b", "-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on",
         "-kernel", str(guest.kernel), "-dtb", str(guest.device_tree), "-initrd", str(first),
         "-append", KERNEL, "-drive", f"file={guest.card},format=raw,if=sd,snapshot=on",
         "-serial", "null", "-chardev", "stdio,id=console,mux=on,signal=off",
@@ -191,4 +195,4 @@ def told(result: Result) -> list[str]:
         lines.append(f"FAILED: {result.wrong}")
     else:
         lines.append("the idle screen is the emulator's, pixel by pixel")
-    return [*lines, f"{result.took_s:.0f} s in all"]
+    return [*lines, f"{result.took_s:.0f} s in all by this machine's clock"]
