@@ -4,6 +4,7 @@ What is wrong comes with its cause and with what merchant and engineer do about 
 in both languages.
 """
 
+from firmware import aio
 from firmware.errors import TillError
 from firmware.payment.journal import records, recovery
 from firmware.services import counters, self_test
@@ -13,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Links that start for longer are told as they are.
+LINKS_MS = 60_000
 #: What an engineer does about a cause, by words of drivers and kernels in it.
 _ADVICE = (
     ("needs the ", "doctor.needs"),
@@ -99,6 +102,7 @@ async def examine(
         tested[result.kind] = result
 
     tested: "dict[str, self_test.Result]" = {}
+    await _links_known(devices.network)
     await self_test.run(devices, int(board["built"]), heard)
     broken = {}
     for kind, _, error in devices.failures:
@@ -162,6 +166,16 @@ def _in_every_language(key: str) -> "dict[str, str]":
         said[language] = texts.get(key)
         texts.close()
     return said
+
+
+async def _links_known(network: "Any") -> None:
+    """Links begin when they are made; how they are is known once each warm one was asked."""
+    began = aio.ticks_ms()
+    while aio.elapsed_ms(began) < LINKS_MS:
+        ways = getattr(network, "ways", ())
+        if not any(way.warm and way.cause == "stopped" for way in ways):
+            return
+        await aio.sleep_ms(100)
 
 
 def _bus(name: str, board: "dict[str, Any]") -> "dict[str, Any]":

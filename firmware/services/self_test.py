@@ -30,6 +30,20 @@ ESSENTIAL = ("display", "keypad", "files", "entropy", "vault", "clock", "tamper"
 #: Storage below this is a failure: a payment and its reversal must fit.
 LEAST_FREE_BYTES = 256 * 1024
 
+#: What is said of the link that should carry and does not, by its cause (hal.bearer,
+#: services.link_probe).
+_LINK_CAUSES = {
+    "captive": "error.captive",
+    "host": "error.network_host",
+    "mute": "error.modem",
+    "no_sim": "error.sim",
+    "sim_fault": "error.sim",
+    "sim_pin": "error.sim_pin",
+    "sim_puk": "error.sim_puk",
+    "denied": "error.sim_denied",
+    "no_service": "error.no_service",
+    "no_address": "error.no_address",
+}
 #: Texts of devices that did not start, where "error." and the kind mean something else.
 _NOT_STARTED = {"tamper": "error.tamper_sensor"}
 
@@ -172,9 +186,17 @@ async def _printer(devices: "Any", build_time: int) -> "tuple[str, str, str] | N
 
 async def _network(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
     status = await devices.network.status()
-    if not status.up:
-        return "warn", "error.network_link", "no link"
-    return None
+    ways = getattr(devices.network, "ways", ())
+    if not ways:
+        return None if status.up else ("warn", "error.network_link", "no link")
+    said = ", ".join([way.name + " " + (way.cause or way.state) for way in ways])
+    if status.up:
+        return "ok", "", said
+    active = devices.network.active
+    key = _LINK_CAUSES.get(active.cause, "error.network_link")
+    if active.cause == "denied" and active.bearer.kind == "wifi":
+        key = "error.wifi_password"
+    return "warn", key, said
 
 
 async def _indicators(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":

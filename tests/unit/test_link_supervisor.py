@@ -13,6 +13,7 @@ from firmware.errors import TillError
 from firmware.hal import bearer
 from firmware.hal.bearer import DEGRADED, DOWN, STATUS_MS, UP
 from firmware.hal.network import ConnectionLost, LinkDown, NetworkLink, TlsConfig, TlsFailed
+from firmware.services import doctor
 from firmware.services import link_supervisor as supervising
 from firmware.services.link_probe import (
     REACHED,
@@ -505,6 +506,62 @@ def test_the_terminal_is_restarted_only_when_nothing_carries() -> None:
         cable.chip.link(False)
         await _settle(900_000)
         assert asked == ["no_carrier"] * len(asked) and asked
+        await supervisor.stop()
+
+    run(main())
+
+
+class _Board:
+    """The devices of a terminal that has links and nothing else."""
+
+    def __init__(self, supervisor: LinkSupervisor) -> None:
+        self.network = supervisor
+        self.failures: list[object] = []
+
+    def __getattr__(self, kind: str) -> None:
+        return None
+
+
+async def _examined(supervisor: LinkSupervisor) -> doctor.Finding:
+    board = {"built": 0, "network": {"driver": "links"}}
+    (finding,) = await doctor.examine(_Board(supervisor), board, ("network",))
+    return finding
+
+
+def test_the_doctor_waits_for_links_and_names_each_with_its_cause() -> None:
+    async def main() -> None:
+        rig, cable = ModemRig(), Net("cable", 0)
+        mobile = Way("mobile", rig.modem, cable.link, None, 1)
+        rig.chip.sim = "absent"
+        supervisor = LinkSupervisor([cable.way, mobile])
+        supervisor.start()
+        finding = await _examined(supervisor)
+        assert (finding.state, finding.says) == ("ok", "cable up, mobile no_sim")
+        await supervisor.stop()
+        alone = LinkSupervisor([Way("mobile", rig.modem, cable.link, None)])
+        alone.start()
+        finding = await _examined(alone)
+        assert (finding.state, finding.text_key) == ("warn", "error.sim")
+        assert finding.cause == "mobile no_sim"
+        assert finding.table()["words"]["en"]["do"]
+        await alone.stop()
+
+    run(main())
+
+
+def test_a_portal_is_told_from_a_dead_link() -> None:
+    async def main() -> None:
+        net = Net("wifi", 0)
+
+        async def portal(link: NetworkLink, timeout_ms: int) -> str:
+            return "captive"
+
+        net.way.probe = portal
+        supervisor = LinkSupervisor([net.way])
+        supervisor.start()
+        finding = await _examined(supervisor)
+        assert (finding.text_key, finding.cause) == ("error.captive", "wifi captive")
+        assert set(finding.table()["words"]["zh"]) >= {"problem", "do"}
         await supervisor.stop()
 
     run(main())
