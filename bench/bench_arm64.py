@@ -9,8 +9,8 @@ from bench.device import Row
 from tests.rig.arm64 import run
 
 
-def rows(quick: bool = False) -> list[Row]:
-    """(name, ours, peer, unit, ratio, aim); one start either way."""
+def rows() -> list[Row]:
+    """(name, ours, peer, unit, ratio, aim) of one start."""
     result = run.boot()
     if result.wrong:
         raise SystemExit(f"bench: {result.wrong}")
