@@ -164,7 +164,7 @@ class LinkSupervisor(NetworkLink):
             try:
                 return _OpenStream(await way.link.connect(host, port, tls, left), way)
             except NetworkError as error:
-                # The last word counts: a portal's certificate says less than the host's.
+                # The best link's word counts, unless another one reached the host.
                 if failure is None or verdict_of(error) == REACHED:
                     failure = error
                 way.wake.set()
@@ -310,7 +310,7 @@ class LinkSupervisor(NetworkLink):
         if status.state == DOWN:
             return status.cause or "no_carrier"
         if way.probe is None:
-            return REACHED if status.state == UP else status.cause or "unreached"
+            return status.cause or REACHED  # a signal that is faint still carries
         verdict = await way.probe(way.link, PROBE_MS)
         if verdict == UNASKED:
             return REACHED  # nothing is known against it

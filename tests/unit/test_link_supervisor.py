@@ -278,6 +278,42 @@ def test_what_a_failed_connection_says() -> None:
     assert verdict_of(LinkDown()) == UNREACHED
 
 
+class _Faint(bearer.Bearer):
+    """A modem that hears its network and cannot say how well (+CSQ: 99,99)."""
+
+    kind = "mobile"
+    levels = ("bearer", "radio", "modem")
+
+    def __init__(self) -> None:
+        self.resets: list[str] = []
+
+    async def status(self) -> bearer.BearerStatus:
+        return bearer.BearerStatus(DEGRADED, "mobile", 0, "")
+
+    async def start(self, timeout_ms: int) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def reset(self, level: str, timeout_ms: int) -> None:
+        self.resets.append(level)
+
+
+def test_a_faint_link_that_nobody_can_probe_yet_is_left_alone() -> None:
+    async def main() -> None:
+        modem = _Faint()
+        net = Net("mobile", 0)
+        supervisor = LinkSupervisor([Way("mobile", modem, net.link, None)])
+        supervisor.start()
+        await _settle(600_000)
+        assert _states(supervisor) == [UP]
+        assert modem.resets == []
+        await supervisor.stop()
+
+    run(main())
+
+
 def test_metered_standby_is_asked_rarely() -> None:
     async def main() -> None:
         nets = [Net("cable", 0), Net("wifi", 1), Net("mobile", 2, metered=True)]
