@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import TypeVar
 
 import pytest
 
 from firmware import aio
-from firmware.buses.data_line import Carrier
-from firmware.buses.ppp_linux import PppCarrier
 from firmware.buses.serial_again import ReopenedSerial
 from firmware.buses.usb_linux import UsbPort
 from firmware.drivers.at_modem import AtModem
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerMute
-from host_tools.emulator.modem_pty import EchoEnd
-from tests.rig.guest.ppp_far import NEAR, SERVER, CallEnd, goes_through, reached
 from tests.rig.guest.usb_modem import AT, CALL, UsbModem, opened, place, there
 from tests.rig.guest.waiting import until
 from tests.support.modem_rig import EchoCarrier
@@ -25,10 +20,10 @@ from tests.support.modem_rig import EchoCarrier
 LIMIT_MS = 100_000
 
 
-@pytest.fixture(params=[EchoEnd])
-def usb(need: Callable[..., None], request: pytest.FixtureRequest) -> Iterator[UsbModem]:
-    need("dummy_hcd", "libcomposite", "usb_f_serial", "option", "ppp_generic", "ppp_async")
-    usb = UsbModem(request.param)
+@pytest.fixture
+def usb(need: Callable[..., None]) -> Iterator[UsbModem]:
+    need("dummy_hcd", "libcomposite", "usb_f_serial", "option")
+    usb = UsbModem()
     try:
         usb.plug()
         yield usb
@@ -36,20 +31,11 @@ def usb(need: Callable[..., None], request: pytest.FixtureRequest) -> Iterator[U
         usb.close()
 
 
-C = TypeVar("C", bound=Carrier)
-
-
 def run(story: Callable[[AtModem, EchoCarrier], Awaitable[None]], restart: bool = False) -> None:
     """``restart``: the board can take the modem from the bus."""
-    run_with(EchoCarrier(), story, restart)
-
-
-def run_with(
-    carrier: C, story: Callable[[AtModem, C], Awaitable[None]], restart: bool = False
-) -> None:
-    """Run ``story`` with a modem whose calls ``carrier`` carries."""
 
     async def main() -> None:
+        carrier = EchoCarrier()
         ports = [ReopenedSerial(partial(opened, number)) for number in (AT, CALL)]
         modem = AtModem(
             ports[0], carrier, "internet", data_port=ports[1],
@@ -122,21 +108,3 @@ def test_a_silent_modem_is_taken_from_the_bus_and_given_back(usb: UsbModem) -> N
         await modem.stop()
 
     run(story, restart=True)
-
-
-@pytest.mark.parametrize("usb", [CallEnd], indirect=True)
-def test_ppp_in_the_call_over_a_bad_line(usb: UsbModem) -> None:
-    async def story(modem: AtModem, carrier: PppCarrier) -> None:
-        await modem.start(60_000)
-        assert (await modem.status()).address == NEAR and carrier.dns[0] == SERVER
-        call = usb.chip.port(1).call
-        assert isinstance(call, CallEnd)
-        call.network.serve()
-        call.network.weather(250, 100, 10)
-        stream = await reached(carrier.interface)
-        await goes_through(stream, 4000)
-        stream.close()
-        await modem.stop()
-        assert (await modem.status()).state == bearer.DOWN
-
-    run_with(PppCarrier(), story)
