@@ -142,9 +142,8 @@ def test_the_modem_carries_when_the_access_point_is_lost_and_gives_way_when_it_i
 
 @pytest.mark.parametrize(
     ("shop", "cause"),
-    [({"key": "another one"}, "denied"), ({"dbm": -94}, "unreached"),
-     ({"gives_address": False}, "no_carrier")],
-)  # fmt: skip
+    [({"key": "another one"}, "denied"), ({"gives_address": False}, "no_carrier")],
+)
 def test_wifi_that_does_not_carry_leaves_it_to_the_modem(shop: dict[str, Any], cause: str) -> None:
     async def story(board: Board) -> None:
         for name, value in shop.items():
@@ -158,6 +157,15 @@ def test_wifi_that_does_not_carry_leaves_it_to_the_modem(shop: dict[str, Any], c
         await board.until(board.mobile, UP, 90_000)
 
     on_a_board(story)
+
+
+def test_faint_wifi_carries_while_nobody_knows_better() -> None:
+    async def story(board: Board) -> None:
+        assert await connected(board) == "wifi"
+        await aio.sleep_ms(60_000)
+        assert board.wifi.state == UP and board.wifi.bars == 0 and board.calls == []
+
+    on_a_board(story, dbm=-94)
 
 
 def test_both_dead_end_in_resets_and_in_whichever_is_back() -> None:
