@@ -92,14 +92,6 @@ def _printer(on_machine: Rig) -> tuple[EscposPrinter, Rack]:
     return EscposPrinter(MpySerial(*UART), Profile()), rack
 
 
-MAKERS = {
-    "display-ssd1306": (test_display, _oled),
-    "display-st7789": (test_display, _colour),
-    "keypad": (test_keypad, _keys),
-    "printer": (test_printer, _printer),
-}
-
-
 def _clock(on_machine: Rig) -> tuple[Ds3231, Rack]:
     rack = on_machine()
     return Ds3231(MpyI2c(*I2C)), rack
@@ -109,6 +101,16 @@ def _power(on_machine: Rig) -> tuple[Max17048, Rack]:
     rack, power = on_machine(), rig.board()["power"]
     pins = MpyPins(), power["mains_pin"], power.get("mains_level", 0)
     return Max17048(MpyI2c(*I2C), power["address"], *pins), rack
+
+
+def _timed(on_machine: Rig) -> tuple[Ds3231, Any]:
+    clock, rack = _clock(on_machine)
+    return clock, rack.rtc
+
+
+def _supplied(on_machine: Rig) -> tuple[Max17048, test_power.Gauge]:
+    power, rack = _power(on_machine)
+    return power, test_power.Gauge(rack)
 
 
 def _tamper(on_machine: Rig) -> tuple[TamperPin, Rack]:
@@ -123,8 +125,21 @@ def _lamps(
     return LampsAndBuzzer(MpyPins(), lamps, buzzer), rack
 
 
-#: Suites that make their device by a function of their module.
-FUNCTIONS = {test_clock: _clock, test_power: _power, test_tamper: _tamper, test_indicators: _lamps}
+MAKERS = {
+    "display-ssd1306": (test_display, _oled),
+    "display-st7789": (test_display, _colour),
+    "keypad": (test_keypad, _keys),
+    "printer": (test_printer, _printer),
+    "clock": (test_clock, _timed),
+    "power": (test_power, _supplied),
+}
+#: Functions by which tests make their device, and ours in their place.
+FUNCTIONS = (
+    (test_clock, "_ds3231", _clock),
+    (test_power, "_make", _power),
+    (test_tamper, "_make", _tamper),
+    (test_indicators, "_make", _lamps),
+)
 
 
 @pytest.fixture
@@ -137,11 +152,9 @@ def make(request: pytest.FixtureRequest, on_machine: Rig) -> Callable[[], Any]:
 def _made_by_functions(
     request: pytest.FixtureRequest, on_machine: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, maker in FUNCTIONS.items():
+    for module, name, maker in FUNCTIONS:
         if request.function.__module__ == module.__name__:
-            monkeypatch.setattr(
-                module, "_make", lambda *args, maker=maker: maker(on_machine, *args)
-            )
+            monkeypatch.setattr(module, name, lambda *args, maker=maker: maker(on_machine, *args))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -164,5 +177,6 @@ def _tests(module: ModuleType) -> dict[str, Any]:
     }
 
 
-for _module in (*{module for module, _ in MAKERS.values()}, *FUNCTIONS):
+_MADE = {module for module, _ in MAKERS.values()} | {module for module, _, _ in FUNCTIONS}
+for _module in sorted(_MADE, key=lambda module: module.__name__):
     globals().update(_tests(_module))
