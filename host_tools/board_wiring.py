@@ -27,6 +27,11 @@ _PLUGS = {
     "tcp": ("plug", "network"), "linux_serial": ("plug", "serial or USB"),
     "mpy_wlan": ("aerial", "Wi-Fi of the module"), "mpy_usb_serial": ("plug", "USB of the chip"),
 }  # fmt: skip
+#: Links that stand on no bus of the board file: where their plug or aerial is.
+_LINK_PLUGS = {
+    "cable": ("plug", "network"), "nm_cable": ("plug", "network"), "nm_wifi": ("aerial", "Wi-Fi"),
+    "mm_modem": ("plug", "USB modem"),
+}  # fmt: skip
 #: Settings of pins that are signals of the device itself.
 _SIGNALS = (
     "pin", "mains_pin", "ready", "busy", "ok", "error", "buzzer", "dc_pin", "reset_pin",
@@ -50,6 +55,12 @@ def wires(board: Board) -> list[Wire]:
         owners = _owners(name, board)
         for signal, end in _bus_wires(bus):
             found.append(Wire(owners, signal, end))
+    for link, table in board.get("link", {}).items():
+        if table["driver"] in _LINK_PLUGS:
+            signal, end = _LINK_PLUGS[table["driver"]]
+            found.append(
+                Wire(f"link {link}", signal, f"{end} {table.get('interface', '')}".strip())
+            )
     for kind in DEVICES:
         if kind in board:
             found += _device_wires(kind, board[kind], board)
