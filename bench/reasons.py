@@ -4,10 +4,10 @@
 REASONS = (
     (
         "durable append against raw",
-        "The raw loop is one write and one fsync in C; ours adds the record's checks, CBOR, CRC-32, "
-        "two SHA-256 and a task in Python: 23 us in a tight loop without the disk, about 90 when the "
-        "caches have gone cold in its wait. The share grows as the disk gets quicker, and the rates "
-        "of one disk vary by half between runs.",
+        "The raw loop is one write and one fsync in C; ours adds the record's checks, CBOR, "
+        "CRC-32, two SHA-256 and a task in Python: 23 us in a tight loop without the disk, about "
+        "90 when the caches have gone cold in its wait. The share grows as the disk gets quicker, "
+        "and the rates of one disk vary by half between runs.",
     ),
     (
         "CPU of an approved sale, outside",
