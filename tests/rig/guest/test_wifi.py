@@ -86,7 +86,8 @@ class Air:
 
     def roam(self, point: str) -> None:
         """Tell the station to go over to ``point``, as it does by itself for a better signal."""
-        assert "OK" in self._supplicant("roam", self.address(point))
+        self._supplicant("scan")  # it goes only where it has heard somebody
+        until(lambda: "OK" in self._supplicant("roam", self.address(point)), "the going over", 40)
 
     def close(self) -> None:
         """All of it ends."""
