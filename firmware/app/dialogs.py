@@ -119,9 +119,13 @@ async def pick(
             return int(pressed) - 1
 
 
-async def menu(t: "Terminal", title_key: str, keys: "list[str]", timeout_ms: int) -> "int | None":
-    """As ``choose``, for choices that are text keys of ours."""
-    return await pick(t, len(keys), timeout_ms, lambda at: screens.menu(title_key, keys, at))
+async def menu(
+    t: "Terminal", title_key: str, keys: "list[str]", timeout_ms: int, marked: "int | None" = None
+) -> "int | None":
+    """As ``choose``, for choices that are text keys of ours; ``marked`` is in force now."""
+    return await pick(
+        t, len(keys), timeout_ms, lambda at: screens.menu(title_key, keys, at, marked=marked)
+    )
 
 
 async def lines(

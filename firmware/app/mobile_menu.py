@@ -5,7 +5,6 @@ from firmware.app.link_work import Visit, busy
 from firmware.hal.bearer import BearerError, SimPinNeeded
 from firmware.hal.mobile import ASKS_PIN, MUTE, READY, MobileSettings, is_apn, is_pin
 from firmware.services import link_settings
-from firmware.ui import screens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,12 +77,7 @@ async def apn(visit: Visit, way: "Way") -> None:
     now = modem.settings
     keys = ["mobile.apn_auto", "mobile.apn_hand"]
     marked = 1 if now.apn else 0
-    chosen = await dialogs.pick(
-        t,
-        2,
-        menu.MENU_TIMEOUT_MS,
-        lambda at: screens.menu("mobile.apn", keys, at, marked=marked),
-    )
+    chosen = await dialogs.menu(t, "mobile.apn", keys, menu.MENU_TIMEOUT_MS, marked)
     if chosen is None:
         return
     name = user = password = ""
@@ -107,12 +101,7 @@ async def roaming(visit: Visit, way: "Way") -> None:
     now = _modem(way).settings
     keys = ["mobile.roam_on", "mobile.roam_off"]
     marked = 0 if now.roaming else 1
-    chosen = await dialogs.pick(
-        visit.t,
-        2,
-        menu.MENU_TIMEOUT_MS,
-        lambda at: screens.menu("mobile.roaming", keys, at, marked=marked),
-    )
+    chosen = await dialogs.menu(visit.t, "mobile.roaming", keys, menu.MENU_TIMEOUT_MS, marked)
     if chosen is not None:
         settings = MobileSettings(now.apn, now.user, now.password, chosen == 0)
         await _set_up(visit, way, settings, "roaming " + ("on" if chosen == 0 else "off"))

@@ -6,7 +6,7 @@ from firmware.errors import Cancelled, Timeout
 from firmware.hal.bearer import DOWN
 from firmware.hal.mobile import ASKS_PIN, Mobile
 from firmware.hal.wifi import WifiNetworks
-from firmware.ui import link_screens, screens
+from firmware.ui import link_screens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,13 +180,9 @@ async def _first(visit: Visit, way: "Way") -> None:
 
 async def _metered(visit: Visit, way: "Way") -> None:
     """Whether this link costs by the byte: others that do not are better then."""
-    keys = ["link.yes", "link.no"]
     now = 0 if way.metered else 1
-    chosen = await dialogs.pick(
-        visit.t,
-        2,
-        menu.MENU_TIMEOUT_MS,
-        lambda at: screens.menu("link.pay", keys, at, marked=now),
+    chosen = await dialogs.menu(
+        visit.t, "link.pay", ["link.yes", "link.no"], menu.MENU_TIMEOUT_MS, now
     )
     if chosen is None:
         return
