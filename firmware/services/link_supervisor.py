@@ -232,8 +232,8 @@ class LinkSupervisor(NetworkLink):
             if task.error is not None:
                 raise task.error
 
-    async def _watch(self, way: Way) -> None:
-        ladder = Ladder(
+    def _ladder(self, way: Way) -> Ladder:
+        return Ladder(
             way.name,
             way.bearer,
             lambda: self._reached(way),
@@ -241,6 +241,9 @@ class LinkSupervisor(NetworkLink):
             self._reboot,
             way.beacon is not None,
         )
+
+    async def _watch(self, way: Way) -> None:
+        ladder = self._ladder(way)
         while True:
             try:
                 await self._turn(way, ladder)

@@ -89,16 +89,6 @@ class LinksInTurn(LinkSupervisor):
                 vain += 1
                 at = (at + 1) % len(ways)
 
-    def _ladder(self, way: Way) -> Ladder:
-        return Ladder(
-            way.name,
-            way.bearer,
-            lambda: self._reached(way),
-            self._note,
-            self._reboot,
-            way.beacon is not None,
-        )
-
     async def _turn_of(self, way: Way, ladder: "Ladder | None", best: bool) -> bool:
         """From taking the stack to leaving it; whether the link carried."""
         carried = False
