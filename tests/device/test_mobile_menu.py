@@ -11,6 +11,7 @@ from tests.support.linked import (
     nowhere,
     says,
     tell,
+    types_pin,
 )
 
 ENTER, CANCEL = "enter", "cancel"
@@ -35,9 +36,7 @@ def test_the_sims_pin_with_its_tries() -> None:
         await t.when(lambda _: "mobile.wrong_pin" in t.keys_shown(), "refused")
         assert "2 tries left" in t.text and t.modem.tries == 2
         await t.press(ENTER)
-        await says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711", ENTER)
+        await types_pin(t, "4711")
         await says(t, "mobile.opened")
         await says(t, "link.works", leave=False)
         assert notes(t) == ["supervisor: mobile SIM opened"]
@@ -80,9 +79,7 @@ def test_the_second_wrong_pin_is_the_last_that_is_sent() -> None:
         await t.open_link(2)
         await t.choose(1)
         for typed in ("9999", "8888"):
-            await says(t, "mobile.asks")
-            await t.until("secret")
-            await t.press(*typed, ENTER)
+            await types_pin(t, typed)
             await says(t, "mobile.wrong_pin")
         await says(t, "mobile.last_try")
         await t.until("link")
@@ -113,9 +110,7 @@ def test_a_modem_unplugged_in_the_middle_is_told() -> None:
         t.rack._seats.update(gone)
         assert t.modem.tries == 3
         await t.choose(1, code=False)
-        await says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711", ENTER)
+        await types_pin(t, "4711")
         await says(t, "mobile.opened")
         await says(t, "link.works", leave=False)
 

@@ -18,6 +18,7 @@ from tests.support.linked import (
     open_menu,
     says,
     tell,
+    types_pin,
 )
 
 ENTER, CANCEL = "enter", "cancel"
@@ -355,9 +356,7 @@ def test_a_case_opened_while_it_was_off_forgets_them_at_the_start() -> None:
         await t.power_on()
         await t.open_link(2)
         await t.choose(1)
-        await says(t, "mobile.asks")
-        await t.until("secret")
-        await t.press(*"4711", ENTER)
+        await types_pin(t, "4711")
         await says(t, "mobile.opened")
         await t.until("progress")
         assert "links.cbor" in t.disk.names()

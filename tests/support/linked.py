@@ -193,6 +193,13 @@ async def says(t: Linked, key: str, leave: bool = True) -> None:
         await t.press("enter")
 
 
+async def types_pin(t: Linked, pin: str) -> None:
+    """Leave the message that asks for the SIM's PIN, and type one."""
+    await says(t, "mobile.asks")
+    await t.until("secret")
+    await t.press(*pin, "enter")
+
+
 async def comes_up(t: Linked, name: str) -> None:
     """Wait until a link carries."""
     for _ in range(200):
