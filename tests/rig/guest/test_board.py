@@ -62,6 +62,7 @@ class Machine:
         names = ("bundle.cbor", "factory.cbor")
         for name, content in zip(names, acquirer.enrol(compiled["serial"]), strict=True):
             (self._data / name).write_bytes(content)
+        acquirer.close()
         self._screens = folder / "screens"
         self._program: subprocess.Popen[bytes] | None = None
         self._said = folder / "said"
