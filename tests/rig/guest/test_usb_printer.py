@@ -100,7 +100,11 @@ class Printer:
         self.chip.attach()  # there is no printer before the terminal has chosen it
 
     def unplug(self) -> None:
-        self.gadget.unplug()
+        """Pull it out at any moment of what the terminal sends. Not of what the printer sends:
+        the printer gadget of Linux 6.1 loses its list of requests, and the guest's kernel
+        itself, when it is taken away while its own side is in a write."""
+        with self.chip:
+            self.gadget.unplug()
         self.chip.detach()
 
     def close(self) -> None:
