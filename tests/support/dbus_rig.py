@@ -228,15 +228,16 @@ class Played:
     def _take(self, message: Message) -> bool:
         if message.message_type is not MessageType.METHOD_CALL:
             return False
-        self.called.append(message.member)
-        if message.member in self.silent:
+        member = message.member or ""
+        self.called.append(member)
+        if member in self.silent:
             return True
         try:
             signature, body = self._answer(message)
             reply = Message.new_method_return(message, signature, body)
         except Refused as error:
             reply = Message.new_error(message, *error.args)
-        self.later(self.late_s.get(message.member, 0), self._send, reply)
+        self.later(self.late_s.get(member, 0), self._send, reply)
         return True
 
     def _send(self, reply: Message) -> None:
@@ -257,7 +258,7 @@ class Played:
             return self.methods[key](message.path, *message.body)
         if message.member == "GetManagedObjects":
             return "a{oa{sa{sv}}}", [self.objects]
-        known = self.objects.get(message.path)
+        known = self.objects.get(message.path or "")
         if known is None:
             raise Refused("org.freedesktop.DBus.Error.UnknownObject", "no such object")
         if message.member == "GetAll":

@@ -11,7 +11,10 @@ class FieldChip(Protocol):
     """A chip with an antenna; ``chips.card.Card`` is one."""
 
     contactless: str
-    serial: bytes
+
+    @property
+    def serial(self) -> bytes:
+        """Four bytes that tell it from others."""
 
     @property
     def torn(self) -> bool:

@@ -10,7 +10,7 @@ import os
 import random
 import select
 import termios
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 
 import pytest
@@ -27,7 +27,7 @@ from firmware.drivers.stripe_tracks import MOST as TRACKS
 from firmware.hal.keypad import KeypadGone
 from firmware.hal.scanner import ScannerMissing, ScanRefused
 from host_tools.emulator.chips.hid_keys import HidKeys
-from tests.rig.guest.waiting import tell, until
+from tests.rig.guest.waiting import Story, tell, until
 
 evdev = pytest.importorskip("evdev")
 
@@ -123,9 +123,9 @@ def console() -> Iterator[FileIO]:
         yield tty
 
 
-def run(story: Callable[[], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
+def run(story: Callable[[], Story], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
-        await aio.deadline(limit_ms, story(), "the story")  # type: ignore[arg-type]
+        await aio.deadline(limit_ms, story(), "the story")
 
     aio.run(main())
 
@@ -244,7 +244,11 @@ def test_a_keypad_unplugged_during_pin_entry_clears_the_digits(plugs: Plugs) -> 
         bus = EvdevInput([NUMBERS])
         keypad, store, counts = KeyDevice(bus, CODES), PinStore(), aio.Queue()
         pad = PinPad(keypad, store)
-        entry = aio.spawn("pin", pad.enter(counts.put))
+
+        def counted(count: int) -> None:
+            counts.put(count)
+
+        entry = aio.spawn("pin", pad.enter(counted))
         await aio.sleep_ms(0)
         block.press(79, 80, 81)
         assert [await counts.get() for _ in range(3)] == [1, 2, 3]
@@ -255,7 +259,7 @@ def test_a_keypad_unplugged_during_pin_entry_clears_the_digits(plugs: Plugs) -> 
         block.plug()
         while bus.missing():
             await aio.sleep_ms(20)
-        entry = aio.spawn("pin", pad.enter(counts.put))
+        entry = aio.spawn("pin", pad.enter(counted))
         await aio.sleep_ms(0)
         block.press(75, 75, 75, 75, 96)
         assert store.digits(await entry.join()) == b"4444"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,6 +13,7 @@ from firmware.buses.pins_rpi import RpiPins
 from firmware.buses.wire import BusError
 from firmware.drivers.key_matrix import KeyMatrix
 from tests.rig.guest.gpio_sim import Header, raspberry_pi
+from tests.rig.guest.waiting import Story
 
 Need = Callable[..., None]
 ROWS, COLUMNS = [5, 6, 13], [12, 16, 20, 21]
@@ -72,7 +73,7 @@ def header(need: Need, monkeypatch: pytest.MonkeyPatch) -> Iterator[Header]:
         yield header
 
 
-def _run(header: Header, story: Callable[[WiredPins, KeyMatrix], Awaitable[None]]) -> None:
+def _run(header: Header, story: Callable[[WiredPins, KeyMatrix], Story]) -> None:
     async def main() -> None:
         pins = WiredPins(header)
         keypad = KeyMatrix(pins, ROWS, COLUMNS, KEYS)

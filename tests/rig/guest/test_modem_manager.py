@@ -3,7 +3,7 @@ our driver, PPP into a network of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from firmware.hal.bearer import BearerError, BearerMute
 from tests.rig.guest.ppp_far import NEAR, SERVER, CallEnd, FarNetwork, goes_through, reached
 from tests.rig.guest.services import Services
 from tests.rig.guest.usb_modem import AT, UsbModem, there
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import Story, until
 from tests.support.dbus_rig import Played
 
 POLKIT = "org.freedesktop.PolicyKit1"
@@ -56,7 +56,7 @@ def office(need: Callable[..., None]) -> Iterator[Office]:
     office.close()
 
 
-def _run(office: Office, story: Callable[[DBus, MmModem], Awaitable[None]]) -> None:
+def _run(office: Office, story: Callable[[DBus, MmModem], Story]) -> None:
     async def main() -> None:
         # Root may do everything, says polkit, which ModemManager asks and the guest has not.
         polkit = Played(POLKIT)

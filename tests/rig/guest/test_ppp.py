@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from firmware.buses.ppp_linux import PppCarrier
 from firmware.buses.tcp_linux import TcpLinux
 from firmware.buses.wire import BusError
 from tests.rig.guest.ppp_far import FAR, NEAR, PORT, SERVER, FarNetwork, goes_through, reached
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import Story, until
 
 
 class _Number:
@@ -72,18 +72,18 @@ def far(need: Callable[..., None]) -> Iterator[Callable[..., FarEnd]]:
 Near = Callable[..., PppCarrier]
 
 
-def play(story: Callable[[Near], Awaitable[None]]) -> None:
+def play(story: Callable[[Near], Story]) -> None:
     """Run ``story``, which gets a maker of carriers; these are down at the end."""
 
     async def main() -> None:
         made: list[PppCarrier] = []
 
-        def near(*login: str) -> PppCarrier:
-            made.append(PppCarrier(*login))
+        def near(user: str = "", password: str = "") -> PppCarrier:
+            made.append(PppCarrier(user, password))
             return made[-1]
 
         try:
-            await aio.deadline(50_000, story(near), "the story")  # type: ignore[arg-type]  # an async function's
+            await aio.deadline(50_000, story(near), "the story")
         finally:
             for one in made:
                 await one.down()

@@ -7,7 +7,7 @@ import random
 import select
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,13 @@ from firmware.drivers.escpos_encode import Profile
 from firmware.hal.printer import PaperOut, PrinterMissing
 from host_tools.emulator.chips import escpos_printer
 from tests.rig.guest.gadget import Gadget
-from tests.rig.guest.waiting import tell, until
+from tests.rig.guest.waiting import Story, tell, until
 from tests.support import rig, virtual_time
 
 NODE, GADGET = Path("/dev/usb/lp0"), Path("/dev/g_printer0")
 LIMIT_MS = 100_000
 STORM, STORM_MS = 40, 1_150_000
-LONG = [("text", f"line {i} 第{i}行", "") for i in range(90)]
+LONG: list[tuple[object, ...]] = [("text", f"line {i} 第{i}行", "") for i in range(90)]
 
 
 class UsbChip:
@@ -127,9 +127,9 @@ def driver() -> EscposPrinter:
     return EscposPrinter(UsbPrinter(str(NODE)), Profile())
 
 
-def run(story: Callable[[], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
+def run(story: Callable[[], Story], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
-        await aio.deadline(limit_ms, story(), "the story")  # type: ignore[arg-type]
+        await aio.deadline(limit_ms, story(), "the story")
 
     aio.run(main())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from firmware.buses.wire import BusError
 from firmware.drivers.pc_serial import PcSerial
 from firmware.hal.pc_pipe import PipeClosed
 from tests.rig.guest.gadget import Gadget
-from tests.rig.guest.waiting import tell, until
+from tests.rig.guest.waiting import Story, tell, until
 
 PC, TERMINAL = Path("/dev/ttyACM0"), Path("/dev/ttyGS0")
 BAUD = 115200
@@ -67,7 +67,7 @@ class Ends:
             await pipe.close()
 
 
-def run(story: Callable[[Ends], Awaitable[None]], limit_ms: int = LIMIT_MS) -> None:
+def run(story: Callable[[Ends], Story], limit_ms: int = LIMIT_MS) -> None:
     async def main() -> None:
         ends = Ends()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from firmware.hal import bearer
 from firmware.hal.bearer import NoService, PasswordRefused
 from firmware.hal.wifi import WPA2, WPA3, StaticIp
 from tests.rig.guest.services import Services
-from tests.rig.guest.waiting import until
+from tests.rig.guest.waiting import Story, until
 
 Need = Callable[..., None]
 #: The terminal's radio, and those of two access points.
@@ -105,7 +105,7 @@ def air(need: Need) -> Iterator[Air]:
     subprocess.run(["rmmod", "mac80211_hwsim"], check=False)
 
 
-def _run(air: Air, story: Callable[[NmWifi], Awaitable[None]]) -> None:
+def _run(air: Air, story: Callable[[NmWifi], Story]) -> None:
     async def main() -> None:
         bus = DBus(air.services.address)
         wifi = NmWifi(bus, STATION)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+#: A test under way on a loop: what an async function gives.
+Story = Coroutine[Any, Any, None]
 
 
 def until(ready: Callable[[], object], what: str, seconds: float = 20) -> None:
