@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import signal
 import subprocess
@@ -18,6 +19,12 @@ SOAK_LIMIT_S = 1200
 #: One that does not even end then has its threads shown so much later, and ends the run. The
 #: host waits longer for a line (run.SILENCE_S).
 STUCK_S = 15
+
+
+def pytest_configure() -> None:
+    """No loop is made for who asks outside of one, as evdev does when it closes a device:
+    nobody would close that."""
+    asyncio.set_event_loop(None)
 
 
 class TookTooLong(Exception):
