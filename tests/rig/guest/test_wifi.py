@@ -86,8 +86,15 @@ class Air:
 
     def roam(self, point: str) -> None:
         """Tell the station to go over to ``point``, as it does by itself for a better signal."""
-        self._supplicant("scan")  # it goes only where it has heard somebody
-        until(lambda: "OK" in self._supplicant("roam", self.address(point)), "the going over", 40)
+        until(lambda: self._goes(point), "the going over", 40)
+
+    def _goes(self, point: str) -> bool:
+        """Whether it does; it goes only where it has heard somebody, and then it listens again,
+        unless it does already."""
+        if "OK" in self._supplicant("roam", self.address(point)):
+            return True
+        self._supplicant("scan")
+        return False
 
     def close(self) -> None:
         """All of it ends."""
