@@ -1,10 +1,11 @@
-"""Build the rig's guest from Debian packages, once, into the cache.
+"""Build the rig's guests from Debian packages, once, into the cache.
 
     python -m tests.rig.build        print where the guest is
 
 apt downloads the packages that a system with nothing on it would need; they
 are unpacked, not installed, so no root is needed but for QEMU itself. Kernel,
 first file system and disk land in a folder named by what went into them.
+``Recipe`` is how all of them are made, ``RECIPE`` the x86-64 one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,48 +28,17 @@ from tests.rig import cpio
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opentill" / "rig"
-EMULATOR = "qemu-system-x86_64"
 
-#: Debian packages in the guest, by name only; apt adds what they depend on.
-PACKAGES = (
-    "linux-image-amd64",  # generic: the cloud kernel has no gadgets, no uinput
-    "busybox-static",
-    "kmod",
-    "python3",
-    "python3-evdev",
-    "python3-pyscard",
-    "python3-spidev",
-    "pcscd",
-    "vsmartcard-vpcd",
-    "swtpm",
-    "ppp",
-    "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
-    "dbus-daemon",
-    "network-manager",
-    "modemmanager",
-    "udev",  # ModemManager wants what it says of a port
-    "iproute2",  # tc: delay and loss
-    "wpasupplicant",
-    "hostapd",
-)  # fmt: skip
-#: Wheels for the guest's Python beyond what the firmware needs to run.
-WHEELS = ("pytest>=8.2", "dbus-fast>=3.0", "rpi-lgpio>=0.6", "luma.lcd>=2.10")
-#: What the first file system loads before there is a disk (crc32c for ext4).
-FIRST_MODULES = ("virtio_pci", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4", "9p",
-                 "9pnet_virtio")  # fmt: skip
 #: Parts of packages that no test reads.
 UNREAD = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "boot")
-PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64",
-             "manylinux2014_x86_64")  # fmt: skip
-DISK_MIB = 2048
+#: Debian's name of the architecture that guests are built on.
+OURS = "amd64"
 #: Raise it when what is done with the lists changes: guests built before are not used again.
 FORMAT = 2
 #: Builds the library for a TPM, of which no index has a wheel, and keeps it in the cache.
 TPM = ROOT / "tests/support/tpm.sh"
 #: Builds a module that Debian's kernel leaves out, and keeps it in the cache.
 GPIO_SIM = ROOT / "tests/rig/gpio_sim.sh"
-
-
 #: Guests that nobody started for so long make room.
 KEEP_S = 14 * 86400
 
@@ -88,15 +58,124 @@ class Guest:
         return self.folder / "vmlinuz"
 
     @property
-    def first(self) -> bytes:
-        """The first file system: what was built, and the first process as it is today."""
-        init = Path(__file__).with_name("init").read_bytes()
-        built = (self.folder / "initramfs").read_bytes()
-        return built + cpio.archive({"init": init}, {"init"}, [])
+    def device_tree(self) -> Path:
+        """The board's, where the recipe names one."""
+        return self.folder / "board.dtb"
 
     @property
     def disk(self) -> Path:
         return self.folder / "disk"
+
+    def first(self, init: Path) -> bytes:
+        """The first file system: what was built, and the first process as it is today."""
+        built = (self.folder / "initramfs").read_bytes()
+        return built + cpio.archive({"init": init.read_bytes()}, {"init"}, [])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a guest is made of, and the making.
+
+    ``title``: for people. ``prefix``: of its folder's name. ``emulator``: the program, and the
+    Debian package that has it. ``packages``: of Debian, by name only; apt adds what they depend
+    on. ``wheels``: for the guest's Python, beyond what the firmware needs to run. ``modules``:
+    what the first file system loads before there is a disk (crc32c for ext4). ``furnish``: given
+    tree and kernel's name, does what only this guest needs. ``device_tree``: its file in the
+    kernel's package, "" for a machine without.
+    """
+
+    title: str
+    prefix: str
+    architecture: str
+    emulator: tuple[str, str]
+    packages: tuple[str, ...]
+    wheels: tuple[str, ...]
+    platforms: tuple[str, ...]
+    modules: tuple[str, ...]
+    disk_mib: int
+    furnish: Callable[[Path, str], None]
+    device_tree: str = ""
+
+    def requirements(self) -> list[str]:
+        """What pip puts into the guest."""
+        return [*dependencies(), *self.wheels]
+
+    def guest(self) -> Guest:
+        """Where it is, or will be: a folder named by all that it is made from."""
+        made_from = [*self.packages, *self.requirements(), *self.modules, *UNREAD]
+        made_from += [self.device_tree] if self.device_tree else []
+        made_from += [str(self.disk_mib), str(FORMAT)]
+        return Guest(
+            CACHE / (self.prefix + hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16])
+        )
+
+    def cached(self) -> Guest | None:
+        """The guest of today's lists, when it was built before."""
+        guest = self.guest()
+        return guest if guest.disk.exists() else None
+
+    def why_not(self) -> str:
+        """Why a guest cannot be built or booted here, "" if it can."""
+        if sys.platform != "linux" or platform.machine() != "x86_64":
+            return "the rig's guest is built on Linux on x86-64 only"
+        emulator = self.emulator[0]
+        missing = [] if shutil.which(emulator) or may_install() else [emulator]
+        if self.cached() is None:
+            tools = ("apt-get", "dpkg-deb", "tar")
+            missing += [tool for tool in tools if shutil.which(tool) is None]
+            missing += [] if find_mkfs() else ["mkfs.ext4"]
+        return "not installed: " + ", ".join(missing) if missing else ""
+
+    def prepare(self) -> Guest:
+        """The guest, built when the cache has none of today's. CannotBuild."""
+        reason = self.why_not()
+        if reason:
+            raise CannotBuild(reason)
+        with locked():
+            install_emulator(*self.emulator)
+            guest = self.guest()
+            if not guest.disk.exists():
+                began = time.monotonic()
+                self._build(guest)
+                say(f"{self.title} built in {time.monotonic() - began:.0f} s")
+            os.utime(guest.folder)
+            for other in CACHE.glob("*/disk"):
+                if time.time() - other.parent.stat().st_mtime > KEEP_S:
+                    shutil.rmtree(other.parent)
+        return guest
+
+    def _build(self, guest: Guest) -> None:
+        work = CACHE / f"{guest.folder.name}.new"
+        made = Guest(work)
+        shutil.rmtree(work, ignore_errors=True)
+        tree = work / "tree"
+        tree.mkdir(parents=True)
+        say(f"downloading Debian packages of the {self.title}")
+        lists = None if self.architecture == OURS else CACHE / f"lists-{self.architecture}"
+        packages = download(CACHE / "archives", self.packages, self.architecture, lists)
+        say(f"unpacking {len(packages)} packages")
+        unpack(packages, tree)
+        kernel = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
+        shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel}", made.kernel)
+        trees = f"usr/lib/linux-image-{kernel}"
+        if self.device_tree:
+            shutil.copyfile(tree / trees / self.device_tree, made.device_tree)
+        (work / "initramfs").write_bytes(first_file_system(tree, kernel, self.modules))
+        for part in (*UNREAD, trees):
+            shutil.rmtree(tree / part, ignore_errors=True)
+        furnish(tree)
+        say("installing Python packages")
+        add_wheels(tree, self.requirements(), self.platforms)
+        self.furnish(tree, kernel)
+        compile_python(tree)
+        (work / "packages.txt").write_text("".join(sorted(f"{path.name}\n" for path in packages)))
+        say("writing the disk")
+        disk = work / "disk.new"
+        write_disk(tree, disk, self.disk_mib)
+        shutil.rmtree(tree)
+        disk.rename(made.disk)
+        shutil.rmtree(guest.folder, ignore_errors=True)
+        work.rename(guest.folder)
 
 
 def dependencies() -> list[str]:
@@ -105,34 +184,6 @@ def dependencies() -> list[str]:
         "dependencies"
     ]
     return found
-
-
-def requirements() -> list[str]:
-    """What pip puts into the guest."""
-    return [*dependencies(), *WHEELS]
-
-
-def key() -> str:
-    """Names the guest by all that it is made from."""
-    made_from = [*PACKAGES, *requirements(), *FIRST_MODULES, *UNREAD, str(DISK_MIB), str(FORMAT)]
-    return hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16]
-
-
-def cached() -> Guest | None:
-    """The guest of today's lists, when it was built before."""
-    guest = Guest(CACHE / key())
-    return guest if guest.disk.exists() else None
-
-
-def why_not(emulator: str = EMULATOR, built: bool | None = None) -> str:
-    """Why a guest cannot be built or booted here, "" if it can; ``built``: there is one."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        return "the rig's guest is built on Linux on x86-64 only"
-    missing = [] if shutil.which(emulator) or may_install() else [emulator]
-    if not (cached() if built is None else built):
-        missing += [tool for tool in ("apt-get", "dpkg-deb", "tar") if shutil.which(tool) is None]
-        missing += [] if find_mkfs() else ["mkfs.ext4"]
-    return "not installed: " + ", ".join(missing) if missing else ""
 
 
 def may_install() -> bool:
@@ -169,9 +220,9 @@ def say(text: str) -> None:
 
 def download(
     archives: Path,
-    packages: Sequence[str] = PACKAGES,
-    architecture: str = "amd64",
-    lists: Path | None = None,
+    packages: Sequence[str],
+    architecture: str,
+    lists: Path | None,
 ) -> list[Path]:
     """Packages and all that they depend on, as apt resolves it for an empty system.
     ``lists``: where apt's lists for another architecture than this machine's are kept."""
@@ -301,38 +352,6 @@ def write_disk(tree: Path, disk: Path, mib: int) -> None:
          "-d", tree, disk, f"{mib}M")  # fmt: skip
 
 
-def _build(guest: Guest) -> None:
-    work = CACHE / f"{guest.folder.name}.new"
-    shutil.rmtree(work, ignore_errors=True)
-    tree = work / "tree"
-    tree.mkdir(parents=True)
-    say("downloading Debian packages")
-    packages = download(CACHE / "archives")
-    say(f"unpacking {len(packages)} packages")
-    unpack(packages, tree)
-    kernel = next((tree / "boot").glob("vmlinuz-*")).name.removeprefix("vmlinuz-")
-    shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel}", work / "vmlinuz")
-    for part in UNREAD:
-        shutil.rmtree(tree / part, ignore_errors=True)
-    say("building kernel modules")
-    _add_modules(tree, kernel)
-    _index_modules(tree, kernel)
-    furnish(tree)
-    say("installing Python packages")
-    add_wheels(tree, requirements(), PLATFORMS)
-    _add_tpm(tree)
-    compile_python(tree)
-    (work / "initramfs").write_bytes(first_file_system(tree, kernel, FIRST_MODULES))
-    (work / "packages.txt").write_text("".join(sorted(f"{path.name}\n" for path in packages)))
-    say("writing the disk")
-    disk = work / "disk.new"
-    write_disk(tree, disk, DISK_MIB)
-    shutil.rmtree(tree)
-    disk.rename(work / "disk")
-    shutil.rmtree(guest.folder, ignore_errors=True)
-    work.rename(guest.folder)
-
-
 def install_emulator(program: str, package: str) -> None:
     """With a root's rights, unless it is there."""
     if shutil.which(program) is None:
@@ -342,28 +361,62 @@ def install_emulator(program: str, package: str) -> None:
              "--no-install-recommends", package)  # fmt: skip
 
 
-def prepare() -> Guest:
-    """The guest, built when the cache has none of today's. CannotBuild."""
-    reason = why_not()
-    if reason:
-        raise CannotBuild(reason)
-    with locked():
-        install_emulator(EMULATOR, "qemu-system-x86")
-        guest = cached()
-        if guest is None:
-            began = time.monotonic()
-            guest = Guest(CACHE / key())
-            _build(guest)
-            say(f"guest built in {time.monotonic() - began:.0f} s")
-        os.utime(guest.folder)
-        for other in CACHE.glob("*/disk"):
-            if time.time() - other.parent.stat().st_mtime > KEEP_S:
-                shutil.rmtree(other.parent)
-    return guest
+def _furnish(tree: Path, kernel: str) -> None:
+    say("building kernel modules")
+    _add_modules(tree, kernel)
+    _index_modules(tree, kernel)
+    _add_tpm(tree)
+
+
+RECIPE = Recipe(
+    title="guest",
+    prefix="",
+    architecture=OURS,
+    emulator=("qemu-system-x86_64", "qemu-system-x86"),
+    packages=(
+        "linux-image-amd64",  # generic: the cloud kernel has no gadgets, no uinput
+        "busybox-static",
+        "kmod",
+        "python3",
+        "python3-evdev",
+        "python3-pyscard",
+        "python3-spidev",
+        "pcscd",
+        "vsmartcard-vpcd",
+        "swtpm",
+        "ppp",
+        "python3-tpm2-pytss",  # for its libraries; the module itself is of tests/support/tpm.sh
+        "dbus-daemon",
+        "network-manager",
+        "modemmanager",
+        "udev",  # ModemManager wants what it says of a port
+        "iproute2",  # tc: delay and loss
+        "wpasupplicant",
+        "hostapd",
+    ),
+    wheels=("pytest>=8.2", "dbus-fast>=3.0", "rpi-lgpio>=0.6", "luma.lcd>=2.10"),
+    platforms=(
+        "manylinux_2_34_x86_64",
+        "manylinux_2_28_x86_64",
+        "manylinux_2_17_x86_64",
+        "manylinux2014_x86_64",
+    ),
+    modules=(
+        "virtio_pci",
+        "virtio_blk",
+        "virtio_rng",
+        "crc32c_generic",
+        "ext4",
+        "9p",
+        "9pnet_virtio",
+    ),
+    disk_mib=2048,
+    furnish=_furnish,
+)
 
 
 if __name__ == "__main__":
     try:
-        print(prepare().folder)
+        print(RECIPE.prepare().folder)
     except CannotBuild as error:
         sys.exit(f"rig: {error}")

@@ -33,6 +33,8 @@ from xml.etree import ElementTree
 from tests.rig import build
 
 OUT = build.ROOT / "build" / "rig"
+#: The first process of the guest.
+INIT = Path(__file__).with_name("init")
 #: All of it, and between two lines of the console, by the host's clock.
 LIMIT_S, SILENCE_S = 600, 150
 #: A guest under KVM that has not greeted by then never will.
@@ -81,7 +83,8 @@ def command(
     host_cpu = accelerator == "kvm"
     counted = patient and not host_cpu
     return [
-        build.EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        build.RECIPE.emulator[0],
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-accel", accelerator if host_cpu else f"tcg,thread={'single' if counted else 'multi'}",
         *(["-icount", "shift=1,sleep=on"] if counted else []),
         "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "1" if counted else "2",
@@ -234,13 +237,13 @@ def run(
 ) -> int:
     """Build if need be, boot, test, report; the exit status."""
     began = time.monotonic()
-    guest = build.prepare()
+    guest = build.RECIPE.prepare()
     built_s = time.monotonic() - began
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="opentill-rig-") as name:
         shared = Path(name)
         first = shared / "initramfs"
-        first.write_bytes(guest.first)
+        first.write_bytes(guest.first(INIT))
         accelerator = "kvm" if kvm_works(guest, first, shared) else "tcg"
         chosen = [one for one in arguments if one.startswith(GUEST_TESTS)]
         pytest_arguments = [

@@ -27,9 +27,9 @@ def _result(*arguments: str) -> dict[str, list[str]]:
 
 def test_the_rig() -> None:
     """Every test in the guest passes. Only with a guest that is there: its making takes minutes."""
-    if build.why_not():
-        pytest.skip(build.why_not())
-    if build.cached() is None:
+    if build.RECIPE.why_not():
+        pytest.skip(build.RECIPE.why_not())
+    if build.RECIPE.cached() is None:
         pytest.skip("the rig's guest is not in the cache: make rig builds it")
     _result()
 
@@ -37,6 +37,6 @@ def test_the_rig() -> None:
 @pytest.mark.soak
 def test_storms_of_replugs() -> None:
     """PC link, printer and scanner pulled out at any moment and plugged in again."""
-    if build.why_not():
-        pytest.skip(build.why_not())
+    if build.RECIPE.why_not():
+        pytest.skip(build.RECIPE.why_not())
     assert len(_result("--limit", "3600", "-m", "soak")["passed"]) == 3

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.rig import build, cpio, run
+from tests.rig.arm64 import build as arm64
 
 UP = f"print({run.UP!r}, flush=True)\n"
 
@@ -132,23 +134,24 @@ def test_an_archive_is_a_newc_cpio_that_the_kernel_unpacks() -> None:
     ]
 
 
-def test_another_list_is_another_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = build.key()
-    assert build.key() == before
-    monkeypatch.setattr(build, "PACKAGES", (*build.PACKAGES, "swtpm"))
-    assert build.key() != before
+def test_another_list_is_another_guest() -> None:
+    recipe = build.RECIPE
+    folder = recipe.guest().folder
+    assert replace(recipe).guest().folder == folder != arm64.RECIPE.guest().folder
+    assert replace(recipe, packages=(*recipe.packages, "more")).guest().folder != folder
+    assert replace(recipe, device_tree="board.dtb").guest().folder != folder
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build, "CACHE", tmp_path)
     monkeypatch.setattr(build.shutil, "which", lambda *_, **__: None)
-    said = build.why_not()
-    for tool in (build.EMULATOR, "apt-get", "dpkg-deb", "tar", "mkfs.ext4"):
+    said = build.RECIPE.why_not()
+    for tool in (build.RECIPE.emulator[0], "apt-get", "dpkg-deb", "tar", "mkfs.ext4"):
         assert tool in said
     with pytest.raises(build.CannotBuild, match="not installed"):
-        build.prepare()
+        build.RECIPE.prepare()
     monkeypatch.setattr(build.platform, "machine", lambda: "aarch64")
-    assert "x86-64 only" in build.why_not()
+    assert "x86-64 only" in build.RECIPE.why_not()
 
 
 @pytest.mark.parametrize(

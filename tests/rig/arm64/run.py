@@ -16,12 +16,14 @@ from py_compile import PycInvalidationMode
 from host_tools import board_file
 from tests.rig import build, cpio
 from tests.rig.arm64 import board
-from tests.rig.arm64.build import EMULATOR, Guest, prepare
+from tests.rig.arm64.build import RECIPE
 from tests.rig.run import watch
 from tests.support import virtual_time
 from tests.support.handheld import BANK_HOST, NOW, Handheld
 
 OUT = build.ROOT / "build" / "rig" / "arm64"
+#: The first process of the guest.
+INIT = Path(__file__).with_name("init")
 #: All of it, and between two lines of the console, by the host's clock.
 LIMIT_S, SILENCE_S = 900, 450
 #: The mini UART, as on the board; the other one is Bluetooth's.
@@ -103,23 +105,17 @@ def _sources(given: dict[str, bytes]) -> bytes:
         return cpio.archive(files, {"till/tests/rig/arm64/guest_init"}, folders)
 
 
-def _first(guest: Guest, given: dict[str, bytes]) -> bytes:
-    init = Path(__file__).with_name("init").read_bytes()
-    built = guest.initramfs.read_bytes()
-    return built + cpio.archive({"init": init}, {"init"}, []) + _sources(given)
-
-
-def command(guest: Guest, first: Path) -> list[str]:
+def command(guest: build.Guest, first: Path) -> list[str]:
     """QEMU's command line; what is written to the SD card is thrown away.
 
     The guest's clock counts instructions, two nanoseconds each: a machine that is busy
     otherwise makes no time-outs in it, and its times are the same on every machine.
     """
     return [
-        EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        RECIPE.emulator[0], "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-M", "raspi3b", "-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on",
         "-kernel", str(guest.kernel), "-dtb", str(guest.device_tree), "-initrd", str(first),
-        "-append", KERNEL, "-drive", f"file={guest.card},format=raw,if=sd,snapshot=on",
+        "-append", KERNEL, "-drive", f"file={guest.disk},format=raw,if=sd,snapshot=on",
         "-serial", "null", "-chardev", "stdio,id=console,mux=on,signal=off",
         "-serial", "chardev:console", "-mon", "chardev=console",
     ]  # fmt: skip
@@ -128,10 +124,10 @@ def command(guest: Guest, first: Path) -> list[str]:
 def boot(limit_s: float = LIMIT_S) -> Result:
     """Build if need be, boot, compare. CannotBuild."""
     wanted = expected()
-    guest = prepare()
+    guest = RECIPE.prepare()
     with tempfile.TemporaryDirectory(prefix="opentill-rig-") as name:
         first = Path(name) / "initramfs"
-        first.write_bytes(_first(guest, wanted.files))
+        first.write_bytes(guest.first(INIT) + _sources(wanted.files))
         with subprocess.Popen(
             command(guest, first), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
