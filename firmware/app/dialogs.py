@@ -68,6 +68,27 @@ def begins_amount(key: str) -> bool:
     return key.isdigit() and key not in ("0", "00")
 
 
+async def ask(
+    t: "Terminal",
+    text_key: str,
+    fields: "dict[str, Any] | None",
+    timeout_ms: int,
+    no: str = "hint.no",
+    yes: str = "hint.yes",
+) -> "bool | None":
+    """Enter is yes, Cancel is no; None after silence: for where no does something too."""
+    await t.view.show(screens.question(text_key, fields or {}, no, yes))
+    while True:
+        try:
+            pressed = await key(t, timeout_ms)
+        except Timeout:
+            return None
+        if pressed == "enter":
+            return True
+        if pressed == "cancel":
+            return False
+
+
 async def confirm(
     t: "Terminal",
     text_key: str,
@@ -76,17 +97,8 @@ async def confirm(
     no: str = "hint.no",
     yes: str = "hint.yes",
 ) -> bool:
-    """Enter is yes, Cancel and silence are no."""
-    await t.view.show(screens.question(text_key, fields or {}, no, yes))
-    while True:
-        try:
-            pressed = await key(t, timeout_ms)
-        except Timeout:
-            return False
-        if pressed == "enter":
-            return True
-        if pressed == "cancel":
-            return False
+    """As ``ask``; silence is no."""
+    return await ask(t, text_key, fields, timeout_ms, no, yes) or False
 
 
 async def choose(

@@ -41,22 +41,26 @@ async def after_restart(t: "Terminal") -> None:
         if t.devices.printer is None:
             await printing.owed_slip(t, owed, record, True)  # none is owed any longer
         elif asked:
-            asked = await _asked(t)
+            asked = bool(await _asked(t))
             if asked:
                 await _print(t, owed, record, True)
 
 
-async def _asked(t: "Terminal") -> bool:
-    return await dialogs.confirm(
+async def _asked(t: "Terminal") -> "bool | None":
+    """Whether to print them; None when nobody answers."""
+    return await dialogs.ask(
         t, "idle.print_owed", {}, printing.COPY_TIMEOUT_MS, "hint.skip", "hint.print"
     )
 
 
 async def reprint(t: "Terminal") -> None:
-    """Print ``paper`` if the merchant wants it, until he skips one; else the last
-    slip again. All is marked DUPLICATE."""
+    """Print ``paper`` if the merchant wants it, until he skips one; if he does not, or
+    there is none, the last slip again. All is marked DUPLICATE; silence prints nothing."""
     slips = paper(t) if t.devices.printer is not None else []
-    if not slips or not await _asked(t):
+    wanted = await _asked(t) if slips else False
+    if wanted is None:
+        return
+    if not wanted:
         await printing.reprint_last(t)
         return
     for owed in slips:

@@ -48,7 +48,8 @@ async def _print(
     copy: str = records.COPY_MERCHANT,
     duplicate: bool = False,
 ) -> bool:
-    """Print a slip, asking what to do when it fails. False: the merchant skipped it.
+    """Print a slip, asking what to do when it fails. False: the merchant skipped it,
+    or nobody answered.
 
     Printing never gates a payment: it is committed before any slip.
     """
@@ -68,13 +69,16 @@ async def _print(
             again = await dialogs.confirm(
                 t, error.text_key, {}, TROUBLE_TIMEOUT_MS, "hint.skip", "hint.retry"
             )
+            if again and done:
+                go_on = await dialogs.ask(
+                    t, "print.resume", {}, TROUBLE_TIMEOUT_MS, "hint.from_top", "hint.go_on"
+                )
+                again = go_on is not None  # nobody there: nothing comes twice by itself
+                if not go_on:
+                    done = 0
             if not again:
                 await dialogs.message(t, _KEPT.get(kind, "print.kept.other"), {}, 3_000)
                 return False
-            if done and not await dialogs.confirm(
-                t, "print.resume", {}, TROUBLE_TIMEOUT_MS, "hint.from_top", "hint.go_on"
-            ):
-                done = 0
 
 
 async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> None:
@@ -87,7 +91,7 @@ async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> Non
         name, pressed = await aio.first(
             ("key", t.devices.keypad.read()), timeout_ms=COPY_TIMEOUT_MS
         )
-        if name == "timeout" or pressed != "cancel":
+        if name == "key" and pressed != "cancel":
             await sale_copy(t, stan, receipt, records.COPY_CUSTOMER, False)
 
 

@@ -80,22 +80,27 @@ def test_trouble_in_the_middle_of_a_slip_is_told(trouble: str) -> None:
     tell(story)
 
 
-@pytest.mark.parametrize("answer", ["enter", "cancel", ""])
+async def broken_off(t: Handheld) -> str:
+    """A sale whose slip broke off, up to the question how it goes on. What is on paper."""
+    await t.power_on()
+    t.rack.printer.rows_left = 560  # past the shop's name, before the amount
+    await sell(t)
+    await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
+    before = t.paper
+    assert "TERMINAL NO" in before and "12.34" not in before
+    t.rack.printer.rows_left = None
+    t.rack.printer.paper_out = False
+    await t.press("enter")
+    await t.when(lambda tree: "print.resume" in t.keys_shown(), "the question")
+    assert t.paper == before, "nothing is printed twice by itself"
+    return before
+
+
+@pytest.mark.parametrize("answer", ["enter", "cancel"])
 def test_a_slip_that_broke_off_goes_on_or_comes_anew_as_the_merchant_says(answer: str) -> None:
     async def story(t: Handheld) -> None:
-        await t.power_on()
-        t.rack.printer.rows_left = 560  # past the shop's name, before the amount
-        await sell(t)
-        await t.when(lambda tree: "hint.retry" in t.keys_shown(), "the trouble")
-        before = t.paper
-        assert "TERMINAL NO" in before and "12.34" not in before
-        t.rack.printer.rows_left = None
-        t.rack.printer.paper_out = False
-        await t.press("enter")
-        await t.when(lambda tree: "print.resume" in t.keys_shown(), "the question")
-        assert t.paper == before, "nothing is printed twice by itself"
-        if answer:
-            await t.press(answer)
+        before = await broken_off(t)
+        await t.press(answer)
         await t.when(lambda tree: "print.customer_question" in t.keys_shown(), "the second copy")
         after = t.paper[len(before) :]
         assert after.count("12.34") == 1 and after.count("MERCHANT COPY") == 1
@@ -103,6 +108,42 @@ def test_a_slip_that_broke_off_goes_on_or_comes_anew_as_the_merchant_says(answer
         await t.press("cancel")
         await t.back_to_idle()
         assert t.records(2).count("PRINTED") == 1
+
+    tell(story)
+
+
+def test_a_slip_that_broke_off_is_owed_when_nobody_answers() -> None:
+    async def story(t: Handheld) -> None:
+        before = await broken_off(t)
+        await t.when(lambda tree: "print.kept" in t.keys_shown(), "kept", 61)
+        await t.back_to_idle()
+        assert t.paper == before, "silence prints nothing"
+        assert t.records(2)[-1] == "COMMIT"
+        await menu(t, 1)  # reprint
+        await t.until("question")
+        assert "idle.print_owed" in t.keys_shown()
+        await t.until("idle", limit_s=16)
+        assert t.paper == before, "nor does it in the menu"
+        await menu(t, 1)
+        await t.until("question")
+        await t.press("enter")
+        await t.until("idle")
+        assert "DUPLICATE" in t.paper and t.paper.count("12.34") == 1
+        assert t.records(2)[-1] == "PRINTED"
+
+    tell(story)
+
+
+def test_nobody_at_the_question_is_no_second_copy() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        await sell(t)
+        await t.when(lambda tree: "print.customer_question" in t.keys_shown(), "the second copy")
+        before = t.paper
+        await t.until("remove_card", limit_s=16)
+        t.remove()
+        await t.until("idle")
+        assert t.paper == before and t.records(2).count("PRINTED") == 1
 
     tell(story)
 
