@@ -36,13 +36,13 @@ class LastRung:
         self._granted = False
 
     async def ask(self, cause: str) -> bool:
-        """Want a restart for ``cause``. False when the last one was within the hour or
-        nobody granted it in time; else this life ends in here.
+        """Want a restart for ``cause``. False when the last one was within the hour, or
+        may have been, or nobody granted it in time; else this life ends in here.
 
         ClockError without a calendar, for then nobody knows when the last one was;
         FilesError; what kept a granted one from happening.
         """
-        if self.wanted or 0 <= await self._clock.now() - (await self._last())[0] < EVERY_S:
+        if self.wanted or not await self._due():
             return False
         self._refusal, self._granted = None, False
         self._answered.clear()
@@ -64,8 +64,7 @@ class LastRung:
         self._granted = True
         now = await self._clock.now()
         count = (await self._last())[1] + 1
-        text = str(now) + " " + str(count) + " " + self.wanted
-        await self._files.replace(FILE, text.encode())
+        await self._note(now, count, self.wanted)
         return count
 
     def refuse(self, error: "TillError") -> None:
@@ -73,14 +72,29 @@ class LastRung:
         self._refusal = error
         self._answered.set()
 
-    async def _last(self) -> "tuple[int, int]":
-        """When it was last done, and how often in all; none when the file is not
+    async def _due(self) -> bool:
+        """Whether the last one was an hour ago. A calendar that went back does not tell
+        how long it is: the hour begins anew, so that restarts never follow each other."""
+        now = await self._clock.now()
+        last, count, why = await self._last()
+        if now < last:
+            await self._note(now, count, why)
+            return False
+        return now - last >= EVERY_S
+
+    async def _note(self, when: int, count: int, why: str) -> None:
+        text = str(when) + " " + str(count) + " " + why
+        await self._files.replace(FILE, text.encode())
+
+    async def _last(self) -> "tuple[int, int, str]":
+        """When it was last done, how often in all, and why; none when the file is not
         there or damaged."""
         try:
             text = await self._files.read(FILE, 0, 64)
         except NoSuchFile:
-            return -EVERY_S, 0
-        words = text.split(b" ")
+            return -EVERY_S, 0, ""
+        words = text.split(b" ", 2)
         if len(words) < 3 or not (words[0].isdigit() and words[1].isdigit()):
-            return -EVERY_S, 0
-        return int(words[0]), int(words[1])
+            return -EVERY_S, 0, ""
+        why = "".join([chr(byte) for byte in words[2] if 32 <= byte < 127])
+        return int(words[0]), int(words[1]), why

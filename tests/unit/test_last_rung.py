@@ -54,9 +54,22 @@ def test_at_most_hourly_and_counted_across_lives() -> None:
             clock.seconds = NOON + seconds
             assert await Life(clock, files).asked("no_carrier") == result
         assert await files.read(FILE, 0, 64) == b"1795251600 2 no_carrier"
-        clock.seconds = NOON - 100_000  # the calendar was set back
+
+    run(main())
+
+
+def test_a_calendar_that_goes_back_begins_the_hour_anew() -> None:
+    async def main() -> None:
+        clock, files = Calendar(), MemoryFiles()
         assert await Life(clock, files).asked("mute") == "restarted"
-        assert (await files.read(FILE, 0, 64)).split()[1] == b"3"
+        for back in range(1, 6):  # as on a board whose calendar forgets, life after life
+            clock.seconds = NOON - 1000 * back
+            assert await Life(clock, files).asked("no_carrier") == "not now"
+        assert await files.read(FILE, 0, 64) == b"1795243000 1 mute"
+        for seconds, result in ((3599, "not now"), (3600, "restarted")):
+            clock.seconds = NOON - 5000 + seconds
+            assert await Life(clock, files).asked("no_carrier") == result
+        assert await files.read(FILE, 0, 64) == b"1795246600 2 no_carrier"
 
     run(main())
 
