@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 CARRYING_MS = 15000
 STANDBY_MS = 60000
 STANDBY_METERED_MS = 300000
-#: One probe, and the pause before it is asked once more.
+#: One probe; all of a look (bearer, probe, beacon); the pause before it is made once more.
 PROBE_MS = 4000
+LOOK_MS = 10000
 AGAIN_MS = 1000
 #: First start of a bearer: power-on, SIM, registration, call.
 START_MS = 90000
@@ -236,7 +237,7 @@ class LinkSupervisor(NetworkLink):
         return Ladder(
             way.name,
             way.bearer,
-            lambda: self._reached(way),
+            lambda: self._after_rung(way),
             self._note,
             self._reboot,
             way.beacon is not None,
@@ -265,6 +266,7 @@ class LinkSupervisor(NetworkLink):
         if way.state == DOWN:
             await self._mend(way, ladder)
         else:
+            self._rested(way, ladder)
             await self._pause(way, AGAIN_MS if way.state == DEGRADED else self._interval(way))
 
     async def _wait_needed(self, way: Way) -> None:
@@ -307,7 +309,8 @@ class LinkSupervisor(NetworkLink):
         way.wake.clear()
 
     async def _ask(self, way: Way) -> str:
-        """REACHED, CAPTIVE, or why not."""
+        """REACHED, CAPTIVE, HOST, or why not, within LOOK_MS."""
+        began = aio.ticks_ms()
         status = await way.bearer.status()
         way.bars = status.bars
         if status.state == DOWN:
@@ -319,17 +322,19 @@ class LinkSupervisor(NetworkLink):
             return REACHED  # nothing is known against it
         if verdict in (REACHED, CAPTIVE):
             return verdict
-        if way.beacon is not None and await way.beacon(way.link, PROBE_MS) == REACHED:
+        # A slow device's beacon has less time, so that the whole ladder keeps its own.
+        left = min(PROBE_MS, LOOK_MS - aio.elapsed_ms(began))
+        if way.beacon is not None and await way.beacon(way.link, left) == REACHED:
             return HOST
         return status.cause or verdict
 
-    async def _reached(self, way: Way) -> bool:
-        """For the ladder: whether the host is reached now."""
+    async def _after_rung(self, way: Way) -> str:
+        """For the ladder: ``_ask``, and what is reached is at once not down."""
         said = await self._ask(way)
         if said == REACHED:
             way.successes = 0
             self._judge(way, said)
-        return said == REACHED
+        return said
 
     async def _look(self, way: Way) -> None:
         step = Step(aio.ticks_ms(), way.name, "probe", way.cause)
@@ -373,18 +378,29 @@ class LinkSupervisor(NetworkLink):
         elif way.cause in (CAPTIVE, HOST):
             # No reset talks to a portal, or mends the bank.
             await self._pause(way, self._interval(way))
-        elif way.rest_ms and aio.elapsed_ms(way.rested_ms) < way.rest_ms:
+        elif self._rests(way):
             # Climbed in vain just now; it may still come back by itself.
-            if await ladder.nudge(lambda: self._free(way)):
+            if await ladder.nudge(way.cause, lambda: self._free(way)):
                 way.rest_ms = 0
             else:
                 await self._pause(way, CARRYING_MS)
-        elif await ladder.climb(lambda: self._free(way)):
+        elif await ladder.climb(way.cause, lambda: self._free(way)):
             way.rest_ms = 0
         else:
             way.rest_ms = REST_MS * ladder.patience
             way.rested_ms = aio.ticks_ms()
             await self._pause(way, AGAIN_MS)
+
+    def _rests(self, way: Way) -> bool:
+        """A climb in vain was just now: the next one waits."""
+        return way.rest_ms > 0 and aio.elapsed_ms(way.rested_ms) < way.rest_ms
+
+    def _rested(self, way: Way, ladder: Ladder) -> None:
+        """A link that is up again, by itself or by a rung, owes no patience to the climbs
+        that were in vain before."""
+        if way.state == UP:
+            way.rest_ms = 0
+            ladder.rested()
 
     async def _free(self, way: Way) -> None:
         """Until no payment uses the link, GRACE_MS at most: then it is lost anyway."""

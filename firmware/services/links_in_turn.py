@@ -20,7 +20,7 @@ from firmware.services.link_supervisor import (
     LinkSupervisor,
     Way,
 )
-from firmware.services.recovery_ladder import HOPELESS, Ladder, Step
+from firmware.services.recovery_ladder import HOPELESS, RUNGS, Ladder, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,35 +74,41 @@ class LinksInTurn(LinkSupervisor):
 
     async def _turns(self) -> None:
         ladders = {way.name: self._ladder(way) for way in self.ways}
-        at = vain = 0
+        at = vain = 0  # ``vain``: turns since a link carried on
         while True:
             ways = sorted(self.ways, key=lambda way: (way.metered, way.rank))
             if self._wanted is not None:
                 at = ways.index(self._wanted)
                 self._wanted = None
-            # Once each was tried in vain, each has its resets.
-            ladder = ladders[ways[at].name] if vain >= len(ways) else None
-            if await self._turn_of(ways[at], ladder, at == 0):
-                vain = 0
+            # Once each was tried in vain, each has its resets; one that died while it
+            # carried was tried.
+            climbs = vain >= len(ways)
+            carried, died = await self._turn_of(ways[at], ladders[ways[at].name], climbs, at == 0)
+            if carried:
+                vain = 1 if died else 0
                 at = 0 if at else 1
             else:
                 vain += 1
                 at = (at + 1) % len(ways)
 
-    async def _turn_of(self, way: Way, ladder: "Ladder | None", best: bool) -> bool:
-        """From taking the stack to leaving it; whether the link carried."""
-        carried = False
+    async def _turn_of(
+        self, way: Way, ladder: Ladder, climbs: bool, best: bool
+    ) -> "tuple[bool, bool]":
+        """From taking the stack to leaving it; whether the link carried, and whether it
+        was down again before its turn was over. ``climbs``: it may be reset."""
+        carried = died = False
         try:
-            if await self._take(way):
+            if await self._take(way, climbs and not self._rests(way)):
                 await self._look(way)
-            if way.state == DOWN and ladder is not None:
+            if way.state == DOWN and climbs:
                 await self._climb(way, ladder)
             carried = way.state != DOWN
             if best:
                 self._missed = 0 if carried else min(self._missed + 1, TURNS_DOUBLED)
             if carried:
                 self._came.set()
-                await self._carry(way, 0 if best else TURN_MS << max(self._missed - 1, 0))
+                await self._carry(way, ladder, 0 if best else TURN_MS << max(self._missed - 1, 0))
+                died = way.state == DOWN
             await self._free(way)
         except TillError as error:
             # A broken device of one kind must not end the others' turns.
@@ -117,10 +123,11 @@ class LinksInTurn(LinkSupervisor):
         self._before = way
         # What it was down for is said until its next turn.
         self._set(way, DOWN, way.cause or "stopped")
-        return carried
+        return carried, died
 
-    async def _take(self, way: Way) -> bool:
-        """Bring ``way`` up, with the stack's way out as its own; whether it came up."""
+    async def _take(self, way: Way, climbs: bool) -> bool:
+        """Bring ``way`` up, with the stack's way out as its own; whether it came up.
+        It gets the time of a first start, or, when resets follow, of a first rung."""
         wifi = way.bearer.kind == "wifi"
         way.started = True
         step = Step(aio.ticks_ms(), way.name, "start", way.cause)
@@ -128,7 +135,8 @@ class LinksInTurn(LinkSupervisor):
             if wifi and self._before is not None and self._before is not way:
                 await way.bearer.reset("radio", JOIN_MS)
             else:
-                await way.bearer.start(JOIN_MS if wifi else START_MS)
+                most_ms = RUNGS[0][1] if climbs else START_MS
+                await way.bearer.start(JOIN_MS if wifi else most_ms)
             step.result = "started"
         except BearerError as error:
             step.result = error.cause
@@ -140,10 +148,9 @@ class LinksInTurn(LinkSupervisor):
     async def _climb(self, way: Way, ladder: Ladder) -> None:
         """Reset what can be reset, then wait: it may come back by itself, and whoever
         wants to connect may try it."""
-        resting = way.rest_ms and aio.elapsed_ms(way.rested_ms) < way.rest_ms
         # Nor does a reset help against a portal, or mend the bank.
-        if not resting and way.cause not in HOPELESS + (CAPTIVE, HOST):
-            if await ladder.climb(lambda: self._free(way)):
+        if not self._rests(way) and way.cause not in HOPELESS + (CAPTIVE, HOST):
+            if await ladder.climb(way.cause, lambda: self._free(way)):
                 way.rest_ms = 0
                 return
             way.rest_ms = REST_MS * ladder.patience
@@ -151,11 +158,12 @@ class LinksInTurn(LinkSupervisor):
         await self._pause(way, CARRYING_MS)
         await self._look(way)
 
-    async def _carry(self, way: Way, turn_ms: int) -> None:
+    async def _carry(self, way: Way, ladder: Ladder, turn_ms: int) -> None:
         """Watch the link until it is down, or its turn is over (0: never), or another
         one's settings were changed."""
         began = aio.ticks_ms()
         while way.state != DOWN:
+            self._rested(way, ladder)
             over = turn_ms and aio.elapsed_ms(began) >= turn_ms
             if (over or self._wanted is not None) and not way.streams:
                 return

@@ -8,7 +8,8 @@ the link still fails. All are noted with cause, time and what came of them.
 
 from firmware import aio
 from firmware.errors import TillError
-from firmware.hal.bearer import DOWN, BearerError
+from firmware.hal.bearer import BearerError
+from firmware.services.link_probe import CAPTIVE, HOST, REACHED, UNREACHED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 
     from firmware.hal.bearer import Bearer
 
-#: Rungs in order, with the most time each may take. Together with the supervisor's
-#: time to notice (32 s) and the probes between them they end within five minutes.
+#: Rungs in order, with the most time each may take. With the supervisor's time to
+#: notice and a look after each they end within five minutes, also where a beacon is
+#: asked; tests/unit/test_recovery_ladder.py adds it up for each board.
 RUNGS = (
     ("bearer", 15000),
-    ("radio", 40000),
-    ("modem", 40000),
-    ("usb", 35000),
+    ("radio", 35000),
+    ("modem", 35000),
+    ("usb", 30000),
     ("power", 40000),
     ("reboot", 45000),
 )
@@ -37,13 +39,17 @@ IN_SEARCH = ("searching", "no_service", "denied")
 NO_USE_CALLING = ("searching", "denied", "mute")
 #: Rungs that a device which does not answer cannot hear.
 DEAF = ("bearer", "radio", "modem")
+#: With these there is nothing to reset: the link carries, and who answers, or does not,
+#: is beyond it.
+CARRIES = (REACHED, HOST, CAPTIVE)
 #: Each climb that did not help makes the rungs of the next so much more patient.
 PATIENCE_MOST = 8
 
 
 class Step:
     """One thing done about a link. ``at_ms``: ticks; ``cause``: why; ``took_ms``;
-    ``result``: "reached", or what was wrong afterwards."""
+    ``result``: "reached", or what was wrong with it; ``left``: what a rung of the
+    ladder left wrong with the link."""
 
     def __init__(self, at_ms: int, link: str, what: str, cause: str) -> None:
         self.at_ms = at_ms
@@ -52,6 +58,7 @@ class Step:
         self.cause = cause
         self.took_ms = 0
         self.result = ""
+        self.left = ""
 
     def __repr__(self) -> str:
         return (
@@ -63,7 +70,7 @@ class Step:
 class Ladder:
     """The ladder of one bearer.
 
-    ``probe()`` says whether the host is reached. ``note(step)`` keeps a step.
+    ``probe()`` asks the host: REACHED, or what is wrong. ``note(step)`` keeps a step.
     ``reboot(cause)`` restarts the terminal, and gives False when it may not now;
     it is used for a device that fails, not because a distant host is silent,
     unless a beacon is silent too (``beacon``).
@@ -73,7 +80,7 @@ class Ladder:
         self,
         name: str,
         bearer: "Bearer",
-        probe: "Callable[[], Awaitable[bool]]",
+        probe: "Callable[[], Awaitable[str]]",
         note: "Callable[[Step], None]",
         reboot: "Callable[[str], Awaitable[bool]] | None" = None,
         beacon: bool = False,
@@ -91,39 +98,37 @@ class Ladder:
         """1, doubled by each climb that did not help."""
         return self._patience
 
-    async def climb(self, free: "Callable[[], Awaitable[None]]") -> bool:
-        """Rung after rung until the host is reached; whether it was. ``free()``
-        returns when no payment uses the link, or when it has used it too long."""
+    def rested(self) -> None:
+        """The link is up: the next climb is as quick as the first."""
+        self._patience = 1
+
+    async def climb(self, cause: str, free: "Callable[[], Awaitable[None]]") -> bool:
+        """Rung after rung until the link carries; whether it does. ``cause``: what is
+        wrong by the look just made. ``free()`` returns when no payment uses the link,
+        or when it has used it too long."""
         for rung, most_ms in RUNGS:
-            status = await self._bearer.status()
-            cause = status.cause or "unreached"
             if not self._helps(rung, cause):
                 continue
             await free()
-            step = Step(aio.ticks_ms(), self._name, rung, cause)
-            step.result = await self._do(rung, cause, most_ms * self._patience)
-            step.took_ms = aio.elapsed_ms(step.at_ms)
+            step = await self._do(rung, cause, most_ms * self._patience)
             self._note(step)
-            if step.result == "reached":
+            if step.result in CARRIES:
                 self._patience = 1
                 return True
+            cause = step.left
         self._patience = min(self._patience * 2, PATIENCE_MOST)
         return False
 
-    async def nudge(self, free: "Callable[[], Awaitable[None]]") -> bool:
+    async def nudge(self, cause: str, free: "Callable[[], Awaitable[None]]") -> bool:
         """The first rung alone, while the ladder rests after a climb in vain: a network
         that came back by itself carries nothing until it is called or joined again.
-        Whether the host is reached; only that is noted."""
+        As ``climb``; only a link that carries is noted."""
         rung, most_ms = RUNGS[0]
-        status = await self._bearer.status()
-        cause = status.cause or "unreached"
         if cause in HOPELESS or cause in NO_USE_CALLING or rung not in self._bearer.levels:
             return False
         await free()
-        step = Step(aio.ticks_ms(), self._name, rung, cause)
-        step.result = await self._do(rung, cause, most_ms)
-        step.took_ms = aio.elapsed_ms(step.at_ms)
-        if step.result != "reached":
+        step = await self._do(rung, cause, most_ms)
+        if step.result not in CARRIES:
             return False
         self._note(step)
         self._patience = 1
@@ -141,20 +146,23 @@ class Ladder:
             return self._reboot is not None and bool(self._bearer.levels) and ours
         return rung in self._bearer.levels
 
-    async def _do(self, rung: str, cause: str, most_ms: int) -> str:
-        """Do it; "reached" or what is wrong now."""
+    async def _do(self, rung: str, cause: str, most_ms: int) -> Step:
+        """Do it, and ask once what came of it: the host when it was done, else the
+        bearer alone. Asking both each time would not fit into the five minutes."""
+        step = Step(aio.ticks_ms(), self._name, rung, cause)
         try:
-            if rung == "reboot":
-                assert self._reboot is not None
-                if not await self._reboot(cause):
-                    return "not now"
-            else:
+            if rung != "reboot":
                 await self._bearer.reset(rung, most_ms)
+            elif self._reboot is None or not await self._reboot(cause):
+                step.result = "not now"
         except BearerError as error:
-            return error.cause
+            step.result = error.cause
         except TillError as error:
-            return str(error)
-        if await self._probe():
-            return "reached"
-        status = await self._bearer.status()
-        return status.cause if status.state == DOWN and status.cause else "unreached"
+            step.result = str(error)
+        if step.result:
+            step.took_ms = aio.elapsed_ms(step.at_ms)
+            step.left = (await self._bearer.status()).cause or UNREACHED
+        else:
+            step.result = step.left = await self._probe()
+            step.took_ms = aio.elapsed_ms(step.at_ms)
+        return step

@@ -38,11 +38,13 @@ class Outcome:
 
 
 class _Terminal:
-    """Supervisor over one modem; a reboot makes the supervisor anew."""
+    """Supervisor over one modem; a reboot makes the supervisor anew. ``beacon``: it asks
+    somebody else as well, over the same data path."""
 
-    def __init__(self, rig: ModemRig) -> None:
+    def __init__(self, rig: ModemRig, beacon: bool = False) -> None:
         self.rig = rig
-        self.way = Way("mobile", rig.modem, self._link(), self._probe)
+        asked = self._probe if beacon else None
+        self.way = Way("mobile", rig.modem, self._link(), self._probe, beacon=asked)
         self.supervisor = LinkSupervisor([self.way], self._reboot)
         self.steps: list[str] = []
         self.reboots = 0
@@ -110,7 +112,13 @@ async def _simulate(seed: int) -> Outcome:
     cure = fate.choices(CURES[low:], [6, 4, 3, 3, 3, 1][low:])[0]
     rig = ModemRig(family, seed=seed)
     rig.chip.register_us = fate.randrange(1_000_000, 8_000_000)
-    terminal = _Terminal(rig)
+    outcome = await _struck(_Terminal(rig), kind, cure, fate)
+    outcome.seed, outcome.family = seed, family
+    return outcome
+
+
+async def _struck(terminal: _Terminal, kind: str, cure: str, fate: random.Random) -> Outcome:
+    rig = terminal.rig
     terminal.supervisor.start()
     while not await terminal.served():
         await aio.sleep_ms(500)
@@ -132,8 +140,8 @@ async def _simulate(seed: int) -> Outcome:
     try:
         await terminal.supervisor.stop()
     except BusError as error:
-        raise AssertionError(f"seed {seed}: {error}") from error
-    return Outcome(seed, family, kind, cure, took, steps)
+        raise AssertionError(f"{kind}, {cure}: {error}") from error
+    return Outcome(0, "", kind, cure, took, steps)
 
 
 async def _replug(rig: ModemRig, after_ms: int) -> None:
@@ -142,6 +150,18 @@ async def _replug(rig: ModemRig, after_ms: int) -> None:
     rig.wire.unplugged = False
     rig.wire.generation += 1
     rig.chip.act("usb")
+
+
+def last_resort(family: str, kind: str) -> Outcome:
+    """A death that only the terminal's restart cures, with a modem that is slow to
+    register and a beacon that is asked too, on virtual time."""
+
+    async def main() -> Outcome:
+        rig = ModemRig(family)
+        rig.chip.register_us = 8_000_000
+        return await _struck(_Terminal(rig, True), kind, "reboot", random.Random(family))
+
+    return run(main(), limit_s=7200.0)
 
 
 def simulate(seed: int) -> Outcome:

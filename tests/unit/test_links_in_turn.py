@@ -16,8 +16,10 @@ from firmware.drivers.at_modem import AtModem
 from firmware.drivers.wlan import WlanBearer
 from firmware.hal.bearer import DOWN, UP, Bearer
 from firmware.hal.network import LinkDown, LinkStatus, NetworkLink, Stream, TlsConfig
+from firmware.services.link_probe import REACHED, UNREACHED
 from firmware.services.link_supervisor import Way
 from firmware.services.links_in_turn import TURN_MS, LinksInTurn
+from firmware.services.recovery_ladder import RUNGS
 from host_tools.emulator.chips import wlan_radio
 from host_tools.emulator.chips.ppp_network import PppNetwork
 from host_tools.emulator.chips.wlan_radio import AccessPoint
@@ -180,6 +182,43 @@ def test_both_dead_end_in_resets_and_in_whichever_is_back() -> None:
         board.rack.modem.faults.mute = False
         await board.until(board.mobile, UP, 600_000)
         assert await connected(board) == "mobile"
+
+    on_a_board(story)
+
+
+@pytest.mark.parametrize("fault", ["mute", "data_dead"])
+def test_a_modem_that_dies_while_it_carries_is_restarted_for_within_five_minutes(
+    fault: str,
+) -> None:
+    """It carries because Wi-Fi is away: that is tried once more, then the modem's ladder."""
+
+    async def story(board: Board) -> None:
+        faults, asked = board.rack.modem.faults, aio.Event()
+
+        async def probe(link: NetworkLink, timeout_ms: int) -> str:
+            if getattr(faults, fault):
+                await aio.sleep_ms(timeout_ms)
+                return UNREACHED
+            return REACHED
+
+        async def reboot(cause: str) -> bool:
+            asked.set()
+            return False
+
+        board.links.restart_by(reboot)
+        board.mobile.probe = board.mobile.beacon = probe
+        board.point.on = False
+        await board.until(board.mobile, UP, 90_000)
+        faults.cured_by = frozenset()
+        setattr(faults, fault, True)
+        struck = aio.ticks_ms()
+        del board.links.steps[:]
+        await asked.wait()
+        assert aio.elapsed_ms(struck) + dict(RUNGS)["reboot"] <= 300_000
+        told = [step.what for step in board.links.steps if step.link == "mobile"]
+        setattr(faults, fault, False)
+        await board.until(board.mobile, UP, 600_000)
+        assert ("modem" in told) == (fault == "data_dead")
 
     on_a_board(story)
 
