@@ -7,6 +7,10 @@ class NothingSent(BusError):
     """A write failed before the first of its bytes was taken."""
 
 
+class NameUnknown(BusError):
+    """The host's name has no address, or nobody could tell it."""
+
+
 class RawConnection:
     """An open TCP connection. Raises BusError when it broke.
 
@@ -42,5 +46,5 @@ class RawNet:
         return ""
 
     async def connect(self, host: str, port: int) -> RawConnection:
-        """TCP connect, no TLS. BusError: refused, no route, name unknown."""
+        """TCP connect, no TLS. NameUnknown; BusError: refused, no route."""
         raise NotImplementedError

@@ -1,6 +1,8 @@
 """RawNet on the Linux kernel's TCP, by non-blocking sockets (CPython).
 
-Name resolution blocks, so it runs in one thread; a literal address needs none.
+A link that knows its own name servers asks those, through itself (names_linux.py). For
+one that does not the system resolves: that blocks, so it runs in one thread. A literal
+address needs neither.
 """
 
 import errno
@@ -11,7 +13,8 @@ import struct
 from collections.abc import Callable
 
 from firmware import aio
-from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
+from firmware.buses.names_linux import LastGood, LinkNames, in_table, is_server
+from firmware.buses.raw_net import NameUnknown, NothingSent, RawConnection, RawNet
 from firmware.buses.wire import BusError
 from firmware.errors import Timeout
 
@@ -21,6 +24,9 @@ _SIOCGIFADDR = 0x8915
 
 #: One address of several may be a black hole; the next gets its turn after this.
 _ADDRESS_MS = 5000
+#: The system may ask servers that cannot be reached for a long time: what was good
+#: before is taken after this.
+_SYSTEM_MS = 2000
 
 
 def _why(error: OSError) -> str:
@@ -69,11 +75,20 @@ class TcpLinux(RawNet):
     other routes there are; or "" for any but loopback. A function gives the name of a
     bearer whose interface changes, and "" while it has none: then nothing leaves.
 
-    Names are resolved by the system, whichever interface that uses.
+    ``servers``: gives the link's own name servers now. While there are none, names are
+    resolved by the system, whichever interface that uses.
     """
 
-    def __init__(self, interface: "str | Callable[[], str]" = "") -> None:
+    def __init__(
+        self,
+        interface: "str | Callable[[], str]" = "",
+        servers: Callable[[], tuple[str, ...]] = tuple,
+        names: "Callable[[LastGood], LinkNames]" = LinkNames,
+    ) -> None:
         self._named = interface
+        self._servers = servers
+        self._kept = LastGood()
+        self._names = names(self._kept)
         self._resolver: aio.Worker | None = None
 
     def _interface(self) -> str:
@@ -130,32 +145,67 @@ class TcpLinux(RawNet):
         failure = f"{host} has no address"
         name = self._interface()
         started = aio.ticks_ms()
-        addresses = await self._resolve(host, port)
+        addresses = await self._resolve(host, port, name)
         name_ms = aio.elapsed_ms(started)
-        for family, address in addresses:
-            try:
-                opening = self._open(family, address, name)
-                found = await aio.deadline(_ADDRESS_MS, opening, "connecting")
-            except (BusError, Timeout) as error:
-                failure = str(error)
-            else:
-                found.name_ms = name_ms
-                return found
+        found: TcpConnection | None = None
+        try:
+            for family, address in addresses:
+                try:
+                    opening = self._open(family, address, name)
+                    found = await aio.deadline(_ADDRESS_MS, opening, "connecting")
+                except (BusError, Timeout) as error:
+                    failure = str(error)
+                else:
+                    found.name_ms = name_ms
+                    return found
+        finally:
+            if found is None:  # also when the caller's time was up
+                self._kept.doubt(host)
         raise BusError(f"no connection to {host} port {port}: {failure}")
 
-    async def _resolve(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+    async def _resolve(
+        self, host: str, port: int, interface: str
+    ) -> list[tuple[int, tuple[str, int]]]:
         try:
-            found = self._lookup(host, port, socket.AI_NUMERICHOST)
-        except OSError:
-            if self._resolver is None:
-                self._resolver = aio.Worker("resolver")
-            try:
-                found = await self._resolver.call(self._lookup, host, port, 0)
-            except (OSError, UnicodeError) as error:
-                raise BusError(f"name {host} is unknown: {error}") from None
+            return self._lookup(host, port, socket.AI_NUMERICHOST)
         except UnicodeError as error:
-            raise BusError(f"name {host} is malformed: {error}") from None
+            raise NameUnknown(f"name {host} is malformed: {error}") from None
+        except OSError:
+            pass  # a name
+        servers = tuple(one for one in self._servers() if is_server(one)) if interface else ()
+        if not servers:
+            return await self._by_system(host, port)
+        named = in_table(host) or await self._names.addresses(host, interface, servers)
+        return self._literals(named, port)
+
+    def _literals(self, named: list[str], port: int) -> list[tuple[int, tuple[str, int]]]:
+        found = []
+        for literal in named:
+            try:
+                found += self._lookup(literal, port, socket.AI_NUMERICHOST)
+            except OSError:
+                pass  # of a family that this system does not have
         return found
+
+    async def _by_system(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
+        if self._resolver is None:
+            self._resolver = aio.Worker("resolver")
+        asking = self._resolver.call(self._lookup, host, port, 0)
+        known = self._kept.any(host)
+        try:
+            named, found = await aio.first(
+                ("found", asking), timeout_ms=_SYSTEM_MS if known else None
+            )
+        except socket.gaierror as error:
+            if error.errno != socket.EAI_AGAIN or not known:
+                raise NameUnknown(f"name {host} is unknown: {error}") from None
+            named = "timeout"
+        except (OSError, UnicodeError) as error:
+            raise NameUnknown(f"name {host} is unknown: {error}") from None
+        if named == "timeout":
+            return self._literals(known, port)
+        self._kept.keep(host, [address[0] for _, address in found], 0)
+        return list(found)
 
     @staticmethod
     def _lookup(host: str, port: int, flags: int) -> list[tuple[int, tuple[str, int]]]:

@@ -183,7 +183,7 @@ class AtModem(Bearer, Mobile):
             self._last.address = await self._carrier.up(self._call)
         except BusError as error:
             raise BearerError("no network in the call: " + str(error)) from None
-        self.interface = self._carrier.interface
+        self.interface, self.dns = self._carrier.interface, self._carrier.dns
         self._up = True
         self._cause = ""
 
@@ -429,7 +429,7 @@ class AtModem(Bearer, Mobile):
         """What was told last, with what is known of the call."""
         status = self._last
         status.cause = self._cause
-        status.dns = self._carrier.dns if self._up else ()
+        status.dns = self.dns = self._carrier.dns if self._up else ()
         self.interface = self._carrier.interface if self._up else ""
         if not self._up:
             status.state = DOWN

@@ -475,8 +475,10 @@ class MmModem(Bearer, Mobile):
             status.cause = "" if registered else "searching"
             status.state = UP if registered and status.bars else DEGRADED
             status.address, status.dns = await self._nm.addresses(found)
+            self.dns = status.dns
             status.sent, status.received = nm.counters(self.interface)
             return status
+        self.dns = ()
         sim = self._sim(values)
         if sim != "ready":
             status.cause = sim

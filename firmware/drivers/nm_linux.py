@@ -388,6 +388,7 @@ class NmLink(Bearer):
             status.cause = "denied"
         else:
             status.cause = await self._why(values)
+        self.dns = status.dns
         return status
 
     async def _bars(self, device: str, status: BearerStatus) -> int:

@@ -129,6 +129,9 @@ class Bearer:
     #: The system's name of its interface now, for connections that are to leave by
     #: it; "" when it has none, or when there is only one.
     interface = ""
+    #: Its name servers as of the last ``start`` or ``status``, for connections that
+    #: leave by ``interface``; () if unknown.
+    dns: "tuple[str, ...]" = ()
     #: The levels of LEVELS that this bearer can do.
     levels: "tuple[str, ...]" = ()
     #: Whether ``configure`` can give it a static address.
