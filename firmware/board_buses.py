@@ -64,6 +64,19 @@ def _wire_net(bench: "Bench", s: "Settings") -> "Any":
     return WireNet(bench.wire(), s["wire"])
 
 
+def _wire_wlan(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.wire_wlan import WireWlan
+
+    network = s["ssid"], s.get("key", ""), s.get("security", "auto")
+    return WireWlan(bench.wire(), s["wire"], s["net_wire"], *network)
+
+
+def _wire_call(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.buses.wire_call import WireCall
+
+    return WireCall()
+
+
 def _wire_input(bench: "Bench", s: "Settings") -> "Any":
     from firmware.buses.wire_input import WireInput
 
@@ -204,6 +217,8 @@ BUSES: "dict[str, Maker]" = {
     "wire_card": _wire_card,
     "serial_card": _serial_card,
     "wire_net": _wire_net,
+    "wire_wlan": _wire_wlan,
+    "wire_call": _wire_call,
     "wire_trng": _wire_trng,
     "wire_input": _wire_input,
     "linux_i2c": _linux_i2c,

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from firmware.board_loader import Bench, Settings
     from firmware.buses.data_line import Carrier
+    from firmware.buses.raw_net import RawNet
     from firmware.hal.bearer import Bearer
     from firmware.hal.network import Stream
+    from firmware.services.recovery_ladder import Step
 
 _CPYTHON = sys.implementation.name == "cpython"
 
@@ -51,8 +53,13 @@ class _Question:
 class Links(LinkSupervisor):
     """Asks through each link for the host that payments go to (``_Question``)."""
 
-    def __init__(self, ways: "list[Way]", beacon: "Beacon | None" = None) -> None:
-        super().__init__(ways)
+    def __init__(
+        self,
+        ways: "list[Way]",
+        beacon: "Beacon | None" = None,
+        on_step: "Callable[[Step], None] | None" = None,
+    ) -> None:
+        super().__init__(ways, None, on_step)
         self._question = _Question(ways, beacon)
 
     async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> "Stream":
@@ -60,9 +67,11 @@ class Links(LinkSupervisor):
         return await super().connect(host, port, tls, timeout_ms)
 
 
-def _supervisor(ways: "list[Way]", beacon: "Beacon | None") -> LinkSupervisor:
+def _supervisor(
+    ways: "list[Way]", beacon: "Beacon | None", on_step: "Callable[[Step], None]"
+) -> LinkSupervisor:
     if _CPYTHON or len(ways) == 1:
-        return Links(ways, beacon)
+        return Links(ways, beacon, on_step)
     from firmware.services.links_in_turn import LinksInTurn
 
     question = _Question(ways, beacon)
@@ -76,7 +85,7 @@ def _supervisor(ways: "list[Way]", beacon: "Beacon | None") -> LinkSupervisor:
             question.aim(host, port, tls)
             return await super().connect(host, port, tls, timeout_ms)
 
-    return OneStack(ways)
+    return OneStack(ways, None, on_step)
 
 
 def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
@@ -110,8 +119,13 @@ def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
         from firmware.board_loader import BoardError
 
         raise failure or BoardError("the board has no links")
-    links = _supervisor(sorted(ways, key=lambda way: way.rank), beacon)
     devices = bench.devices
+
+    def on_step(step: "Step") -> None:
+        if devices.on_step is not None:
+            devices.on_step(step)
+
+    links = _supervisor(sorted(ways, key=lambda way: way.rank), beacon, on_step)
     if devices.restart is not None and devices.clock is not None and devices.files is not None:
         from firmware.services.last_rung import LastRung
 
@@ -122,19 +136,33 @@ def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
 
 
 def _through(bench: "Bench", link: "Settings", bearer: "Bearer") -> NetworkLink:
-    """TLS by the bearer's interface alone, where the system can tell one from another."""
+    """TLS by the bearer's own network; of those that the system keeps by its interface
+    alone, where the system can tell one from another."""
+    if link["driver"] in _OWN_NET:
+        return _tls(bench.bus(link[_OWN_NET[link["driver"]]]), bearer.kind)
     if _CPYTHON:
         from firmware.buses.tcp_linux import TcpLinux
-        from firmware.drivers.tls_link import TlsLink
 
-        return TlsLink(TcpLinux(lambda: bearer.interface), bearer.kind)
-    from firmware.drivers.tls_link_mpy import TlsLinkMpy
-
-    if link["driver"] == "mpy_wifi":
-        return TlsLinkMpy(bench.bus(link["bus"]), bearer.kind)
+        return _tls(TcpLinux(lambda: bearer.interface, lambda: bearer.dns), bearer.kind)
     from firmware.buses.tcp_mpy import TcpMpy
 
-    return TlsLinkMpy(TcpMpy(), bearer.kind)
+    return _tls(TcpMpy(), bearer.kind)
+
+
+def _tls(net: "RawNet", kind: str) -> NetworkLink:
+    if _CPYTHON:
+        from firmware.drivers.tls_link import TlsLink
+
+        return TlsLink(net, kind)
+    from firmware.drivers.tls_link_mpy import TlsLinkMpy
+
+    return TlsLinkMpy(net, kind)
+
+
+#: Links whose network is a bus of the board, and the setting that names it.
+_OWN_NET = {
+    "mpy_wifi": "bus", "wire_cable": "bus", "wire_wifi": "bus", "wire_modem": "call_bus"
+}  # fmt: skip
 
 
 def _cable(bench: "Bench", s: "Settings") -> "Any":
@@ -144,6 +172,12 @@ def _cable(bench: "Bench", s: "Settings") -> "Any":
     cable = Cable(TcpLinux(s["interface"]), s.get("kind", "ethernet"))
     cable.interface = s["interface"]
     return cable
+
+
+def _wire_cable(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.cable import Cable
+
+    return Cable(bench.bus(s["bus"]))
 
 
 def _nm_cable(bench: "Bench", s: "Settings") -> "Any":
@@ -170,7 +204,7 @@ def _mm_modem(bench: "Bench", s: "Settings") -> "Any":
     )
 
 
-def _mpy_wifi(bench: "Bench", s: "Settings") -> "Any":
+def _wifi(bench: "Bench", s: "Settings") -> "Any":
     from firmware.drivers.wlan import WlanBearer
 
     return WlanBearer(bench.bus(s["bus"]))
@@ -200,6 +234,18 @@ def _at_modem(bench: "Bench", s: "Settings") -> "Any":
         data_port=data,
         roaming=bool(s.get("roaming", True)),
         usb=_usb(s),
+    )
+
+
+def _wire_modem(bench: "Bench", s: "Settings") -> "Any":
+    from firmware.drivers.at_modem import AtModem
+
+    return AtModem(
+        _port(bench, s["bus"]),
+        bench.bus(s["call_bus"]),
+        s["apn"],
+        data_port=_port(bench, s["data_bus"]) if "data_bus" in s else None,
+        roaming=bool(s.get("roaming", True)),
     )
 
 
@@ -240,5 +286,8 @@ _BEARERS: "dict[str, Callable[[Bench, Settings], Any]]" = {
     "nm_wifi": _nm_wifi,
     "mm_modem": _mm_modem,
     "at_modem": _at_modem,
-    "mpy_wifi": _mpy_wifi,
+    "mpy_wifi": _wifi,
+    "wire_cable": _wire_cable,
+    "wire_wifi": _wifi,
+    "wire_modem": _wire_modem,
 }

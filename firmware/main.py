@@ -53,6 +53,7 @@ async def serve(
     given: "dict[str, Any] | None" = None,
     on_trace: "Callable[[list[str]], None] | None" = None,
     full_trace: bool = False,
+    on_links: "Callable[[dict[str, Any]], None] | None" = None,
 ) -> None:
     """Boot and serve the merchant until cancelled. DisplayError when the panel
     stays dead; a journal that broke (faults.JournalBroken) and an error that no
@@ -60,7 +61,8 @@ async def serve(
 
     ``on_screen`` hears of every screen's tree (redacted): the debug link.
     ``given``: ready devices by kind, as ``board_loader.build`` takes them.
-    ``on_trace`` hears what the kernel did in each step, as JSON lines.
+    ``on_trace`` hears what the kernel did in each step, as JSON lines; ``on_links`` what
+    several links do (services/link_report.py).
     """
     devices = await board_loader.build(board, wire, data_dir, given)
     if devices.display is None:
@@ -68,6 +70,10 @@ async def serve(
             print("till: " + kind + " " + driver + ": " + str(error), file=sys.stderr)
         await aio.sleep_ms(0)  # the other drivers' tasks begin, and can be cancelled
         raise SystemExit(NO_DISPLAY)
+    if on_links is not None:
+        from firmware.services import link_report
+
+        link_report.begin(devices, on_links)
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
     background = []
@@ -143,7 +149,7 @@ def _run(given: "dict[str, str]") -> None:
     """Read the board, reach its chips, serve. TillError."""
     board = board_loader.load(given["board"])
     wire: "Any" = None
-    on_screen = on_trace = None
+    on_screen = on_trace = on_links = None
     if "wire" in given:
         import json
 
@@ -155,18 +161,24 @@ def _run(given: "dict[str, str]") -> None:
         def on_screen(tree: "dict[str, Any]") -> None:
             wire.transfer("debug", 1, json.dumps(tree).encode())
 
-        def tell(lines: "list[str]") -> None:
+        def tell(op: int, text: str) -> None:
             try:
-                wire.transfer("debug", 2, "\n".join(lines).encode())
+                wire.transfer("debug", op, text.encode())
             except BusError:
                 pass  # what nobody hears stops no payment
 
+        def on_links(report: "dict[str, Any]") -> None:
+            tell(3, json.dumps(report))
+
         if "trace" in given:
-            on_trace = tell
+
+            def on_trace(lines: "list[str]") -> None:
+                tell(2, "\n".join(lines))
+
     full = given.get("trace") == "full"
     if sys.implementation.name == "cpython":
         _heed_stop()
-    aio.run(serve(board, wire, given["data"], on_screen, None, on_trace, full))
+    aio.run(serve(board, wire, given["data"], on_screen, None, on_trace, full, on_links))
 
 
 def main(words: "list[str]") -> None:

@@ -185,6 +185,17 @@ BUSES: dict[str, tuple[str, dict[str, Rule]]] = {
     "wire_serial": ("serial", {"wire": _wire, "baud": _baud}),
     "wire_card": ("card", {"wire": _wire}),
     "wire_net": ("net", {"wire": _wire}),
+    "wire_wlan": (
+        "net",
+        {
+            "wire": _wire,
+            "net_wire": _wire,
+            "ssid": Rule(_text(1, 32)),
+            "key": Rule(_text(8, 63), required=False),
+            "security": Rule(_one_of("auto", "wpa3", "open"), required=False),
+        },
+    ),
+    "wire_call": ("net", {}),
     "wire_trng": ("trng", {"wire": _wire}),
     "wire_input": ("input", {"wire": _wire}),
     "luma_i2c": ("display", {"port": Rule(_integer(0, 31)), "address": Rule(_integer(8, 0x77))}),
@@ -305,6 +316,19 @@ LINKS: dict[str, tuple[dict[str, str], dict[str, Rule]]] = {
     "cable": (
         {},
         {**_INTERFACE, "kind": Rule(_one_of("ethernet", "wifi", "mobile"), required=False)},
+    ),
+    "wire_cable": ({"bus": "net"}, {"bus": _bus, **_LINK}),
+    "wire_wifi": ({"bus": "net"}, {"bus": _bus, **_LINK}),
+    "wire_modem": (
+        {"bus": "serial", "data_bus": "serial", "call_bus": "net"},
+        {
+            "bus": _bus,
+            "data_bus": Rule(_text(1, 30), required=False),
+            "call_bus": _bus,
+            "apn": Rule(_apn),
+            "roaming": _flag,
+            **_LINK,
+        },
     ),
     "nm_cable": ({}, _INTERFACE),
     "nm_wifi": ({}, _INTERFACE),

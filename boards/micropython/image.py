@@ -10,8 +10,8 @@ import os
 
 LINUX_ONLY = ("_linux.py", "_posix.py", "_rpi.py", "luma_bus.py", "oled.py", "tls_link.py")
 SOFTWARE = (
-    "wire_bus.py", "wire_card.py", "wire_input.py", "wire_net.py", "wire_stream.py",
-    "trng_wire.py",
+    "wire_bus.py", "wire_call.py", "wire_card.py", "wire_input.py", "wire_net.py",
+    "wire_stream.py", "wire_wlan.py", "trng_wire.py", "link_report.py",
 )  # fmt: skip
 ROOT = "../.."
 

@@ -34,19 +34,27 @@ net        1     empty                                       up (0/1), bars
 net        2     port (2), host name                         connection id
 net        3     id, bytes                                   bytes accepted (2)
 net        4     id, most to read (2)                        state (0 connecting, 1 open,
-                                                             2 closed, 3 refused), bytes
+                                                             2 closed, 3 refused, 4 name
+                                                             unknown), bytes
 net        5     id                                          empty
 trng       1     count                                       genuine flag, random bytes
 input      1     empty                                       key events so far, 4 bytes each:
                                                              source, code (2), value (0 up,
                                                              1 down, 2 repeat, 254 device
                                                              gone, 255 device came)
+wlan       1     on (0/1), or empty to ask                   on
+wlan       2     empty                                       access points (chips/wlan_radio.py)
+wlan       3     WPA3 only (0/1), length of the name, name,  empty
+                 key
+wlan       4     empty                                       empty
+wlan       5     empty                                       state, dBm + 128, address (4)
 debug      1     screen tree, redacted, as JSON              empty
 debug      2     the kernel's trace, JSON lines              empty
+debug      3     what several links do, as JSON              empty
 =========  ====  ==========================================  =========================
 
-Two more kinds, "mcu" and "wlan", are what a microcontroller has inside: no bus here
-uses them, only the emulator's stand-ins for ``machine`` and ``network`` do.
+One more kind, "mcu", is what a microcontroller has inside: no bus here uses it, only
+the emulator's stand-in for ``machine`` does.
 """
 
 from firmware.errors import TillError

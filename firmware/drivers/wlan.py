@@ -1,8 +1,8 @@
-"""Bearer: the Wi-Fi of a microcontroller (``buses/wlan_mpy.py``)."""
+"""Bearer: a Wi-Fi radio that the terminal has for itself (``buses/wlan.py``)."""
 
 from firmware import aio
 from firmware.buses.wire import BusError
-from firmware.buses.wlan_mpy import (
+from firmware.buses.wlan import (
     JOINING,
     MUTE,
     NO_ADDRESS,
@@ -10,6 +10,7 @@ from firmware.buses.wlan_mpy import (
     UP,
     WRONG_KEY,
     WlanError,
+    bars,
 )
 from firmware.hal import bearer
 from firmware.hal.bearer import (
@@ -36,7 +37,7 @@ from firmware.hal.wifi import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.buses.wlan_mpy import MpyWlan
+    from firmware.buses.wlan import Wlan
 
 #: The radio's rest between off and on.
 REST_MS = 500
@@ -56,7 +57,7 @@ class WlanBearer(Bearer, WifiNetworks):
     keeps = False
     joins_static = False
 
-    def __init__(self, wlan: "MpyWlan") -> None:
+    def __init__(self, wlan: "Wlan") -> None:
         self._wlan = wlan
         self._boards = wlan.chosen()
         self._started = False
@@ -70,10 +71,10 @@ class WlanBearer(Bearer, WifiNetworks):
             if state != UP:
                 cause = "stopped" if not self._started else _CAUSES.get(state, self._lacked)
                 return BearerStatus(DOWN, self.kind, 0, cause)
-            _, bars = await self._wlan.link()
+            _, heard = await self._wlan.link()
         except BusError:
             return BearerStatus(DOWN, self.kind, 0, "mute")
-        status = BearerStatus(bearer.UP if bars else DEGRADED, self.kind, bars)
+        status = BearerStatus(bearer.UP if heard else DEGRADED, self.kind, heard)
         status.operator = self._wlan.ssid
         status.address = self._wlan.address()
         return status
@@ -140,7 +141,7 @@ class WlanBearer(Bearer, WifiNetworks):
         self._wlan.choose(name, network.password, security)
 
     async def scan(self, timeout_ms: int) -> "list[WifiNetwork]":
-        """What is in the air now; holds everything else while it looks (``MpyWlan.scan``)."""
+        """What is in the air now; holds everything else while it looks (``Wlan.scan``)."""
         try:
             seen = self._wlan.scan()
             up = self._wlan.state() == UP
@@ -148,8 +149,7 @@ class WlanBearer(Bearer, WifiNetworks):
             raise BearerMute(str(error)) from None
         found = []
         for name, dbm, free in seen:
-            bars = max(0, min(4, (dbm + 95) // 10))
-            one = WifiNetwork(name.encode(), OPEN if free else WPA2_WPA3, bars)
+            one = WifiNetwork(name.encode(), OPEN if free else WPA2_WPA3, bars(dbm))
             one.known = name == self._wlan.ssid
             one.active = one.known and up
             found.append(one)

@@ -13,6 +13,7 @@ from firmware.buses.wire import BusError, Wire
 from host_tools.emulator.chips.alpar import AlparChip
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.chips.bare_contacts import BareContacts
+from host_tools.emulator.chips.call_network import CallNetwork
 from host_tools.emulator.chips.card_slot import CardSlotChip
 from host_tools.emulator.chips.debug_port import DebugPort
 from host_tools.emulator.chips.ds3231 import Ds3231
@@ -23,7 +24,7 @@ from host_tools.emulator.chips.i2c import I2cBus
 from host_tools.emulator.chips.key_matrix import KeyMatrix
 from host_tools.emulator.chips.max17048 import Max17048
 from host_tools.emulator.chips.mcu import Mcu
-from host_tools.emulator.chips.net import NetChip
+from host_tools.emulator.chips.net import Endpoint, NetChip
 from host_tools.emulator.chips.panel_buses import I2cPanel, SpiPanel
 from host_tools.emulator.chips.pins import Lamps, PinBank, Switch
 from host_tools.emulator.chips.pn532 import Pn532
@@ -32,7 +33,8 @@ from host_tools.emulator.chips.ssd1306 import OledChip
 from host_tools.emulator.chips.ssd1322 import Ssd1322
 from host_tools.emulator.chips.st7789 import St7789
 from host_tools.emulator.chips.trng import Trng
-from host_tools.emulator.chips.wlan_radio import WlanRadio
+from host_tools.emulator.chips.wlan_net import WlanNet
+from host_tools.emulator.chips.wlan_radio import OPEN, WPA2, WPA3, AccessPoint, WlanRadio
 
 #: What the virtual clock chip shows when nobody says otherwise: 2026-11-21 08:00:00 UTC.
 DEFAULT_TIME = 1_795_248_000
@@ -99,6 +101,7 @@ class Rack(Wire):
         self.coprocessor = AlparChip(clock_us, self.slot, seed or 0)
         self.mcu = Mcu(clock_us)
         self.radio = WlanRadio(clock_us)
+        self.wlan_net = WlanNet(clock_us, self.radio, self._dial)
         self.debug = DebugPort()
         self._seats: dict[str, Chip] = {
             "panel": self.display,
@@ -118,10 +121,25 @@ class Rack(Wire):
             "swipe": self.swipe,
             "mcu": self.mcu,
             "wlan": self.radio,
+            "wlan_net": self.wlan_net,
             "debug": self.debug,
         }
         self._wire_panel(board)
         self._wire_contacts(board)
+        self._wire_links(board)
+
+    def _dial(self, host: str, port: int) -> Endpoint | None:
+        """Behind each link is what is behind ``net``."""
+        return self.net.dial(host, port)
+
+    def _wire_links(self, board: Mapping[str, Any]) -> None:
+        """The access point of the board's Wi-Fi, and a network behind its modem's calls."""
+        for bus in board["bus"].values():
+            if bus["driver"] == "wire_wlan":
+                kind = {"open": OPEN, "wpa3": WPA3}.get(bus.get("security", ""), WPA2)
+                self.radio.air.append(AccessPoint(bus["ssid"], bus.get("key", ""), kind))
+            elif bus["driver"] == "wire_call":
+                self.modem.dial = lambda: CallNetwork(self._dial)
 
     def _wire_contacts(self, board: Mapping[str, Any]) -> None:
         """The slot's card on the serial port and pins of a board without a card controller."""
@@ -156,6 +174,14 @@ class Rack(Wire):
             return seat.transfer(op, payload)
         except ChipError as error:
             raise BusError(str(error)) from None
+
+    def lose_power(self) -> None:
+        """The terminal is dead: what has its supply goes dark and forgets its connections."""
+        self.display.transfer(1, b"\xae")
+        self.net.cut()
+        self.radio.switch(False)
+        self.modem.hang_up()
+        self.debug.forget()
 
     def now_us(self) -> int:
         """The injected clock."""

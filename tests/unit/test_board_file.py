@@ -290,7 +290,7 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, says: str) -> No
 
 
 def test_a_board_that_does_not_exist_is_named() -> None:
-    with pytest.raises(board_file.BoardFileError, match=r"boards: .*virtual, virtual-sh1106"):
+    with pytest.raises(board_file.BoardFileError, match=r"boards: .*virtual, virtual-links, virtual-sh1106"):
         board_file.find("vitrual")
     with pytest.raises(board_file.BoardFileError, match="No such file"):
         board_file.read(Path("/no/such/board.toml"))

@@ -20,7 +20,10 @@ NAMES = sorted(
 )
 EACH = pytest.mark.parametrize("name", NAMES)
 #: Reach software chips; the wire's own errors belong to every bus.
-OF_THE_WIRE = {"wire_bus", "wire_card", "wire_input", "wire_net", "wire_stream", "trng_wire"}
+OF_THE_WIRE = {
+    "wire_bus", "wire_call", "wire_card", "wire_input", "wire_net", "wire_stream", "wire_wlan",
+    "trng_wire", "link_report",
+}  # fmt: skip
 
 
 class Manifest:

@@ -10,7 +10,8 @@ from firmware import aio
 from firmware.buses.raw_net import RawConnection
 from firmware.buses.tcp_mpy import TcpMpy
 from firmware.buses.wire import BusError
-from firmware.buses.wlan_mpy import JOIN_MS, REST_MS, MpyWlan, WlanError
+from firmware.buses.wlan import JOIN_MS, REST_MS, WlanError
+from firmware.buses.wlan_mpy import MpyWlan
 from firmware.drivers.wlan import WlanBearer
 from firmware.hal import bearer, wifi
 from firmware.hal.bearer import BearerError, BearerMute, NoAddress, NoService, PasswordRefused

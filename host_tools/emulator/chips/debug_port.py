@@ -1,4 +1,5 @@
-"""Chip: the debug port, on which an emulated terminal tells its screens and its kernel's trace."""
+"""Chip: the debug port, on which an emulated terminal tells its screens, its kernel's trace and
+what its links do."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from host_tools.emulator.chips.errors import ChipError
 
 class DebugPort:
     """Wire kind "debug": op 1, the (redacted) tree of the current screen as JSON;
-    op 2, what the kernel did in a step, as JSON lines."""
+    op 2, what the kernel did in a step, as JSON lines; op 3, what several links do."""
 
     def __init__(self) -> None:
         self.tree: dict[str, Any] | None = None
@@ -18,6 +19,9 @@ class DebugPort:
         self.on_tree: list[Callable[[dict[str, Any]], None]] = []
         #: Called with each entry of the kernel's trace.
         self.on_trace: list[Callable[[dict[str, Any]], None]] = []
+        #: What the links told last, and who hears of it.
+        self.links: dict[str, Any] | None = None
+        self.on_links: list[Callable[[dict[str, Any]], None]] = []
 
     def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
         """One transfer of the wire."""
@@ -27,13 +31,17 @@ class DebugPort:
             for entry in _objects(payload.splitlines()):
                 for hear in self.on_trace:
                     hear(entry)
+        elif op == 3:
+            self.links = _objects([payload])[0]
+            for tell in self.on_links:
+                tell(self.links)
         else:
             raise ChipError(f"debug: no operation {op}")
         return b"", 0
 
     def forget(self) -> None:
-        """The terminal is gone, and its screen with it."""
-        self.tree = None
+        """The terminal is gone, and what it told with it."""
+        self.tree = self.links = None
 
     def _screen(self, tree: dict[str, Any]) -> None:
         self.tree = tree

@@ -141,6 +141,11 @@ class ModemWires:
             if not port.data_mode:
                 self._say(port, f"\r\n{text}\r\n")
 
+    def hang_up(self) -> None:
+        """The terminal is gone from its ports: calls end (V.250, &D2)."""
+        for port in self._ports:
+            port.end_call()
+
     def drop_registration(self) -> None:
         """The network goes; calls end."""
         self._radio_at = self.now_us()

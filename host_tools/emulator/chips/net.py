@@ -13,7 +13,7 @@ from typing import Protocol
 
 from host_tools.emulator.chips.errors import ChipError
 
-CONNECTING, OPEN, CLOSED, REFUSED = 0, 1, 2, 3
+CONNECTING, OPEN, CLOSED, REFUSED, UNKNOWN = 0, 1, 2, 3, 4
 
 
 class Endpoint(Protocol):
@@ -38,6 +38,10 @@ class TcpEndpoint:
         self._out = bytearray()
         try:
             info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        except (OSError, UnicodeError):
+            self._state = UNKNOWN
+            return
+        try:
             self._socket = socket.socket(info[0], info[1])
             self._socket.setblocking(False)
             code = self._socket.connect_ex(info[4])
@@ -131,6 +135,9 @@ class NetChip:
         self.cut_after_sent: int | None = None
         #: After so many more bytes towards the terminal the line fails; None for never.
         self.cut_after_received: int | None = None
+        #: Nothing gets through now, and nobody is told: what was sent waits to be sent
+        #: again, as TCP does, and a new connection is never answered.
+        self.stalled = False
         #: A cut is silent (bytes vanish), or the connection is reset.
         self.cut_silently = False
         self.sent_bytes = 0
@@ -162,6 +169,8 @@ class NetChip:
         """Carry what is due between the ends. Every transfer does this; a server
         with nothing else to do may call it as well."""
         now = self._clock_us()
+        if self.stalled:
+            return
         for connection in list(self._connections.values()):
             if connection.dead or now < connection.opens_at:
                 continue
@@ -170,7 +179,7 @@ class NetChip:
             data = connection.endpoint.take()
             if data:
                 self._return(connection, data, now)
-            connection.far_closed = _state(connection.endpoint) in (CLOSED, REFUSED)
+            connection.far_closed = state_of(connection.endpoint) in (CLOSED, REFUSED)
 
     def _return(self, connection: _Connection, data: bytes, now: int) -> None:
         if self.cut_after_received is not None:
@@ -239,7 +248,7 @@ class NetChip:
             raise ChipError("net: host name is not ASCII") from None
         port = int.from_bytes(payload[:2], "big")
         self.connects.append((host, port))
-        endpoint = self.dial(host, port) or _Refusal()
+        endpoint = _Silence() if self.stalled else self.dial(host, port) or _Refusal()
         while self._next in self._connections:
             self._next = self._next % 255 + 1
         number = self._next
@@ -259,7 +268,7 @@ class NetChip:
             self.cut_after_sent -= len(taken)
         if taken:
             self.sent_bytes += len(taken)
-            if _state(connection.endpoint) == OPEN:
+            if state_of(connection.endpoint) == OPEN:
                 connection.out_free = self._arrival(connection.out_free, len(taken), now)
                 connection.out.append((connection.out_free + self.latency_us, taken))
         if rest:
@@ -292,11 +301,12 @@ class NetChip:
 def _seen(connection: _Connection) -> int:
     """The state as the terminal's end knows it: until the far end's last bytes are
     read, nobody here has heard that it closed; what is sent meanwhile vanishes there."""
-    state = _state(connection.endpoint)
+    state = state_of(connection.endpoint)
     return OPEN if state == CLOSED and connection.back else state
 
 
-def _state(endpoint: Endpoint) -> int:
+def state_of(endpoint: Endpoint) -> int:
+    """The wire state of a far end."""
     ask = getattr(endpoint, "state", None)
     if callable(ask):
         value = ask()
@@ -321,6 +331,11 @@ class _Nothing:
 
 class _Gone(_Nothing):
     closed = True
+
+
+class _Silence(_Nothing):
+    def state(self) -> int:
+        return CONNECTING
 
 
 class _Refusal(_Nothing):

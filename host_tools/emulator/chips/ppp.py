@@ -49,6 +49,34 @@ def frame(protocol: int, packet: bytes) -> bytes:
     return bytes(out)
 
 
+class Deframer:
+    """Bytes in, the bodies of frames out, their checksums included."""
+
+    def __init__(self) -> None:
+        self._frame = bytearray()
+        self._escaped = False
+
+    def feed(self, data: bytes) -> "list[bytes]":
+        """The bodies that ``data`` ends."""
+        bodies = []
+        for byte in data:
+            if byte == 0x7E:
+                if self._frame:
+                    bodies.append(bytes(self._frame))
+                self._frame, self._escaped = bytearray(), False
+            elif byte == 0x7D:
+                self._escaped = True
+            elif len(self._frame) < LONGEST:
+                self._frame.append(byte ^ 0x20 if self._escaped else byte)
+                self._escaped = False
+        return bodies
+
+
+def intact(body: bytes) -> bool:
+    """Whether a body of enough bytes has its checksum."""
+    return len(body) >= 6 and checksum(body[:-2]).to_bytes(2, "little") == body[-2:]
+
+
 def options(data: bytes) -> "list[tuple[int, bytes]]":
     """Type and value of each option; what is cut short ends the list."""
     found = []
@@ -108,8 +136,7 @@ class PppEnd:
         self._proved = not asks
         self._told = False
         self._out = b""
-        self._frame = bytearray()
-        self._escaped = False
+        self._frames = Deframer()
         #: Frames whose checksum was wrong, and why the line ended; "" while it has not.
         self.damaged = 0
         self.ended = ""
@@ -137,16 +164,8 @@ class PppEnd:
 
     def feed(self, data: bytes) -> None:
         """Bytes from the line."""
-        for byte in data:
-            if byte == 0x7E:
-                body, self._frame, self._escaped = bytes(self._frame), bytearray(), False
-                if body:
-                    self._received(body)
-            elif byte == 0x7D:
-                self._escaped = True
-            elif len(self._frame) < LONGEST:
-                self._frame.append(byte ^ 0x20 if self._escaped else byte)
-                self._escaped = False
+        for body in self._frames.feed(data):
+            self._received(body)
 
     def _send(self, protocol: int, code: int, number: int, data: bytes) -> None:
         head = bytes((code, number)) + (4 + len(data)).to_bytes(2, "big")
@@ -171,7 +190,7 @@ class PppEnd:
             self._ask(layer)
 
     def _received(self, body: bytes) -> None:
-        if len(body) < 10 or checksum(body[:-2]).to_bytes(2, "little") != body[-2:]:
+        if len(body) < 10 or not intact(body):
             self.damaged += 1
             return
         if self.ended or body[:2] != b"\xff\x03":

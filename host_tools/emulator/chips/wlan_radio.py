@@ -68,6 +68,11 @@ class WlanRadio:
         ]  # fmt: skip
         return max(fitting, key=lambda ap: ap.dbm, default=None)
 
+    @property
+    def hears(self) -> bool:
+        """Whether the access point of its network is in the air now."""
+        return self._wish is not None and self._heard(self._wish[0], self._wish[2]) is not None
+
     def state(self) -> tuple[int, int]:
         """(state, dBm) now."""
         if self._wish is None:
@@ -77,6 +82,8 @@ class WlanRadio:
         now = self._clock_us()
         past = now - self._since_us
         if self._held == UP:
+            if ap is not None and ap.key != key:  # given another one, it sends all away
+                return self._end(LOST, 0, 0)
             return self._watch(ap, now)
         if ap is None:
             return self._end(NOT_FOUND, past, SEARCHED_US)
@@ -109,15 +116,24 @@ class WlanRadio:
         self._wish, self._held = None, state
         return state, -100
 
+    def switch(self, on: bool) -> None:
+        """On or off."""
+        self.on = on
+        if not on:
+            self._forget()
+
+    def lose(self) -> None:
+        """The access point sends the station away."""
+        if self._held == UP:
+            self._end(LOST, 0, 0)
+
     def transfer(self, op: int, payload: bytes) -> tuple[bytes, int]:
         """One transfer of the wire."""
         if self.mute:
             raise ChipError("wlan: the radio does not answer")
         if op == 1 and len(payload) < 2:
             if payload:
-                self.on = bool(payload[0])
-                if not self.on:
-                    self._forget()
+                self.switch(bool(payload[0]))
             return bytes((self.on,)), 0
         if op == 5 and not payload:
             state, dbm = self.state()
