@@ -6,7 +6,7 @@ Name resolution blocks the interpreter where the port has no other way.
 import socket
 
 from firmware import aio
-from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
+from firmware.buses.raw_net import NameUnknown, NothingSent, RawConnection, RawNet
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ class TcpMpy(RawNet):
         try:
             address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         except (OSError, IndexError):
-            raise BusError("name " + host + " is unknown") from None
+            raise NameUnknown("name " + host + " is unknown") from None
         try:
             sock: Any = socket.socket(address[0], socket.SOCK_STREAM)
         except OSError as error:  # a stack has few of them

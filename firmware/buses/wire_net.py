@@ -1,7 +1,7 @@
 """RawNet on a Wire: the operations of kind "net" (firmware/buses/wire.py)."""
 
 from firmware import aio
-from firmware.buses.raw_net import NothingSent, RawConnection, RawNet
+from firmware.buses.raw_net import NameUnknown, NothingSent, RawConnection, RawNet
 from firmware.buses.wire import BusError
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ _CONNECTING = 0
 _OPEN = 1
 _CLOSED = 2
 _REFUSED = 3
+_UNKNOWN = 4
 
 #: How often a quiet connection is asked for news.
 _POLL_MS = 5
@@ -37,7 +38,7 @@ class WireConnection(RawConnection):
     def poll(self, most: int) -> "tuple[int, bytes]":
         """(state, bytes that came)."""
         answer, _ = self._wire.transfer(self._bus, _READ, self._ident + most.to_bytes(2, "big"))
-        if not answer or answer[0] > _REFUSED:
+        if not answer or answer[0] > _UNKNOWN:
             raise BusError("the network chip gave no valid state")
         return answer[0], answer[1:]
 
@@ -118,6 +119,8 @@ class WireNet(RawNet):
                 state, _ = connection.poll(0)
                 if state == _OPEN:
                     return connection
+                if state == _UNKNOWN:
+                    raise NameUnknown("name " + host + " is unknown")
                 if state != _CONNECTING:
                     raise BusError("no connection to " + host + " port " + str(port))
                 await aio.pause_ms(_POLL_MS)

@@ -2,9 +2,17 @@
 and the causes of what goes wrong."""
 
 from firmware import aio
+from firmware.buses import raw_net
 from firmware.buses.wire import BusError
 from firmware.errors import Timeout
-from firmware.hal.network import HostUnreachable, LinkDown, LinkStatus, NetworkLink, TlsFailed
+from firmware.hal.network import (
+    HostUnreachable,
+    LinkDown,
+    LinkStatus,
+    NameUnknown,
+    NetworkLink,
+    TlsFailed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +45,7 @@ class TlsLinkBase(NetworkLink):
             up, bars = await self._net.link()
         except BusError:
             up, bars = False, 0
-        return LinkStatus(up, self._kind, bars)
+        return LinkStatus(up, self._kind, bars, self._net.address() if up else "")
 
     async def _engine(self, config: "TlsConfig") -> object:
         """What ``_stream`` needs, made before anything is dialled. TlsFailed."""
@@ -79,4 +87,6 @@ class TlsLinkBase(NetworkLink):
         except (BusError, Timeout) as error:
             if not (await self.status()).up:
                 raise LinkDown("no bearer") from None
+            if isinstance(error, raw_net.NameUnknown):
+                raise NameUnknown(str(error)) from None
             raise HostUnreachable(str(error)) from None

@@ -25,6 +25,10 @@ class HostUnreachable(NetworkError):
     text_key = "error.network_host"
 
 
+class NameUnknown(HostUnreachable):
+    """The host's name has no address, or nobody could tell it."""
+
+
 class TlsFailed(NetworkError):
     """The TLS handshake failed or the peer is not the expected one.
 
@@ -117,6 +121,6 @@ class NetworkLink:
 
     async def connect(self, host: str, port: int, tls: TlsConfig, timeout_ms: int) -> Stream:
         """TCP connect, then the TLS handshake as a step of its own, all within
-        ``timeout_ms``. Raises LinkDown, HostUnreachable, TlsFailed (all with
-        ``sent`` False: no application byte has left)."""
+        ``timeout_ms``. Raises LinkDown, HostUnreachable (NameUnknown), TlsFailed (all
+        with ``sent`` False: no application byte has left)."""
         raise NotImplementedError

@@ -84,6 +84,8 @@ class Way:
         self.state = DOWN
         self.cause = "stopped"
         self.bars = 0
+        #: As the bearer last told it.
+        self.address = ""
         #: Ticks since which the state is what it is.
         self.since_ms = 0
         self.started = False
@@ -149,7 +151,8 @@ class LinkSupervisor(NetworkLink):
 
     async def status(self) -> LinkStatus:
         way = self.active
-        return LinkStatus(way.state != DOWN, way.bearer.kind, way.bars)
+        up = way.state != DOWN
+        return LinkStatus(up, way.bearer.kind, way.bars, way.address if up else "")
 
     async def connect(self, host: str, port: int, tls: "TlsConfig", timeout_ms: int) -> Stream:
         started = aio.ticks_ms()
@@ -313,6 +316,7 @@ class LinkSupervisor(NetworkLink):
         began = aio.ticks_ms()
         status = await way.bearer.status()
         way.bars = status.bars
+        way.address = status.address
         if status.state == DOWN:
             return status.cause or "no_carrier"
         if way.probe is None:

@@ -4,7 +4,7 @@ Which step failed is told by the error: what went before it worked.
 """
 
 from firmware.errors import TillError
-from firmware.hal.network import HostUnreachable, LinkDown, TlsFailed
+from firmware.hal.network import HostUnreachable, LinkDown, NameUnknown, TlsFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _step_of(error: TillError) -> str:
         return "link"
     if isinstance(error, TlsFailed):
         return "tls"
+    if isinstance(error, NameUnknown):
+        return "name"
     if isinstance(error, HostUnreachable):
         return "connect"
     return "echo"

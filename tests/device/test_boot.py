@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from firmware.payment.journal import records as r
+from host_tools.emulator.chips.net import UNKNOWN
 from tests.device.stories import menu, sell, shown, tell
 from tests.support.handheld import BANK_HOST, NOW, Handheld
 
@@ -332,6 +333,27 @@ def test_about_echo_sign_in_and_sign_out() -> None:
     tell(story)
 
 
+class NoSuchName:
+    """The far end of a connection whose host's name no server knows."""
+
+    def __init__(self, host: str, port: int) -> None:
+        assert not host.replace(".", "").isdigit(), "a name, no address"
+
+    def state(self) -> int:
+        """As the wire says it."""
+        return UNKNOWN
+
+    def feed(self, data: bytes) -> None:
+        """Nobody hears."""
+
+    def take(self) -> bytes:
+        """Nothing comes."""
+        return b""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 def _steps(t: Handheld) -> dict[str, str]:
     lines = next(node for node in t.screen["nodes"] if node["kind"] == "lines")["items"]
     return {str(line[0]): str(line[1]) for line in lines}
@@ -369,6 +391,8 @@ def test_a_line_test_names_the_step_that_fails() -> None:
         await t.power_on()
         t.acquirer.rule("drop", mti="0820")
         await fails(t, "error.network_host", "Link", "Connect", "TLS", "Bank's answer")
+        t.rack.net.dial = NoSuchName
+        await fails(t, "error.network_host", "Link", "Name lookup")
         t.rack.net.dial = lambda host, port: None
         await fails(t, "error.network_host", "Link", "Connect")
         t.rack.net.link(False)

@@ -53,6 +53,30 @@ def test_the_links_are_listed_with_all_that_is_known() -> None:
     tell(story)
 
 
+def test_the_line_test_tells_our_address_on_the_link_that_carries() -> None:
+    async def lines(t: Linked) -> dict[str, str]:
+        await menu(t, 3)
+        tree = await t.until("info")
+        (told,) = [n["items"] for n in tree["nodes"] if n["kind"] == "lines"]
+        await t.press(CANCEL)
+        await t.until("idle")
+        return {left: right for left, right in told}
+
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await comes_up(t, "wifi")
+        await comes_up(t, "mobile")
+        told = await lines(t)
+        assert (told["Link"], told["Address"]) == ("Wi-Fi", "192.168.4.20")
+        t.rack.radio.air = []
+        while t.links.active.name == "wifi":
+            await asyncio.sleep(1)
+        told = await lines(t)
+        assert (told["Link"], told["Address"]) == ("Mobile", t.modem.address)
+
+    tell(story)
+
+
 def test_a_network_is_found_joined_and_kept_over_a_restart() -> None:
     async def story(t: Linked) -> None:
         await t.power_on()
