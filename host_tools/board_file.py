@@ -315,6 +315,11 @@ def _allowed(rule: Rule) -> str:
     return rule.check(None) or "given"
 
 
+def known() -> list[str]:
+    """Names of the boards that are here, in order."""
+    return sorted(path.parent.name for path in BOARDS.glob("*/board.toml"))
+
+
 def find(board: str) -> Path:
     """The file of a board's name, of a folder, or a file itself."""
     path = Path(board)
@@ -325,8 +330,8 @@ def find(board: str) -> Path:
     named = BOARDS / board / "board.toml"
     if "/" not in board and named.is_file():
         return named
-    known = sorted(entry.parent.name for entry in BOARDS.glob("*/board.toml"))
-    raise BoardFileError(f"no board or file {board!r}; boards: {', '.join(known)}")
+    boards = ", ".join(known()) or f"none, for there is no board file under {BOARDS}"
+    raise BoardFileError(f"no board or file {board!r}; boards: {boards}")
 
 
 def read(path: Path) -> Board:

@@ -27,7 +27,9 @@ def check(board: _BoardArgument = "") -> None:
       till board check
       till board check rpi-zero-2w
     """
-    names = [board] if board else sorted(p.parent.name for p in board_rules.BOARDS.glob("*/*.toml"))
+    names = [board] if board else board_file.known()
+    if not names:
+        raise board_file.BoardFileError(f"no board file under {board_rules.BOARDS}")
     problems: list[str] = []
     for name in names:
         path = board_file.find(name)

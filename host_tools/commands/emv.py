@@ -159,9 +159,11 @@ def oda(file: _File = None, as_json: _Json = False, lines: _Lines = False) -> No
 
 @app.command()
 def clauses(as_json: _Json = False) -> None:
-    """List the clauses of docs/emv-clauses.csv that no test shows."""
+    """List the clauses of docs/emv-clauses.csv that no test shows (in the source tree)."""
     from host_tools import clauses as table
 
+    if not table.TABLE.is_file():
+        raise UserError(f"{table.TABLE} is not there: run this in OpenTill's source tree")
     try:
         rows = table.read()
     except (OSError, ValueError) as error:

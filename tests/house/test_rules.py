@@ -4,6 +4,8 @@ import ast
 
 import pytest
 
+from host_tools import board_rules
+from host_tools.acquirer import enrol
 from tests.house.sources import ROOT, imports, portable, tracked, tree
 
 MONEY_FOLDERS = (
@@ -143,6 +145,23 @@ def test_tests_never_sleep_on_the_wall_clock() -> None:
 )  # fmt: skip
 def test_the_pages_of_the_house_exist(name: str) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8")) > 500
+
+
+def test_what_the_tools_read_is_in_a_wheel() -> None:
+    """A folder beside ``host_tools`` that is read at run time is installed with it."""
+    import tomllib
+    from fnmatch import fnmatch
+
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = setuptools["packages"]["find"]["include"]
+    files = setuptools["package-data"]["*"]
+    missing = [
+        path.relative_to(ROOT).as_posix()
+        for path in [enrol.TEST_KEYS, *board_rules.BOARDS.rglob("*.toml")]
+        if not any(fnmatch(path.relative_to(ROOT).parts[0], folder) for folder in folders)
+        or not any(fnmatch(path.name, file) for file in files)
+    ]
+    assert missing == []
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -7,12 +7,15 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import typer
 
-from host_tools.command_line import command_app, guarded
+from host_tools import board_file, board_rules, clauses
+from host_tools.acquirer import enrol
+from host_tools.command_line import command_app, guarded, run
 from host_tools.errors import UserError
 from host_tools.till import COMMANDS
 
@@ -141,6 +144,33 @@ def test_files_that_cannot_be_used_are_named(words: str, what: str, tmp_path: Pa
     done = till(*words.format(place).split())
     assert done.returncode == 1
     assert done.stderr.startswith(b"till ") and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("board check", "till board: no board file under {}"),
+        ("board build virtual --out {}/board.py", "boards: none, for there is no board file"),
+        ("doctor virtual", "boards: none, for there is no board file under {}"),
+        ("acquirer enrol --serial A --out {0} --state {0}", "{}/test_keys.json: no published"),
+        ("emv clauses", "{}/clauses.csv is not there: run this in OpenTill's source tree"),
+    ],
+)
+def test_a_tree_without_its_data_is_named(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(board_rules, "BOARDS", tmp_path)
+    monkeypatch.setattr(board_file, "BOARDS", tmp_path)
+    monkeypatch.setattr(clauses, "TABLE", tmp_path / "clauses.csv")
+    monkeypatch.setattr(
+        enrol.TestKeys, "load", partial(enrol.TestKeys.load, tmp_path / "test_keys.json")
+    )
+    name, *rest = words.format(tmp_path).split()
+    app = __import__(COMMANDS[name][0], fromlist=["app"]).app
+    assert run(app, f"till {name}", rest) == 1
+    errors = capsys.readouterr().err
+    assert said.format(tmp_path) in errors and errors.count("\n") == 1
 
 
 def test_ctrl_c_ends_quietly() -> None:
