@@ -1,11 +1,14 @@
 """Conformance of hal.printer: what every printer driver must do."""
 
+import os
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from firmware import aio
 from firmware.buses.net_port import NetPort
+from firmware.buses.usb_printer_linux import UsbPrinter
 from firmware.buses.wire_bus import WireSerial
 from firmware.buses.wire_net import WireNet
 from firmware.drivers import escpos
@@ -21,9 +24,9 @@ from firmware.hal.printer import (
 )
 from host_tools.board_rules import printer_profiles
 from host_tools.emulator.rack import Rack
-from tests.support import rig
-from tests.support.virtual_time import run
+from tests.support import rig, usb_lp, virtual_time
 
+run = partial(virtual_time.run, descriptors=True)
 Make = Callable[[], tuple[Printer, Rack]]
 LONG = [("text", f"line {i} 第{i}行", "") for i in range(150)]
 
@@ -74,12 +77,26 @@ def _net() -> tuple[Printer, Rack]:
     return EscposPrinter(NetPort(WireNet(rack), "printer.lan"), Profile()), rack
 
 
+Usb = Callable[..., tuple[Printer, Rack, usb_lp.UsbLp]]
+
+
+@pytest.fixture
+def usb(monkeypatch: pytest.MonkeyPatch) -> Usb:
+    def build(answers: bool = True) -> tuple[Printer, Rack, usb_lp.UsbLp]:
+        rack = rig.rack()
+        rack.printer.mute = not answers
+        node = usb_lp.UsbLp(rack.printer, monkeypatch)
+        return EscposPrinter(UsbPrinter(usb_lp.PATH), Profile(answers=answers)), rack, node
+
+    return build
+
+
 @pytest.fixture(
-    params=[_escpos(9600), _escpos(115200), _escpos(921600), _net],
-    ids=["9600", "115200", "921600", "net"],
+    params=[_escpos(9600), _escpos(115200), _escpos(921600), _net, "usb"],
+    ids=["9600", "115200", "921600", "net", "usb"],
 )
-def make(request: pytest.FixtureRequest) -> Make:
-    made: Make = request.param
+def make(request: pytest.FixtureRequest, usb: Usb) -> Make:
+    made: Make = (lambda: usb()[:2]) if request.param == "usb" else request.param
     return made
 
 
@@ -500,7 +517,76 @@ def test_a_slow_network_only_takes_longer() -> None:
     run(main())
 
 
+# Printers on USB
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("after_ms", [0, 5, 40, 700, 2000])
+def test_a_plug_pulled_in_mid_receipt_is_named_and_the_next_receipt_is_whole(
+    usb: Usb, after_ms: int, answers: bool
+) -> None:
+    async def main() -> None:
+        printer, rack, node = usb(answers)
+        task = aio.spawn("print", printer.print(LONG * 3))
+        await aio.sleep_ms(after_ms)
+        node.unplug()
+        with pytest.raises(PrinterMissing) as caught:
+            await task.join()
+        await aio.sleep_ms(60_000)
+        lines = rack.printer.paper.tear().lines
+        assert caught.value.done <= len(lines) < 3 * len(LONG)
+        node.plug()
+        await printer.print([("text", "next", "")])
+        assert rack.printer.paper.tear().lines[-1] == "next"
+
+    run(main())
+
+
+def test_a_silent_printer_that_is_unplugged_over_its_last_line_is_missing(usb: Usb) -> None:
+    """Nothing is sent after it that would tell."""
+
+    async def main() -> None:
+        printer, rack, node = usb(False)
+        task = aio.spawn("print", printer.print([*LONG[:2], ("feed", 10)]))
+        while len(rack.printer.paper.lines) < 2:
+            await aio.sleep_ms(1)
+        node.unplug()
+        with pytest.raises(PrinterMissing):
+            await task.join()
+
+    run(main())
+
+
+def test_a_printer_that_is_not_plugged_in_or_anothers_is_named(usb: Usb) -> None:
+    async def main() -> None:
+        printer, rack, node = usb()
+        node.unplug()
+        for call in (printer.status(), printer.print(LONG)):
+            with pytest.raises(PrinterMissing, match="lp0: No such file"):
+                await call
+        node.plug()
+        other = node.open(usb_lp.PATH, 0)
+        for call in (printer.status(), printer.print(LONG)):
+            with pytest.raises(PrinterMissing, match="lp0: Device or resource busy"):
+                await call
+        os.close(other)
+        await printer.print([("text", "now", "")])
+        assert rack.printer.text() == "now"
+
+    run(main())
+
+
 # Printers that never answer
+
+
+def test_a_printer_on_usb_without_answers_is_paced_by_its_paper(usb: Usb) -> None:
+    async def main() -> None:
+        printer, rack, _ = usb(False)
+        await printer.print(LONG)
+        assert rack.printer.idle() and rack.printer.overruns == 0
+        assert rack.printer.paper.lines == [line for _, line, _ in LONG]
+
+    run(main())
 
 
 @pytest.mark.parametrize("baud", [9600, 115200])

@@ -3,7 +3,10 @@
 Nothing that waits on the outside world (socket, pipe, thread, process) may
 live in such a loop: the clock would run away from it. ``run`` therefore
 refuses to poll anything, and names the culprit if somebody registers one.
+With ``descriptors`` it polls those of which both ends are in the loop.
 """
+
+from __future__ import annotations
 
 import asyncio
 import selectors
@@ -16,9 +19,10 @@ T = TypeVar("T")
 class _JumpingSelector(selectors.BaseSelector):
     """Knows only the loop's own self-pipe; time-outs become jumps."""
 
+    loop: VirtualLoop
+
     def __init__(self) -> None:
         self._keys: dict[int, selectors.SelectorKey] = {}
-        self.loop: VirtualLoop | None = None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         if self._keys:
@@ -31,24 +35,33 @@ class _JumpingSelector(selectors.BaseSelector):
         return self._keys.pop(0)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert self.loop is not None
-        if timeout is None:
-            raise RuntimeError("deadlock on the virtual clock: nothing will ever run again")
-        if timeout > 0:
-            self.loop.advance(timeout)
+        self.loop.jump(timeout)
         return []
 
     def get_map(self) -> Any:
         return self._keys
 
 
+class _PollingSelector(selectors.DefaultSelector):
+    """What is there is taken before the clock jumps. That nothing is must mean that nothing is
+    on its way: pipes and Unix sockets hand over at once, a pseudo-terminal does not."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            self.loop.jump(timeout)
+        return ready
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Event loop on virtual time, starting at 1000 s."""
 
-    def __init__(self) -> None:
-        selector = _JumpingSelector()
-        super().__init__(selector)
+    def __init__(self, descriptors: bool = False) -> None:
+        selector = _PollingSelector() if descriptors else _JumpingSelector()
         selector.loop = self
+        super().__init__(selector)
         self._now = 1000.0
 
     def time(self) -> float:
@@ -57,14 +70,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         self._now += seconds
 
+    def jump(self, timeout: float | None) -> None:
+        """Nothing can run for ``timeout`` seconds; None for ever."""
+        if timeout is None:
+            raise RuntimeError("deadlock on the virtual clock: nothing will ever run again")
+        if timeout > 0:
+            self.advance(timeout)
+
     # Takes anything, in order to refuse it.
     def run_in_executor(self, *args: Any) -> Any:  # type: ignore[override]
         raise RuntimeError("a virtual-clock test must not use threads")
 
 
-def run(main: Coroutine[Any, Any, T], limit_s: float = 3600.0) -> T:
-    """Run ``main`` on virtual time; fail when it needs more than ``limit_s``."""
-    loop = VirtualLoop()
+def run(main: Coroutine[Any, Any, T], limit_s: float = 3600.0, descriptors: bool = False) -> T:
+    """Run ``main`` on virtual time; fail when it needs more than ``limit_s``.
+    ``descriptors``: it has pipes or Unix sockets, both ends of them."""
+    loop = VirtualLoop(descriptors)
     try:
 
         async def bounded() -> T:

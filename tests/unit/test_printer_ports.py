@@ -1,4 +1,4 @@
-"""The ESC/POS driver over real TCP sockets and over a device node, on the real clock."""
+"""The ESC/POS driver over real TCP sockets, on the real clock."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 import socket
 import threading
 import time
-import tty
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ import pytest
 from firmware import aio
 from firmware.buses.net_port import NetPort
 from firmware.buses.tcp_linux import TcpLinux
-from firmware.buses.usb_printer_linux import UsbPrinter
 from firmware.drivers.escpos import EscposPrinter
 from firmware.drivers.escpos_encode import Profile
 from firmware.hal.printer import PaperOut, PrinterMissing
@@ -142,100 +139,5 @@ def test_a_port_that_refuses() -> None:
         printer = EscposPrinter(NetPort(TcpLinux(), "127.0.0.1", port), Profile())
         with pytest.raises(PrinterMissing, match=f"no connection to 127.0.0.1 port {port}"):
             await printer.print(LINES)
-
-    run(main)
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[tuple[Path, Far]]:
-    """A device node with a printer behind it."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    path = tmp_path / "lp0"
-    path.symlink_to(os.ttyname(slave))
-    far = Far(chip(), master)
-    yield path, far
-    far.close()
-    os.close(slave)
-    os.close(master)
-
-
-def test_a_document_through_a_device_node(node: tuple[Path, Far]) -> None:
-    async def main() -> None:
-        path, far = node
-        printer = EscposPrinter(UsbPrinter(str(path)), Profile())
-        await printer.print(LINES)
-        await printer.print([("text", "again", "")])
-        assert far.printer.paper.lines == [*PAPER, "again"]
-
-    run(main)
-
-
-def test_a_node_that_is_not_there_and_comes(node: tuple[Path, Far], tmp_path: Path) -> None:
-    async def main() -> None:
-        path, far = node
-        late = tmp_path / "lp1"
-        printer = EscposPrinter(UsbPrinter(str(late)), Profile())
-        with pytest.raises(PrinterMissing, match="lp1: No such file"):
-            await printer.status()
-        with pytest.raises(PrinterMissing, match="lp1: No such file"):
-            await printer.print(LINES)
-        late.symlink_to(path)
-        await printer.print([("text", "now", "")])
-        assert far.printer.paper.lines == ["now"]
-
-    run(main)
-
-
-def test_a_printer_that_is_unplugged_in_the_middle(tmp_path: Path) -> None:
-    async def main() -> None:
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        path = tmp_path / "lp0"
-        path.symlink_to(os.ttyname(slave))
-        far = Far(chip(), master, 700)
-        printer = EscposPrinter(UsbPrinter(str(path)), Profile())
-        job = aio.spawn("print", printer.print(LINES * 10))
-        while far.taken < 700:
-            await aio.sleep_ms(1)
-        far.close()
-        os.close(slave)
-        os.close(master)
-        with pytest.raises(PrinterMissing) as caught:
-            await job.join()
-        assert caught.value.done < len(LINES) * 10
-
-    run(main)
-
-
-def test_a_silent_printer_that_is_unplugged_over_its_last_line(tmp_path: Path) -> None:
-    """Nothing is sent after it that would tell."""
-
-    async def main() -> None:
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        path = tmp_path / "lp0"
-        path.symlink_to(os.ttyname(slave))
-        far = Far(chip(), master)
-        printer = EscposPrinter(UsbPrinter(str(path)), Profile(answers=False))
-        job = aio.spawn("print", printer.print([*LINES[:2], ("feed", 10)]))
-        while len(far.printer.paper.lines) < 2:
-            await aio.sleep_ms(1)
-        far.close()
-        os.close(slave)
-        os.close(master)
-        with pytest.raises(PrinterMissing):
-            await job.join()
-
-    run(main)
-
-
-def test_a_printer_without_a_back_channel(node: tuple[Path, Far]) -> None:
-    async def main() -> None:
-        path, far = node
-        far.printer.mute = True
-        printer = EscposPrinter(UsbPrinter(str(path)), Profile(answers=False))
-        await printer.print(LINES[:5])
-        assert far.printer.paper.lines == PAPER[:5]
 
     run(main)
