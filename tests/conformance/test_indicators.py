@@ -1,69 +1,116 @@
 """Conformance of hal.indicators: what every driver of lamps and buzzer must do."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from firmware import aio
+from firmware.buses.pwm_linux import SysfsPwm
 from firmware.buses.wire_bus import WirePins
 from firmware.drivers.lamps import LampsAndBuzzer
 from firmware.hal.indicators import LAMPS, SOUNDS, IndicatorError
 from host_tools.emulator.rack import Rack
 from tests.support import rig
+from tests.support.sysfs_pwm import SysfsChip
 from tests.support.virtual_time import run
 
 PINS = {"ready": 9, "busy": 10, "ok": 11, "error": 12}
+BUZZER = 13
 
 
-def _make(lamps: dict[str, int] = PINS, buzzer: int | None = 13) -> tuple[LampsAndBuzzer, Rack]:
-    rack = rig.rack()
-    return LampsAndBuzzer(WirePins(rack, "gpio"), dict(lamps), buzzer), rack
+class Panel:
+    """Lamps, and a buzzer at a pin beside them or at the kernel's square waves."""
+
+    def __init__(self, rack: Rack, chip: SysfsChip | None) -> None:
+        self.lamps = rack.lamps
+        #: With ``heard``, (time in us, frequency in Hz, 0 for silence), and ``frequency`` now.
+        self.buzzer: Any = chip or rack.lamps
+        self._rack, self._chip = rack, chip
+        self._waves = SysfsPwm(0, str(chip.folder)) if chip else None
+
+    def driver(self, lamps: dict[str, int] = PINS, buzzer: bool = True) -> LampsAndBuzzer:
+        """``lamps``: those that the board has; ``buzzer``: whether it has one."""
+        pins = WirePins(self._rack, "gpio")
+        pin = BUZZER if self._waves is None else 0
+        return LampsAndBuzzer(pins, dict(lamps), pin if buzzer else None, self._waves)
+
+    def fail(self) -> None:
+        """Nothing takes an order any more."""
+        self._rack.pins.count = 0
+        if self._chip is not None:
+            self._chip.broken = True
 
 
-def test_lamps_light_one_by_one() -> None:
+Make = Callable[[], Panel]
+
+
+@pytest.fixture(params=["pins", "sysfs"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def build() -> Panel:
+        rack = rig.rack()
+        if request.param == "pins":
+            return Panel(rack, None)
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return Panel(rack, SysfsChip(folder, lambda: aio.ticks_ms() * 1000, monkeypatch))
+
+    return build
+
+
+def test_lamps_light_one_by_one(make: Make) -> None:
     async def main() -> None:
-        indicators, rack = _make()
-        assert not any(rack.lamps.state().values())
+        panel = make()
+        indicators = panel.driver()
+        assert not any(panel.lamps.state().values())
         for name in LAMPS:
             await indicators.lamp(name, True)
-            assert rack.lamps.state() == {other: other == name for other in LAMPS}
+            assert panel.lamps.state() == {other: other == name for other in LAMPS}
             await indicators.lamp(name, False)
 
     run(main())
 
 
-def test_sounds_start_at_once_end_in_silence_and_differ() -> None:
+def test_sounds_start_at_once_end_in_silence_and_differ(make: Make) -> None:
     async def main() -> None:
         heard = []
         for name in SOUNDS:
-            indicators, rack = _make()
+            panel = make()
+            indicators = panel.driver()
             start = aio.ticks_ms()
             await indicators.sound(name)
             assert aio.elapsed_ms(start) == 0
             await aio.sleep_ms(3000)
-            assert rack.lamps.frequency == 0
-            first = rack.lamps.heard[0][0]
-            heard.append(tuple((at - first, hz) for at, hz in rack.lamps.heard))
-            assert max(hz for _, hz in rack.lamps.heard) >= 400
+            assert panel.buzzer.frequency == 0
+            first = panel.buzzer.heard[0][0]
+            heard.append(tuple((at - first, hz) for at, hz in panel.buzzer.heard))
+            assert max(hz for _, hz in panel.buzzer.heard) >= 400
         assert len(set(heard)) == len(SOUNDS)
 
     run(main())
 
 
-def test_a_new_sound_cuts_the_old_one_short() -> None:
+def test_a_new_sound_cuts_the_old_one_short(make: Make) -> None:
     async def main() -> None:
-        indicators, rack = _make()
+        panel = make()
+        indicators = panel.driver()
         await indicators.sound("error")
         await aio.sleep_ms(10)
         await indicators.sound("key")
         await indicators.sound("card")
         await aio.sleep_ms(3000)
-        assert [hz for _, hz in rack.lamps.heard] == [400, 0, 2000, 0]
+        assert [hz for _, hz in panel.buzzer.heard] == [400, 0, 2000, 0]
 
     run(main())
 
 
-def test_names_that_do_not_exist_are_refused_and_names_that_a_board_lacks_do_nothing() -> None:
+def test_names_that_do_not_exist_are_refused_and_names_that_a_board_lacks_do_nothing(
+    make: Make,
+) -> None:
     async def main() -> None:
-        indicators, rack = _make({"ok": 11}, None)
+        panel = make()
+        indicators = panel.driver({"ok": 11}, False)
         with pytest.raises(ValueError, match="no lamp"):
             await indicators.lamp("green", True)
         with pytest.raises(ValueError, match="no sound"):
@@ -71,17 +118,18 @@ def test_names_that_do_not_exist_are_refused_and_names_that_a_board_lacks_do_not
         await indicators.lamp("ready", True)
         await indicators.sound("ok")
         await aio.sleep_ms(1000)
-        assert rack.lamps.heard == []
+        assert panel.buzzer.heard == []
         with pytest.raises(ValueError, match="no lamp"):
-            _make({"green": 1})
+            panel.driver({"green": 1})
 
     run(main())
 
 
-def test_a_dead_bus_is_named() -> None:
+def test_a_dead_bus_is_named(make: Make) -> None:
     async def main() -> None:
-        indicators, rack = _make()
-        rack.pins.count = 0
+        panel = make()
+        indicators = panel.driver()
+        panel.fail()
         with pytest.raises(IndicatorError):
             await indicators.lamp("ok", True)
         await indicators.sound("ok")
@@ -89,6 +137,6 @@ def test_a_dead_bus_is_named() -> None:
         with pytest.raises(IndicatorError):  # a sound's failure is heard of by the next
             await indicators.sound("ok")
         with pytest.raises(IndicatorError):
-            LampsAndBuzzer(WirePins(rack, "gpio"), PINS, 13)
+            panel.driver()
 
     run(main())

@@ -14,17 +14,13 @@ from firmware.board_loader import Devices
 from firmware.buses.pins import IN, OUT
 from firmware.buses.pwm_linux import SysfsPwm
 from firmware.buses.wire import BusError
-from firmware.buses.wire_bus import WirePins
 from firmware.drivers import rtc_linux
-from firmware.drivers.lamps import LampsAndBuzzer
 from firmware.drivers.power_linux import LinuxPower
 from firmware.drivers.rtc_linux import LinuxRtc
 from firmware.hal.clock import ClockError
-from firmware.hal.indicators import IndicatorError
 from firmware.hal.power import PowerError, PowerStatus
 from firmware.payment.journal.journal import Journal
 from firmware.services.counters import Counters
-from tests.support import rig
 from tests.support.memory_files import MemoryFiles
 from tests.support.noted_vault import NotedVault
 from tests.support.virtual_time import run
@@ -252,29 +248,6 @@ def test_square_waves(pwm: Path) -> None:
         bus.read(0)
     with pytest.raises(BusError, match="pwmchip7"):
         SysfsPwm(7, str(pwm.parent))
-
-
-def test_a_buzzer_on_a_bus_of_its_own(pwm: Path) -> None:
-    from firmware import aio
-
-    async def main() -> None:
-        rack = rig.rack()
-        waves = SysfsPwm(0, str(pwm.parent))
-        indicators = LampsAndBuzzer(WirePins(rack, "gpio"), {"ok": 11}, 0, waves)
-        await indicators.lamp("ok", True)
-        assert rack.lamps.state()["ok"]
-        await indicators.sound("key")
-        await aio.sleep_ms(5)
-        assert _wave(pwm) == (1, 416_666, 208_333)
-        await aio.sleep_ms(500)
-        assert _wave(pwm)[0] == 0
-        assert rack.lamps.heard == []
-        (pwm / "pwm0/enable").unlink()
-        (pwm / "pwm0/enable").mkdir()
-        with pytest.raises(IndicatorError):
-            LampsAndBuzzer(WirePins(rack, "gpio"), {}, 0, waves)
-
-    run(main())
 
 
 class Chip:
