@@ -9,7 +9,7 @@ from firmware.app import dialogs, owed, printing
 from firmware.app.card_run import CardRun
 from firmware.app.stages import StageScreen, during
 from firmware.errors import Cancelled, TillError, Timeout
-from firmware.hal.card_reader import CardError
+from firmware.hal.card_reader import CardError, CardMute
 from firmware.payment.emv import steps
 from firmware.payment.emv.config import AidConfig, Capk, TerminalConfig, Transaction
 from firmware.payment.emv.kernel import Kernel
@@ -45,6 +45,7 @@ WRONG_PIN = "55"
 _BY_REASON = {
     "card_removed": "sale.torn",
     "reader": "sale.reader",
+    "no_atr": "error.card_mute",
     "card_blocked": "sale.card_blocked",
     "application_blocked": "sale.app_blocked",
     "no_application": "sale.no_app",
@@ -243,9 +244,10 @@ async def _transaction(t: "Terminal", amount: int, attempt: int) -> str:
     sale = await _new_sale(t, amount, moment)
     try:
         channel = await t.devices.card_reader.power_on()
-    except CardError as error:
-        # The signal for a stripe fallback: the chip gave no answer to reset.
-        raise NotReady(error.text_key) from None
+    except CardMute:
+        # No answer to reset: the same end as a chip whose every answer is nonsense.
+        await _ended_offline(t, sale, steps.Outcome("fallback", "no_atr"))
+        return ""
     await t.view.show(screens.progress("sale.stage.card"))
     kernel = Kernel(
         terminal_config(t), _emv_transaction(t, sale), t.devices.entropy.random, await _trace(t)
@@ -517,7 +519,11 @@ def _why_reversed(authorisation: online.Authorisation, outcome: "Any") -> str:
 
 
 async def _ended_offline(t: "Terminal", sale: online.Sale, outcome: "steps.Outcome") -> None:
-    """The card ended it before the acquirer was asked: nobody was charged."""
+    """The card ended it before the acquirer was asked: nobody was charged.
+
+    An outcome of the kind "fallback" is the signal for a stripe: the chip cannot
+    be used, by its reset (``no_atr``) or by what it said. Nothing takes it yet.
+    """
     session = t.session
     assert session is not None
     if outcome.kind == "cancelled":

@@ -110,3 +110,18 @@ def _check_paper(t: Handheld, expect: str) -> None:
         assert "12.34" in t.paper
     for account in DECK.accounts():
         assert account.pan not in t.paper.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("card", "ended"), [("mute", "fallback: no_atr"), ("mute-at-apdu", "terminated: reader")]
+)
+def test_only_a_chip_that_never_spoke_signals_the_stripe(card: str, ended: str) -> None:
+    async def story() -> None:
+        t = Handheld()
+        await t.power_on()
+        await sell(t, card)
+        (notice,) = [body for kind, body in t.journal() if kind == "NOTICE"]
+        assert (notice[r.K_CODE], notice[r.K_DETAIL]) == ("not_online", ended)
+        await t.power_off()
+
+    virtual_time.run(story())
