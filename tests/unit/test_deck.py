@@ -5,20 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from host_tools.emulator import deck
+from host_tools.emulator import card_certificates, deck
+from host_tools.emulator.chips.card_rsa import RsaKey
 from host_tools.emulator.deck_schema import DeckError, fault_is_valid, luhn
 
 DECK = deck.load()
 TABLE = json.loads((deck.FOLDER / "deck.json").read_text(encoding="utf-8"))
 
-#: What the issue asks of the deck, and the card that is it.
+#: What a deck must have, each as the name of the card that is it.
 WANTED = [
     "approve",
     "decline",
@@ -60,15 +60,21 @@ def test_every_card_can_be_made_and_answers_to_reset() -> None:
         assert bool(card.power_on()) == (not spec.fields["mute"])
 
 
-def test_making_a_card_is_quick() -> None:
-    # CPU time of the slowest card without its certificates in the cache.
-    from host_tools.emulator import card_certificates
+def test_a_card_is_signed_once_by_each_key_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What making one costs is its signatures: CA, issuer, no more, and none again."""
+    signed: list[int] = []
 
-    DECK.cards["cda-large"].make_card()
+    def counted(key: RsaKey, data: bytes) -> bytes:
+        signed.append(key.n)
+        return power(key, data)
+
+    power = RsaKey.private
     card_certificates._signed.cache_clear()
-    began = time.process_time()
+    monkeypatch.setattr(RsaKey, "private", counted)
     DECK.cards["cda-large"].make_card()
-    assert time.process_time() - began < 0.05
+    assert len(signed) == len(set(signed)) == 2
+    DECK.cards["cda-large"].make_card()
+    assert len(signed) == 2
 
 
 def test_accounts() -> None:
