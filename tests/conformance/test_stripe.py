@@ -1,6 +1,7 @@
 """Conformance of hal.stripe: what every swipe reader driver must do."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -14,9 +15,11 @@ from firmware.drivers.stripe_tracks import MOST
 from firmware.hal.stripe import BadSwipe, StripeMissing, StripeReader
 from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.chips.serial_line import SerialLine
+from tests.conformance.conftest import Nodes
 from tests.conformance.test_scanner import Gun, KeyGun, Seat, SerialGun, _now_us
-from tests.support.virtual_time import run
+from tests.support import virtual_time
 
+run = partial(virtual_time.run, descriptors=True)
 PAN = "6222020000000000000"
 TRACK1 = f"B{PAN}^TEST CARD/OPENTILL ^30121010000000000000"
 TRACK2 = f"{PAN}=30122010000000000"
@@ -36,13 +39,20 @@ def keys(lrc: bool = False, suffix: str = "enter", end: str = "\n") -> tuple[Str
     return LineStripe(lines, lrc), KeyGun(chip, end)
 
 
+def evdev(
+    nodes: Nodes, lrc: bool = False, suffix: str = "enter", end: str = "\n"
+) -> tuple[StripeReader, Gun]:
+    chip = HidKeys(_now_us())
+    return LineStripe(KeyLines(nodes(chip), MOST, suffix), lrc), KeyGun(chip, end)
+
+
 Make = Callable[..., tuple[StripeReader, Gun]]
 
 
-@pytest.fixture(params=[serial, keys], ids=["serial", "keys"])
+@pytest.fixture(params=[serial, keys, evdev], ids=["serial", "keys", "evdev"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
-    return made
+    return partial(made, request.getfixturevalue("nodes")) if made is evdev else made
 
 
 def lrc(track: str) -> str:

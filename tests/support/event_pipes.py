@@ -3,6 +3,7 @@ named pipes. Only what needs the driver (its ioctls) is answered here."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import struct
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from host_tools.emulator.chips.hid_keys import CAME, GONE, HidKeys
 
 SCRIPT = Path(__file__).with_name("evdev.sh")
 EVENT = struct.Struct("llHHi")
@@ -58,7 +61,7 @@ class PipeDevice:
     def plug(self) -> None:
         """Appear in the folder."""
         os.mkfifo(self.path)
-        self._writer = os.open(self.path, os.O_RDWR)
+        self._writer = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
         self.kernel.devices[_identity(self._writer)] = self
 
     def unplug(self) -> None:
@@ -83,6 +86,44 @@ class PipeDevice:
         """Take it away if it is there."""
         if self._writer >= 0:
             self.unplug()
+
+
+class TypedKeys:
+    """A chip's keyboards as event nodes in a folder of their own: what it types goes into them
+    when it is due, and its plugs are theirs. Needs a running loop."""
+
+    product = "0c2e:0b61"
+
+    def __init__(self, kernel: Kernel, chip: HidKeys, sources: int, name: str) -> None:
+        self.folder = kernel.folder / name
+        self.folder.mkdir()
+        self._chip = chip
+        vendor, product = (int(part, 16) for part in self.product.split(":"))
+        self._devices = [
+            PipeDevice(kernel, f"{name}/event{at}", vendor, product, f"usb-1.{at}/input0")
+            for at in range(sources)
+        ]
+        self._task = asyncio.get_running_loop().create_task(self._carry())
+
+    async def _carry(self) -> None:
+        while True:
+            answer = self._chip.transfer(1, b"")[0]
+            for at in range(0, len(answer), 4):
+                device, code = self._devices[answer[at]], answer[at + 1 : at + 3]
+                if answer[at + 3] == GONE:
+                    device.unplug()
+                elif answer[at + 3] == CAME:
+                    device.plug()
+                else:
+                    device.send((EV_KEY, int.from_bytes(code, "big"), answer[at + 3]))
+                    device.send((EV_SYN, 0, 0))
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """All plugs out. Harmless twice."""
+        self._task.cancel()
+        for device in self._devices:
+            device.close()
 
 
 class Kernel:
