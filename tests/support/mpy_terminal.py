@@ -1,6 +1,7 @@
 """A terminal in a MicroPython process: enrolled, booted, paid on. Boards with virtual chips run
 as they are; those of microcontrollers too, ``machine`` and ``network`` being proxies."""
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.system.test_micropython import unpacked
 
 #: Waits end at an event; this only ends a test that has failed.
 PATIENCE_S = 60.0
+#: A machine that does other work too may not run a terminal for seconds.
+SLOWER = 10
 #: A look at the keypad by ``machine.Pin`` is four reads while nothing is pressed, else twenty.
 READS, READ = 80, 2
 
@@ -39,6 +42,7 @@ class McuMachine(Machine):
         wlan = self.board["bus"]["wlan"]
         self.point = AccessPoint(wlan["ssid"], wlan["key"])
         self.rack.radio.air = [self.point]
+        self.rack.mcu.slower = SLOWER
         #: The network's end of each call.
         self.calls: list[PppNetwork] = []
         self.rack.modem.dial = self._dial
@@ -71,6 +75,14 @@ async def booted(machine: Machine) -> None:
     )
     await machine.power_on()
     await machine.screen("idle", timeout_s=PATIENCE_S)
+
+
+async def fed(machine: McuMachine) -> None:
+    """Wait until the terminal has fed its watchdog once more. TimeoutError."""
+    before = machine.rack.mcu.feeds
+    async with asyncio.timeout(PATIENCE_S):
+        while machine.rack.mcu.feeds == before:
+            await asyncio.sleep(0.05)  # chips and bank are in this loop
 
 
 async def cut_after_the_request(machine: Machine) -> None:

@@ -14,6 +14,7 @@ from tests.support.mpy_terminal import (
     booted,
     by_pins,
     cut_after_the_request,
+    fed,
     pay,
 )
 from tests.system.test_micropython import ROOT
@@ -35,6 +36,7 @@ def sell(
             await booted(machine)
             await story(machine)
             rows.extend(machine.acquirer.transactions())
+            await fed(machine)
             # Now: a watchdog that nobody feeds any more is no fault.
             assert machine.rack.mcu.resets == 0
         finally:

@@ -22,6 +22,11 @@ class Mcu:
         #: Time that the watchdog is given, 0 while it is not armed; it is not disarmed
         #: but by a reset.
         self.watchdog_ms = 0
+        #: How many times slower than the chip's clock its program runs here; the
+        #: watchdog waits as many times longer.
+        self.slower = 1
+        #: How often the watchdog was fed.
+        self.feeds = 0
         #: Link of each connection: "wifi" or "mobile".
         self.connections: list[str] = []
         self._fed_us = 0
@@ -36,7 +41,7 @@ class Mcu:
         return self._resets
 
     def _look(self) -> None:
-        due = self._fed_us + self.watchdog_ms * 1000
+        due = self._fed_us + self.watchdog_ms * 1000 * self.slower
         if self.watchdog_ms and self._clock_us() > due:
             self.watchdog_ms = 0
             self._resets += 1
@@ -58,6 +63,7 @@ class Mcu:
             self._fed_us = self._clock_us()
         elif op == 2 and not payload:
             self._fed_us = self._clock_us()
+            self.feeds += 1
         elif op == 3 and not payload:
             return bytes((self._cause,)), 0
         elif op == 4 and not payload:
