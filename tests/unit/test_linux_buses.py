@@ -4,79 +4,23 @@ import sys
 import types
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import pytest
+from luma.core.interface import serial
 
 from firmware.buses.i2c_linux import LinuxI2c
-from firmware.buses.luma_bus import LumaBus, luma_i2c, luma_spi
+from firmware.buses.luma_bus import luma_i2c, luma_spi
 from firmware.buses.pins import IN, IN_PULLUP, OUT
 from firmware.buses.pins_rpi import RpiPins
 from firmware.buses.wire import BusError
-from firmware.drivers.oled import Oled
 from host_tools.emulator.chips.ds3231 import Ds3231
-from host_tools.emulator.chips.ssd1306 import OledChip
 from host_tools.emulator.chips.ssd1322 import Ssd1322
-
-
-class FakeGpio(types.ModuleType):
-    """RPi.GPIO as its documentation describes it; keeps what is done."""
-
-    BCM, OUT, IN, LOW, PUD_UP, PUD_OFF = 11, 0, 1, 0, 22, 20
-
-    def __init__(self) -> None:
-        super().__init__("RPi.GPIO")
-        self.done: list[tuple[Any, ...]] = []
-        self.levels: dict[int, int] = {}
-        gpio = self
-
-        waves: WeakValueDictionary[int, Any] = WeakValueDictionary()
-
-        class Wave:
-            def __init__(self, pin: int, frequency: int) -> None:
-                if pin in waves:  # stopped or not, as in both packages
-                    raise RuntimeError("A PWM object already exists for this GPIO channel")
-                waves[pin] = self
-                self.pin, self.frequency = pin, frequency
-
-            def start(self, duty: int) -> None:
-                gpio.done.append(("wave", self.pin, self.frequency, duty))
-
-            def stop(self) -> None:
-                gpio.done.append(("silent", self.pin))
-
-        self.PWM = Wave
-
-    def setwarnings(self, on: bool) -> None:
-        self.done.append(("warnings", on))
-
-    def setmode(self, mode: int) -> None:
-        self.done.append(("mode", mode))
-
-    def setup(self, pin: int, direction: int, **more: int) -> None:
-        if pin == 99:
-            raise RuntimeError("not allowed")
-        self.done.append(("setup", pin, direction, more))
-
-    def output(self, pin: int, level: int) -> None:
-        if pin == 99:
-            raise RuntimeError("not set up")
-        self.levels[pin] = level
-
-    def input(self, pin: int) -> int:
-        if pin == 99:
-            raise RuntimeError("not set up")
-        return self.levels.get(pin, 0)
+from tests.support.pi_parts import FakeGpio, PanelSpidev
 
 
 @pytest.fixture
 def gpio(monkeypatch: pytest.MonkeyPatch) -> FakeGpio:
-    fake = FakeGpio()
-    package = types.ModuleType("RPi")
-    package.GPIO = fake  # type: ignore[attr-defined]  # as the real package has it
-    monkeypatch.setitem(sys.modules, "RPi", package)
-    monkeypatch.setitem(sys.modules, "RPi.GPIO", fake)
-    return fake
+    return FakeGpio(monkeypatch)
 
 
 def test_raspberry_pi_pins(gpio: FakeGpio) -> None:
@@ -219,94 +163,20 @@ def test_i2c_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         luma_spi(9, 9, 24, 25)
 
 
-class _Smbus:
-    """What luma's i2c interface calls, with a panel behind it."""
-
-    def __init__(self) -> None:
-        self.panel = OledChip()
-        self.broken = False
-
-    def write_i2c_block_data(self, address: int, control: int, data: list[int]) -> None:
-        if self.broken:
-            raise OSError(121, "Remote I/O error")
-        assert address == 0x3C
-        self.panel.transfer(1 if control == 0 else 2, bytes(data))
-
-
-def test_lumas_own_i2c_interface_drives_the_panel() -> None:
-    """luma.core's interface object, its 32-byte blocks and control bytes, our page writer."""
-    from luma.core.interface.serial import i2c
-
-    from firmware import aio
-
-    async def main() -> None:
-        smbus = _Smbus()
-        oled = Oled(LumaBus(i2c(bus=smbus, address=0x3C)), "ssd1306", 128, 64, 0)
-        frame = bytes(range(256)) * 4
-        await oled.show(frame)
-        assert smbus.panel.frame() == frame
-        smbus.broken = True
-        from firmware.hal.display import DisplayError
-
-        with pytest.raises(DisplayError, match="display: "):
-            await oled.show(bytes(1024))
-
-    aio.run(main())
-
-
-class _Spidev(types.ModuleType):
-    """What luma's spi interface calls of spidev, with a panel and its pins behind it."""
-
-    def __init__(self, panel: Ssd1322, gpio: FakeGpio) -> None:
-        super().__init__("spidev")
-        self.panel, self.gpio = panel, gpio
-        self.broken = False
-        self.max_speed_hz = 0
-
-    def SpiDev(self) -> "_Spidev":
-        return self
-
-    def open(self, port: int, device: int) -> None:
-        if (port, device) != (0, 1):
-            raise FileNotFoundError(2, "No such file or directory")
-
-    def writebytes(self, data: list[int]) -> None:
-        if self.broken:
-            raise OSError(110, "Connection timed out")
-        assert self.max_speed_hz and self.gpio.levels[25] == 1, "out of reset"
-        self.panel.transfer(1 + self.gpio.levels[24], bytes(data))
-
-
-def test_lumas_own_spi_interface_drives_the_panel(
+def test_lumas_own_spi_interface_resets_the_panel(
     gpio: FakeGpio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from luma.core.interface import serial
-
-    from firmware import aio
-    from firmware.hal.display import DisplayError
-
+    PanelSpidev(Ssd1322(), gpio, 24, 25, monkeypatch)
     held: list[tuple[int, float]] = []
     monkeypatch.setattr(serial, "sleep", lambda s: held.append((gpio.levels[25], s)))
-    spidev = _Spidev(Ssd1322(), gpio)
-    monkeypatch.setitem(sys.modules, "spidev", spidev)
-
-    async def main() -> None:
-        panel = Oled(luma_spi(0, 1, 24, 25), "ssd1322", 256, 64, 0)
-        # Low for 10 us at least, then 120 ms, in which an ST7789 that was awake hears nothing.
-        assert [level for level, _ in held] == [0, 1]
-        assert held[0][1] >= 0.00001 and held[1][1] >= 0.12
-        frame = bytes(range(256)) * 8
-        await panel.show(frame)
-        assert spidev.panel.frame() == frame and spidev.panel.unknown == []
-        spidev.broken = True
-        with pytest.raises(DisplayError, match=r"display: .*timed out"):
-            await panel.show(bytes(2048))
-
-    aio.run(main())
+    luma_spi(0, 0, 24, 25)
+    # Low for 10 us at least, then 120 ms, in which an ST7789 that was awake hears nothing.
+    assert [level for level, _ in held] == [0, 1]
+    assert held[0][1] >= 0.00001 and held[1][1] >= 0.12
     with pytest.raises(BusError, match="display: SPI device not found"):
-        luma_spi(0, 0, 24, 25)
+        luma_spi(0, 1, 24, 25)
     with pytest.raises(BusError, match="display: pin 99: not allowed"):
-        luma_spi(0, 1, 99, 25)
+        luma_spi(0, 0, 99, 25)
 
 
 def test_two_packages_for_the_same_pins_are_refused(
