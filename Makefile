@@ -44,7 +44,7 @@ run: $(VENV)/.run ## start the test bank and a virtual handheld, and serve its p
 demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.png
 	@$(BIN)/till demo --out demo-out
 
-test: $(VENV)/.test ## all tests (installs what they need; under 15 minutes)
+test: $(VENV)/.test ## the tests but soak and rig (installs what they need; under 15 minutes)
 	@$(PYTEST) $(SEEDED) -m "$(LEFT_OUT)" $(ARGS)
 
 coverage: $(VENV)/.test ## the same tests with a report of branch coverage (takes twice as long)

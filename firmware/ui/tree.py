@@ -1,8 +1,8 @@
 """A screen is a tree of named nodes; drawing is a fold over it (``ui/draw.py``).
 
-Nodes carry text keys and values, never pixels. ``to_tree`` is what tests, the
-debug link and `till screen` read; a redacted node shows ``***`` there, so a
-PIN or a card number never leaves through it.
+Nodes carry text keys and values, never pixels. ``to_tree`` is what tests and
+the emulator's page read; a redacted node shows ``***`` there, so a PIN or a
+card number never leaves through it.
 """
 
 TYPE_CHECKING = False
