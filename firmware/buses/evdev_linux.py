@@ -99,9 +99,11 @@ class EvdevInput(InputEvents):
         """Names of the devices that are not there now, with the reason where it is known."""
         return [self._name(i) for i in range(len(self._devices)) if not self._present(i)]
 
-    def drop(self) -> None:
-        """Forget keys not yet read; a device that went is still told."""
+    def drop(self) -> "list[Found]":
+        """Take the keys not yet read; a device that went is still told."""
+        dropped = [item for item in self._got if not isinstance(item, InputGone)]
         self._got = [item for item in self._got if isinstance(item, InputGone)]
+        return dropped
 
     async def close(self) -> None:
         """Let the devices go."""

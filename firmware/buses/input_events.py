@@ -34,8 +34,9 @@ class InputEvents:
         """Names of the devices that are not there now. BusError."""
         raise NotImplementedError
 
-    def drop(self) -> None:
-        """Forget events not yet read."""
+    def drop(self) -> "list[tuple[int, int, int]]":
+        """Take the key events not yet read, so that nobody reads them; a device that
+        went is still told. BusError."""
         raise NotImplementedError
 
     async def close(self) -> None:

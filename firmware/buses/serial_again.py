@@ -50,6 +50,10 @@ class ReopenedSerial(SerialPort):
         """Forget what was received and not read. BusError."""
         self._now().drop_input()
 
+    def take_input(self, most: int) -> bytes:
+        """See ``SerialPort.take_input``."""
+        return self._now().take_input(most)
+
     async def close(self) -> None:
         port, self._port = self._port, None
         if port is not None:

@@ -194,6 +194,21 @@ class LinuxSerial(SerialPort):
         except self._errors as error:
             raise self._named(error) from None
 
+    def take_input(self, most: int) -> bytes:
+        """See ``SerialPort.take_input``."""
+        port = self._port
+        if not self._got and port is not None:
+            try:
+                # The thread may wait for the same bytes: then it finds none, and waits on.
+                self._got += os.read(port.fileno(), 4096)
+            except BlockingIOError:
+                pass
+            except self._errors as error:
+                raise self._named(error) from None
+        data = bytes(self._got[:most])
+        del self._got[: len(data)]
+        return data
+
     async def close(self) -> None:
         """Close. Never raises, may be called twice."""
         if self._closed:

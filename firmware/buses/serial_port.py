@@ -44,6 +44,12 @@ class SerialPort:
         """Forget what was received and not read."""
         raise NotImplementedError
 
+    def take_input(self, most: int) -> bytes:
+        """At most ``most`` bytes of what was received and not read, without waiting; b""
+        for none, or where the port can only forget them. BusError."""
+        self.drop_input()
+        return b""
+
     async def close(self) -> None:
         """Close. Never raises, may be called twice."""
         raise NotImplementedError
@@ -57,6 +63,10 @@ class PolledSerial(SerialPort):
     def _take(self, most: int) -> bytes:
         """At most ``most`` bytes that are there, b"" for none. BusError."""
         raise NotImplementedError
+
+    def take_input(self, most: int) -> bytes:
+        """See ``SerialPort.take_input``."""
+        return self._take(most)
 
     async def read(self, most: int, timeout_ms: "int | None" = None) -> bytes:
         """Wait for 1 to ``most`` bytes; b"" when none came in time. BusError."""

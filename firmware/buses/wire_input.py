@@ -73,10 +73,12 @@ class WireInput(InputEvents):
                 gone.remove(source)
         return [self._bus + " " + str(source) for source in gone]
 
-    def drop(self) -> None:
-        """Forget keys not yet read; a device that went or came is still told."""
+    def drop(self) -> "list[tuple[int, int, int]]":
+        """Take the keys not yet read; a device that went or came is still told. BusError."""
         self._take()
+        dropped = [event for event in self._got if event[2] < GONE]
         self._got = [event for event in self._got if event[2] >= GONE]
+        return dropped
 
     async def close(self) -> None:
         """The wire outlives the bus: nothing to release."""

@@ -160,12 +160,20 @@ class KeyLines(Lines):
             raise BusError("no input device " + ", ".join(missing))
 
     def flush(self) -> None:
-        """Forget and wipe what was typed; keys that are held count as let go."""
-        self._events.drop()
+        """See ``Lines.flush``. Keys that a device holds, it holds on."""
+        self._waited = 0
+        try:
+            self._got += self._events.drop()
+        except BusError:  # the next read names it; what is held is not known
+            for holder in self._typists.values():
+                holder.let_go()
+        for source, code, value in self._got:
+            typist = self._typist(source)
+            if typist is not None and self._key(typist, code, value):
+                typist.line.forget(True)
         self._got = []
-        for typist in self._typists.values():
-            typist.let_go()
-            typist.line.clear()
+        for holder in self._typists.values():
+            holder.line.forget(False)
 
     async def close(self) -> None:
         """Wipe, and let the devices go."""

@@ -22,8 +22,9 @@ HELD_UP_MS = 20
 BACK_MS = 500
 #: A look into a port that says nothing.
 LOOK_MS = 1
-#: Bytes taken from a port at a time.
+#: Bytes taken from a port at a time, and how often at once: what babbles holds up nobody.
 PART = 256
+MOST_PARTS = 64
 
 
 class LineBuffer:
@@ -36,7 +37,8 @@ class LineBuffer:
         self._ends = SUFFIXES[suffix]
         self._prefix = prefix
         self._count = 0
-        #: What comes until the line ends, or falls silent, is the rest of one too long.
+        #: What comes until the line ends, or falls silent, is the rest of one that was
+        #: too long, or forgotten half-way.
         self._rest = False
         #: What is wrong with the line so far: "", "long", "keys".
         self.trouble = ""
@@ -61,6 +63,13 @@ class LineBuffer:
         self._bytes[self._count] = byte
         self._count += 1
         return False
+
+    def forget(self, ended: bool) -> None:
+        """Forget and wipe what has come. Of a line that has not ``ended`` what is still
+        to come is none."""
+        rest = self.trouble == "long" or not (ended or self.empty())
+        self.clear()
+        self._rest = rest
 
     def silent(self) -> bool:
         """Nothing more came: the line is complete, or cut. False when there is none."""
@@ -107,7 +116,8 @@ class Lines:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Forget and wipe what came and was not taken."""
+        """Forget and wipe what came and was not taken. Of a line that is arriving the
+        rest is forgotten too, up to its suffix or to silence that a reader waited for."""
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -145,7 +155,7 @@ class SerialLines(Lines):
                 if not await self._fill() and self._line.silent():
                     return self._taken()
             except BusError:
-                self._line.clear()
+                self._line.forget(False)  # pulled and put back in mid-line, the rest may come
                 if not self._lost:
                     self._lost = True
                     raise
@@ -184,14 +194,23 @@ class SerialLines(Lines):
             self._keep(await self._port.read(PART - waits, LOOK_MS))
 
     def flush(self) -> None:
-        """Forget and wipe what came."""
+        """See ``Lines.flush``."""
+        self._waited = 0
         try:
-            self._port.drop_input()
+            for _ in range(MOST_PARTS):
+                while self._at < self._end:
+                    if self._line.put(self._got[self._at]):
+                        self._line.forget(True)
+                    self._at += 1
+                data = self._port.take_input(PART)
+                if not data:
+                    break
+                self._keep(data)
         except BusError:
             pass  # the next read names it
         wipe(self._got)
         self._at = self._end = 0
-        self._line.clear()
+        self._line.forget(False)
 
     async def close(self) -> None:
         """Wipe and close the port."""

@@ -320,6 +320,51 @@ def test_flush_forgets_a_code_that_is_arriving(make: Make) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("read_ms", [0, 8])
+@pytest.mark.parametrize("later_ms", [0, 3000])
+def test_a_flush_in_mid_scan_lets_no_part_of_it_begin_the_next(
+    make: Make, read_ms: int, later_ms: int
+) -> None:
+    """Wherever the flush falls, also when the reader comes back only after a while."""
+
+    async def main() -> None:
+        code = "AB345678901234567890"
+        for after_ms in range(0, 60, 3):
+            scanner, gun = make()
+            gun.scan(code)
+            if read_ms:
+                await _nothing(scanner, min(read_ms, after_ms))
+            await aio.sleep_ms(after_ms)
+            scanner.flush()
+            await aio.sleep_ms(later_ms)
+            gun.scan("Next")
+            # A flush before its first character came is before all of it.
+            said = [(await scanner.read()).text]
+            if said == [code]:
+                said = [(await scanner.read()).text]
+            assert said == ["Next"]
+            await _nothing(scanner, 1000)
+
+    run(main())
+
+
+def test_a_flush_in_a_scan_that_never_ends_costs_no_later_one(make: Make) -> None:
+    async def main() -> None:
+        scanner, gun = make()
+        gun.scan("12345678901234567890")
+        await _nothing(scanner, 8)
+        scanner.flush()
+        gun.unplug()
+        with pytest.raises(ScannerMissing):
+            await scanner.read()
+        gun.plug()
+        await _nothing(scanner, 1000)
+        gun.scan("Next")
+        assert (await scanner.read()).text == "Next"
+
+    run(main())
+
+
 def test_unplugging_is_named_once_and_plugging_in_brings_it_back(make: Make) -> None:
     async def main() -> None:
         scanner, gun = make()

@@ -87,6 +87,31 @@ def test_a_byte_that_comes_while_others_are_taken_is_kept(line: tuple[int, str])
     run(main)
 
 
+def test_what_has_come_is_taken_without_waiting(line: tuple[int, str]) -> None:
+    """Also beside a read that waits for the same bytes, which then waits on."""
+
+    async def main() -> None:
+        far, path = line
+        port = LinuxSerial(path, 115200)
+        assert port.take_input(64) == b""
+        os.write(far, b"half a scan")
+        assert port.take_input(4) == b"half" and port.take_input(64) == b" a scan"
+        assert port.take_input(64) == b""
+        for _ in range(50):
+            reading = aio.spawn("read", port.read(64))
+            await aio.sleep_ms(1)
+            os.write(far, b"1")
+            taken = port.take_input(64)
+            os.write(far, b"2")
+            taken += await aio.deadline(5000, reading.join(), "what is left")
+            if not taken.endswith(b"2"):
+                taken += await aio.deadline(5000, port.read(64), "the last byte")
+            assert taken == b"12"
+        await port.close()
+
+    run(main)
+
+
 def test_a_hung_up_line_is_named_and_found_again(tmp_path: Path) -> None:
     async def main() -> None:
         far, near = os.openpty()
