@@ -8,6 +8,7 @@ from firmware.app.terminal import Terminal
 from firmware.errors import Cancelled, TillError, Timeout
 from firmware.hal.card_reader import CardError
 from firmware.hal.display import DisplayError
+from firmware.hal.keypad import KeypadError, KeypadGone
 from firmware.hal.printer import PrinterError
 from firmware.hal.tamper import TamperError
 from firmware.payment.journal import records
@@ -47,8 +48,7 @@ async def run(t: Terminal) -> None:
     step = _once
     if t.devices.keypad is None:
         step = _mute
-    elif _asks(t):
-        step = owed.after_restart
+    asked = False
     quiet.prepare()
     while True:
         if t.defect is not None:
@@ -61,6 +61,8 @@ async def run(t: Terminal) -> None:
                 from firmware.app import restart
 
                 await restart.run(t, t.devices.last_rung)
+            if not asked and _asks(t):
+                asked, step = True, owed.after_restart
             await guarded(t, step(t))
         except DisplayError as error:
             await _revive(t, error)
@@ -121,6 +123,7 @@ async def guarded(t: Terminal, step: "object") -> None:
 
 
 async def _once(t: Terminal) -> None:
+    await _keyboards(t)
     watched = await _watched(t)
     reader = t.devices.card_reader
     free, left = False, False
@@ -170,6 +173,8 @@ async def _once(t: Terminal) -> None:
         t.slot_free = False
         await sale.run(t, "", True)
         return
+    if t.blocked:
+        await _keyboards(t)  # whose first key this may be
     await _key(t, str(value))
 
 
@@ -267,6 +272,20 @@ async def _ask_printer(t: Terminal) -> None:
         t.note_failure("printer", error)
         t.printer_trouble = "idle.printer"
     t.printer_asked = aio.ticks_ms()
+
+
+async def _keyboards(t: Terminal) -> None:
+    """No payments without each of the keyboards, until they are there (again)."""
+    try:
+        await t.devices.keypad.check()
+    except KeypadError as error:
+        t.note_failure("keypad", error)
+        if error.text_key not in t.blocked:
+            t.blocked.append(error.text_key)
+        return
+    for key in (KeypadError.text_key, KeypadGone.text_key):
+        if key in t.blocked:
+            t.blocked.remove(key)
 
 
 async def _watched(t: Terminal) -> bool:

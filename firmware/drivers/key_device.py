@@ -1,8 +1,9 @@
 """Keypad that is an input device: a USB number block, keys on pins (gpio-keys).
 
 The device gives key codes; the board's map names the keys. Codes that the
-map lacks mean nothing. The kernel's own repeats are not used: what repeats,
-and how fast, is the same on every keypad.
+map lacks mean nothing. A device that is not there yet is taken up when it
+comes. The kernel's own repeats are not used: what repeats, and how fast, is
+the same on every keypad.
 """
 
 from firmware import aio
@@ -33,14 +34,20 @@ class KeyDevice(ClaimedKeys):
         for name in codes.values():
             if name not in KEYS:
                 raise ValueError("no key is named " + name)
-        missing = events.missing()
-        if missing:
-            raise KeypadError("no input device " + ", ".join(missing))
         self._events = events
         self._codes = codes
         self._got: "list[tuple[int, int, int]]" = []
         #: (source, code): [ticks since it is down, ms after which it repeats or is stuck].
         self._down: "dict[tuple[int, int], list[int]]" = {}
+
+    async def check(self) -> None:
+        """See ``Keypad.check``."""
+        try:
+            missing = self._events.missing()
+        except BusError as error:
+            raise KeypadError(str(error)) from None
+        if missing:
+            raise KeypadGone("no input device " + ", ".join(missing))
 
     def held(self) -> "list[str]":
         """Keys that are down now; a self-test shows them as stuck."""

@@ -25,7 +25,7 @@ brings file and counter together again.
 """
 
 from firmware.crypto import hashes, wipe, wrap
-from firmware.hal.counter import CounterForeign, CounterUnset
+from firmware.hal.counter import CounterError, CounterForeign, CounterUnset
 from firmware.hal.vault import VaultError, VaultTampered
 
 TYPE_CHECKING = False
@@ -51,6 +51,8 @@ _RECORDS_PER_NOTE = 16
 #: No more sequences are passed over for an old copy: STANs go with them, and
 #: those begin again at a million.
 _MOST_LOST = 100000
+#: A chip's own counters begin where the highest one before ended; none gets this far.
+_MOST_COUNT = 1 << 62
 #: An old copy's epoch is put out of reach by a random number below this, so that
 #: no second copy can be kept ready that would fit.
 _FAR = 1 << 20
@@ -108,7 +110,7 @@ class PositionFile:
     async def create(self) -> None:
         """Begin at (0, 0), with a counter of this vault's where the board has one."""
         if self._counter is not None:
-            self._count = await self._counter.make(self._secret)
+            self._count = _plausible(await self._counter.make(self._secret))
         await self._rewrite(0, 0, self._count)
 
     async def load(self, data: bytes) -> None:
@@ -124,6 +126,15 @@ class PositionFile:
         if self._counter is not None:
             await self._hold(self._counter, said if counted else -1)
 
+    async def check(self) -> None:
+        """Read the counter: it stands where the last step left it, or where one that
+        failed did. CounterError and its kinds."""
+        if self._counter is None:
+            return
+        value = await self._counter.find(self._secret)
+        if value != self._count and not (self._owed and value == self._count - 1):
+            raise CounterForeign(_stands(value, self._count))
+
     async def note(self, epoch: int, sequence: int) -> None:
         """Make (epoch, sequence) the position, at the cost of one sync, and of a step
         where one is due. After a CounterError the note stands and its step is owed,
@@ -132,10 +143,12 @@ class PositionFile:
         if (epoch, sequence) == self.position and not self.behind:
             await self._settle()
             return
+        if self.behind and epoch <= self.position[0]:
+            raise VaultError("the vault's files are older than its counter says")
+        if (epoch, sequence) < self.position:
+            raise VaultError("the journal's sequence would go back")
         due = False
         if self._counter is not None:
-            if self.behind and epoch <= self.position[0]:
-                raise VaultError("the vault's files are older than its counter says")
             await self._settle()
             due = self._since < 0 or epoch != self.position[0] or self._since + 1 >= self._every
         await self._write(epoch, sequence, self._count + 1 if due else self._count)
@@ -169,11 +182,11 @@ class PositionFile:
     async def _hold(self, counter: "Counter", said: int) -> None:
         """Compare with the counter what the file said; -1: it was kept without one."""
         try:
-            value = await counter.find(self._secret)
+            value = _plausible(await counter.find(self._secret))
         except CounterUnset:
             if said >= 0:
                 raise  # the vault was kept with one
-            self._count = await counter.make(self._secret)
+            self._count = _plausible(await counter.make(self._secret))
             await self._rewrite(self.position[0], self.position[1], self._count)
             return
         if 0 <= said - value <= 1:
@@ -241,6 +254,14 @@ class PositionFile:
         self.position = (epoch, sequence)
         self._size = len(content)
         self._anew = False
+
+
+def _plausible(value: int) -> int:
+    """A counter's reading. CounterError for one that no counter gets to by steps: all that
+    follows it would be taken for an old copy for ever."""
+    if not 0 <= value < _MOST_COUNT:
+        raise CounterError("the counter cannot stand at " + str(value))
+    return value
 
 
 def _stands(value: int, said: int) -> str:

@@ -16,8 +16,10 @@ class KeypadError(TillError):
 
 
 class KeypadGone(KeypadError):
-    """The keyboard was unplugged: presses not yet read are forgotten, and PIN entry
-    ends. A later read may find it back."""
+    """The keyboard is not there. When it was unplugged, presses not yet read are
+    forgotten, and PIN entry ends. A later read may find it back."""
+
+    text_key = "error.keypad_gone"
 
 
 class KeypadBusy(KeypadError):
@@ -26,6 +28,10 @@ class KeypadBusy(KeypadError):
 
 class Keypad:
     """Debounced key presses. Each press is reported once, by name."""
+
+    async def check(self) -> None:
+        """Ask whether every keyboard of the board is there; no press is lost. Keys on
+        the terminal's own pins are. KeypadError, as long as one is not."""
 
     async def read(self) -> str:
         """Wait for the next press; one of KEYS. Cancelling it loses no press.

@@ -64,6 +64,10 @@ class Vault:
         """
         raise NotImplementedError
 
+    async def check(self) -> None:
+        """Ask a chip that stands behind an open vault whether it is as the vault left it.
+        Nothing is changed or worn. VaultError."""
+
     async def status(self) -> "dict[str, SlotStatus]":
         """The filled slots."""
         raise NotImplementedError
@@ -145,7 +149,7 @@ class Vault:
 
     async def note_journal(self, epoch: int, sequence: int) -> None:
         """Remember durably the journal's last sequence; never goes back
-        within an epoch (VaultError)."""
+        within an epoch, nor to an earlier one (VaultError)."""
         raise NotImplementedError
 
     async def journal_position(self) -> "tuple[int, int]":

@@ -9,6 +9,7 @@ or a watchdog.
 from firmware.errors import TillError
 from firmware.hal.card_reader import CardError
 from firmware.hal.vault import VaultError
+from firmware.services import link_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,20 +31,6 @@ ESSENTIAL = ("display", "keypad", "files", "entropy", "vault", "clock", "tamper"
 #: Storage below this is a failure: a payment and its reversal must fit.
 LEAST_FREE_BYTES = 256 * 1024
 
-#: What is said of the link that should carry and does not, by its cause (hal.bearer,
-#: services.link_probe).
-_LINK_CAUSES = {
-    "captive": "error.captive",
-    "host": "error.network_host",
-    "mute": "error.modem",
-    "no_sim": "error.sim",
-    "sim_fault": "error.sim",
-    "sim_pin": "error.sim_pin",
-    "sim_puk": "error.sim_puk",
-    "denied": "error.sim_denied",
-    "no_service": "error.no_service",
-    "no_address": "error.no_address",
-}
 #: Texts of devices that did not start, where "error." and the kind mean something else.
 _NOT_STARTED = {"tamper": "error.tamper_sensor"}
 
@@ -98,6 +85,11 @@ async def _one(kind: str, devices: "Any", build_time: int) -> Result:
     return Result(kind, state, text_key, detail)
 
 
+async def _keypad(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
+    await devices.keypad.check()
+    return None
+
+
 async def _files(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
     free = await devices.files.free()
     if free < LEAST_FREE_BYTES:
@@ -117,6 +109,8 @@ async def _vault(devices: "Any", build_time: int) -> "tuple[str, str, str] | Non
         await devices.vault.status()  # one in service is not taken out of it
     except VaultError:
         await devices.vault.open()
+    else:
+        await devices.vault.check()
     return None
 
 
@@ -193,10 +187,7 @@ async def _network(devices: "Any", build_time: int) -> "tuple[str, str, str] | N
     if status.up:
         return "ok", "", said
     active = devices.network.active
-    key = _LINK_CAUSES.get(active.cause, "error.network_link")
-    if active.cause == "denied" and active.bearer.kind == "wifi":
-        key = "error.wifi_password"
-    return "warn", key, said
+    return "warn", link_words.problem(active.bearer.kind, active.cause, active.bars), said
 
 
 async def _indicators(devices: "Any", build_time: int) -> "tuple[str, str, str] | None":
@@ -205,6 +196,7 @@ async def _indicators(devices: "Any", build_time: int) -> "tuple[str, str, str] 
 
 
 _CHECKS = {
+    "keypad": _keypad,
     "files": _files,
     "entropy": _entropy,
     "vault": _vault,

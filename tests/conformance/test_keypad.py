@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
@@ -16,6 +17,7 @@ from firmware.drivers.key_matrix import KeyMatrix
 from firmware.drivers.pin_pad import PinPad
 from firmware.drivers.pin_store import PinStore
 from firmware.hal.keypad import Keypad, KeypadBusy, KeypadError, KeypadGone
+from firmware.services import doctor, self_test
 from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.rack import Rack
 from tests.conformance.test_scanner import Seat, _now_us
@@ -345,6 +347,50 @@ def test_a_keyboard_that_is_unplugged_is_named_once_and_heard_again() -> None:
     run(main())
 
 
+def test_a_check_says_whether_it_is_there_and_loses_no_press(make: Make) -> None:
+    async def main() -> None:
+        keypad, keys = make()
+        keys.tap("1")
+        for _ in range(3):
+            await keypad.check()
+        assert await keypad.read() == "1"
+
+    run(main())
+
+
+def test_a_keyboard_that_comes_late_is_heard_from_then_on() -> None:
+    async def main() -> None:
+        keypad, chip = _device()
+        keys = BlockFingers(chip)
+        chip.unplug()
+        await aio.sleep_ms(10)
+        for _ in range(2):
+            with pytest.raises(KeypadGone, match="no input device keys 0"):
+                await keypad.check()
+        with pytest.raises(KeypadGone):
+            await keypad.read()
+        result = await _tested(keypad)
+        assert (result.state, result.text_key) == ("fail", "error.keypad_gone")
+        assert doctor.advice(result.detail) == "doctor.absent"
+        chip.plug()
+        await aio.sleep_ms(10)
+        keys.tap("7")
+        assert await keypad.read() == "7"
+        assert (await _tested(keypad)).state == "ok"
+
+    run(main())
+
+
+async def _tested(keypad: Keypad) -> self_test.Result:
+    """What the self-test says of it."""
+
+    async def heard(result: self_test.Result) -> None:
+        pass
+
+    devices = SimpleNamespace(keypad=keypad, failures=[])
+    return (await self_test.run(devices, 0, heard, ("keypad",)))[0]
+
+
 def test_a_keyboard_unplugged_during_pin_entry_ends_it_and_leaves_no_digit() -> None:
     async def main() -> None:
         keypad, chip = _device()
@@ -402,8 +448,9 @@ def test_keys_without_a_name_and_devices_that_are_not_there() -> None:
         bus = WireInput(Seat(chip), "keys")
         with pytest.raises(ValueError, match="no key is named ok"):
             KeyDevice(bus, {28: "ok"})
-        with pytest.raises(KeypadError, match="no input device 1a2c:0e24"):
-            KeyDevice(Absent(Seat(chip), "keys"), CODES)
+        absent = KeyDevice(Absent(Seat(chip), "keys"), CODES)
+        with pytest.raises(KeypadGone, match="no input device 1a2c:0e24"):
+            await absent.check()
 
     run(main())
 

@@ -84,6 +84,19 @@ def test_a_counter_counts_and_power_cuts_take_nothing_back(tpm: swtpm.SoftTpm) -
     _run(work())
 
 
+@pytest.mark.parametrize("secret", [SECRET[1:] + b"\0", SECRET[:2] + bytes(30), bytes(32)])
+def test_a_secret_that_ends_in_zeros_is_as_good(tpm: swtpm.SoftTpm, secret: bytes) -> None:
+    """One vault of 256 derives such. A TPM takes the zeros off, the library only since 4.1
+    (tpm2-tss issue 2664), which an HMAC does not feel as long as no session is bound."""
+
+    async def work() -> None:
+        counter = TpmCounter(tpm.path)
+        first = await counter.make(secret)
+        assert await counter.step(secret) == first + 1 == await counter.find(secret)
+
+    _run(work())
+
+
 def test_another_terminals_counter_is_named_and_left_alone(tpm: swtpm.SoftTpm) -> None:
     async def work() -> None:
         counter = TpmCounter(tpm.path)

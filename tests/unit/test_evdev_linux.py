@@ -20,7 +20,7 @@ from firmware.drivers.line_stripe import LineStripe
 from firmware.drivers.pin_pad import PinPad
 from firmware.drivers.pin_store import PinStore
 from firmware.drivers.stripe_tracks import MOST as TRACKS
-from firmware.hal.keypad import KeypadError, KeypadGone
+from firmware.hal.keypad import KeypadGone
 from firmware.hal.scanner import ScannerMissing, ScanRefused
 from host_tools.emulator.chips.hid_keys import HidKeys
 from tests.support import event_pipes
@@ -226,7 +226,9 @@ def test_a_device_that_types_for_ever_fills_nothing(
         assert len(events) <= 21
         assert events[-1] == (0, LOST, 1)
         gun.type(31)
-        bus.drop()
+        await aio.sleep_ms(50)
+        assert [event[1:] for event in bus.drop() if event[1] == 31] == [(31, 1), (31, 0)]
+        assert bus.drop() == []
         await bus.close()
         with pytest.raises(BusError, match="let go"):
             await bus.read()
@@ -265,11 +267,25 @@ def test_a_keyboard_unplugged_during_pin_entry(kernel: Kernel) -> None:
     run(main)
 
 
-def test_a_keypad_that_is_not_there_does_not_start(kernel: Kernel) -> None:
+def test_a_keypad_that_is_not_there_yet_is_named_and_taken_up_when_it_comes(
+    kernel: Kernel,
+) -> None:
     async def main() -> None:
         bus = EvdevInput(["1a2c:0e24", "/dev/input/by-path/none"], str(kernel.folder))
-        with pytest.raises(KeypadError, match="no input device 1a2c:0e24, /dev/input/by-path/none"):
-            KeyDevice(bus, CODES)
+        keypad = KeyDevice(bus, CODES)
+        missing = "no input device 1a2c:0e24, /dev/input/by-path/none"
+        for _ in range(2):
+            with pytest.raises(KeypadGone, match=missing):
+                await keypad.check()
+        for _ in range(2):
+            with pytest.raises(KeypadGone):
+                await keypad.read()
+        block = PipeDevice(kernel, "event0", 0x1A2C, 0x0E24, "usb-1.4/input0")
+        while len(bus.missing()) > 1:
+            await aio.sleep_ms(20)
+        block.type(79)
+        assert await keypad.read() == "1"
+        keypad.stop()
         await bus.close()
         nowhere = EvdevInput(["1a2c:0e24"], str(kernel.folder / "none"))
         assert nowhere.missing() == ["1a2c:0e24"]
