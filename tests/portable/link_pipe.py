@@ -132,12 +132,16 @@ class Side:
 
 
 class Cable:
-    """Both ends and the two directions between them. A lost pipe is opened anew after
-    ``plug_ms``; a session that is lost is followed by a new one."""
+    """Both ends and the two directions between them. A pipe that the PC gives up is opened
+    anew after ``plug_ms``; a session that is lost is followed by a new one.
+
+    ``on_stop``: what befalls at a way's ``stop_after``: "unplug" (both notice), "reset pc" or
+    "reset terminal" (that end starts anew and the cable is pulled), "crash pc" or "crash
+    terminal" (that end starts anew and the other notices nothing).
+    """
 
     def __init__(self, up, down, pc=None, terminal=None, seed=1, plug_ms=300, **way):
         dice = Dice(seed)
-        self.halves = dice
         self.pc = Side(up, pc or PcEnd)
         self.terminal = Side(down, terminal or TerminalEnd)
         self.pc.halves = self.terminal.halves = Dice(seed + 99)
@@ -145,51 +149,45 @@ class Cable:
         self.now = 0
         self.plug_ms = plug_ms
         self.plug_at = None
-        self.restart_at_plug = None
-        self.unnoticed = False
-        self.steps = 0
+        self.told = ()
+        self.on_stop = "unplug"
         self.pc.end.connect(self.pc.halves.bytes(8), 0)
 
-    def unplug(self):
+    def _stop(self):
+        what, _, who = self.on_stop.partition(" ")
+        if who:
+            (self.pc if who == "pc" else self.terminal).restart()
+        if what != "crash":
+            self._unplug(self.pc, self.terminal)
+
+    def _unplug(self, *told):
         for way in self.ways:
             way.flying = []
             way.free_at = 0
         self.plug_at = self.now + self.plug_ms
-        if self.restart_at_plug is not None:
-            side, self.restart_at_plug = self.restart_at_plug, None
-            side.restart()
-        if not self.unnoticed:
-            self.pc.end.pipe_lost(self.now)
-            self.terminal.end.pipe_lost(self.now)
+        self.told = told
+        for side in told:
+            side.end.pipe_lost(self.now)
 
     def _plug(self):
         self.plug_at = None
-        self.pc.end.pipe_back(self.now)
-        self.terminal.end.pipe_back(self.now)
+        for side in self.told:
+            side.end.pipe_back(self.now)
 
     def done(self):
         return self.pc.came == self.terminal.records and self.terminal.came == self.pc.records
 
     def step(self):
         """One moment; then the clock moves on to the next."""
-        self.steps += 1
-        pairs = ((self.pc, self.terminal, 0), (self.terminal, self.pc, 1))
-        for side, _, out in pairs:
+        for side, out in ((self.pc, 0), (self.terminal, 1)):
             data = self.ways[1 - out].due(self.now)
             if data:
                 side.end.arrived(data, self.now)
-            seen = len(side.events)
-            side.turn(self.now)
-            if side is self.pc:
-                self._mind(side.events[seen:])
+            self._turn(side)
             data = side.end.output(self.now)
-            # What came of the time that passed.
-            seen = len(side.events)
-            side.turn(self.now)
-            if side is self.pc:
-                self._mind(side.events[seen:])
+            self._turn(side)  # what came of the time that passed
             if data and self.plug_at is None and not self.ways[out].write(data, self.now):
-                self.unplug()
+                self._stop()
         times = [side.end.wait_ms(self.now) for side in (self.pc, self.terminal)]
         times = [self.now + ms for ms in times if ms is not None]
         times += [way.flying[0][0] for way in self.ways if way.flying]
@@ -200,11 +198,15 @@ class Cable:
         if self.plug_at is not None and self.now >= self.plug_at:
             self._plug()
 
-    def _mind(self, events):
-        if "lost" in [event[0] for event in events] and self.plug_at is None:
-            self.unplug()
-        if self.pc.end.state == "closed":
-            self.pc.end.connect(self.pc.halves.bytes(8), self.now)
+    def _turn(self, side):
+        seen = len(side.events)
+        side.turn(self.now)
+        if side is self.pc:
+            names = [event[0] for event in side.events[seen:]]
+            if "lost" in names and self.plug_at is None:
+                self._unplug(side)
+            if side.end.state == "closed":
+                side.end.connect(side.halves.bytes(8), self.now)
 
     def run(self, most_ms=120000, until=None):
         """Until all arrived both ways, in order and once; AssertionError when it takes longer."""
