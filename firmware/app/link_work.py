@@ -7,7 +7,7 @@ from firmware.app.terminal import SUPERVISOR
 from firmware.errors import Cancelled, TillError
 from firmware.hal.bearer import DOWN, UP
 from firmware.payment.journal import records
-from firmware.services import link_settings
+from firmware.services import link_settings, link_words
 from firmware.ui import link_screens
 
 TYPE_CHECKING = False
@@ -22,26 +22,6 @@ if TYPE_CHECKING:
 #: A changed link has so long to come up before the merchant may go.
 SETTLE_MS = 90_000
 LOOK_MS = 500
-#: What a link that is not up says, by kind ("" for any) and cause (``hal.bearer``,
-#: ``services/link_probe.py``).
-_SAYS = {
-    "captive": "error.captive",
-    "no_address": "error.no_address",
-    "sim_pin": "error.sim_pin",
-    "sim_puk": "error.sim_puk",
-    "no_sim": "error.sim",
-    "sim_fault": "mobile.fault",
-    "host": "error.network_host",
-    "unreached": "error.network_host",
-    "mute": "error.network",
-    "wifi denied": "error.wifi_password",
-    "wifi no_service": "wifi.missing",
-    "wifi searching": "wifi.missing",
-    "mobile denied": "error.sim_denied",
-    "mobile no_service": "error.no_service",
-    "mobile searching": "error.no_service",
-    "mobile mute": "error.modem",
-}
 
 
 class Visit:
@@ -138,21 +118,14 @@ async def _settled(way: "Way") -> str:
             weak = way.bars <= 1 and way.bearer.kind != "ethernet"
             return "error.weak_signal" if weak else "link.works"
         if way.cause not in ("", "stopped"):
-            return says(way.bearer.kind, way.cause, way.bars)
+            return link_words.problem(way.bearer.kind, way.cause, way.bars)
         await aio.sleep_ms(LOOK_MS)
-
-
-def says(kind: str, cause: str, bars: int) -> str:
-    """Text key of why a link does not carry."""
-    if cause == "unreached" and bars <= 1 and kind != "ethernet":
-        return "error.weak_signal"
-    return _SAYS.get(kind + " " + cause, _SAYS.get(cause, "error.network_link"))
 
 
 async def failed(t: "Terminal", kind: str, error: TillError) -> None:
     """Tell what kept a link from being changed, in the words of its kind."""
     cause = getattr(error, "cause", "")
-    key = says(kind, cause, 4)
+    key = link_words.problem(kind, cause, 4)
     if key == "error.network_link":
         key = error.text_key
     await t.lamps("error")

@@ -4,7 +4,7 @@ from firmware.app import dialogs, link_work, menu, text_entry
 from firmware.app.link_work import Visit, busy
 from firmware.hal.bearer import BearerError, SimPinNeeded
 from firmware.hal.mobile import ASKS_PIN, MUTE, READY, MobileSettings, is_apn, is_pin
-from firmware.services import link_settings
+from firmware.services import link_settings, link_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _of_sim(sim: "SimStatus") -> str:
         return "mobile.open"
     if sim.state == MUTE:
         return "error.modem"
-    return link_work.says("mobile", sim.state, 4)
+    return link_words.problem("mobile", sim.state, 4)
 
 
 async def _keep_pin(visit: Visit, way: "Way", typed: str) -> None:

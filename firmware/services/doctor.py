@@ -6,8 +6,9 @@ in both languages.
 
 from firmware import aio
 from firmware.errors import TillError
+from firmware.hal.bearer import DOWN
 from firmware.payment.journal import records, recovery
-from firmware.services import counters, self_test
+from firmware.services import counters, link_words, self_test
 from firmware.text.texts import LANGUAGES, Texts
 
 TYPE_CHECKING = False
@@ -34,11 +35,14 @@ _ADVICE = (
     ("no input device", "doctor.absent"),
     ("answer", "doctor.silent"),
     ("acknowledge", "doctor.silent"),
+    ("mute", "doctor.silent"),
     ("imed out", "doctor.silent"),
     ("I/O error", "doctor.silent"),
 )
 
 
+#: Settings of a bus that are nobody's to read.
+SECRETS = ("key", "password")
 #: What machines read of a counter whose name does not say its unit or meaning.
 _UNITS = {"paper": "paper_mm", "ends": "power_lost"}
 
@@ -52,12 +56,17 @@ def advice(cause: str) -> str:
 
 
 class Finding:
-    """One device. ``state``: "ok", "warn", "fail"; ``cause``: the driver's own words;
-    ``text_key``: what the merchant is told, "" for nothing; ``says``: what a device that
-    is well says of itself."""
+    """One device, or one link by its ``name``. ``state``: "ok", "warn", "fail"; ``cause``:
+    the driver's own words; ``text_key``: what the merchant is told, "" for nothing;
+    ``says``: what a device that is well says of itself; ``title_key``: what it is called."""
 
-    def __init__(self, kind: str, settings: "dict[str, Any]", board: "dict[str, Any]") -> None:
+    def __init__(
+        self, kind: str, settings: "dict[str, Any]", board: "dict[str, Any]", name: str = ""
+    ) -> None:
         self.kind = kind
+        self.name = name
+        self.title_key = "boot.device." + kind
+        self.interface = str(settings.get("interface", ""))
         self.driver = str(settings.get("driver", ""))
         self.buses = []
         for name in sorted(settings):
@@ -73,7 +82,7 @@ class Finding:
         said: "dict[str, Any]" = {}
         for language, _ in LANGUAGES:
             texts = Texts(language)
-            words = {"device": texts.get("boot.device." + self.kind)}
+            words = {"device": texts.get(self.title_key)}
             if self.text_key:
                 words["problem"] = texts.get(self.text_key)
                 if texts.has(self.text_key + ".do"):
@@ -84,8 +93,10 @@ class Finding:
             said[language] = words
         return {
             "kind": self.kind,
+            "name": self.name,
             "driver": self.driver,
             "buses": self.buses,
+            "interface": self.interface,
             "state": self.state,
             "cause": self.cause,
             "says": self.says,
@@ -96,7 +107,8 @@ class Finding:
 async def examine(
     devices: "Any", board: "dict[str, Any]", kinds: "tuple[str, ...]"
 ) -> "list[Finding]":
-    """Test what was built of ``board``: of ``kinds`` those that it has."""
+    """Test what was built of ``board``: of ``kinds`` those that it has; after the
+    network each of its links."""
 
     async def heard(result: self_test.Result) -> None:
         tested[result.kind] = result
@@ -123,7 +135,53 @@ async def examine(
         if kind in broken:
             finding.state, finding.cause = "fail", str(broken[kind])
             finding.text_key = finding.text_key or "error." + kind
+        if kind == "network":
+            findings += _links(devices, board)
     return findings
+
+
+def _links(devices: "Any", board: "dict[str, Any]") -> "list[Finding]":
+    """Each link of the board, also one that could not be made, or only stands by."""
+    ways = {}
+    for way in getattr(devices.network, "ways", ()):
+        ways[way.name] = way
+    not_made: "dict[str, list[TillError]]" = {}
+    for kind, driver, error in devices.failures:
+        if kind == "network":
+            not_made.setdefault(driver, []).append(error)
+    findings = []
+    tables = board.get("link", {})
+    for name in sorted(tables):  # as they were made
+        finding = Finding("link", tables[name], board, name)
+        finding.title_key = "boot.device.network"
+        findings.append(finding)
+        if name in ways:
+            _link(finding, ways[name])
+            continue
+        errors = not_made.get(finding.driver)
+        finding.state, finding.text_key = "fail", "error.network"
+        finding.cause = str(errors.pop(0)) if errors else "the link was not made"
+    return findings
+
+
+def _link(finding: Finding, way: "Any") -> None:
+    """How a link is; one that is dead is told though another one carries."""
+    kind = way.bearer.kind
+    finding.title_key = "network.kind." + kind
+    finding.interface = way.bearer.interface or finding.interface
+    said = [way.state]
+    if way.cause == "stopped" and not way.started:
+        said = ["rests until it is needed"]
+    elif way.state != DOWN:
+        said.append(str(way.bars) + "/4")
+        if way.address:
+            said.append(way.address)
+    if way.cause and (way.cause != "stopped" or way.started):
+        finding.state = "warn"
+        finding.text_key = link_words.problem(kind, way.cause, way.bars)
+        finding.cause = "not up after a minute" if way.cause == "stopped" else way.cause
+    else:
+        finding.says = ", ".join(said)
 
 
 async def wear(devices: "Any", board: "dict[str, Any]") -> "dict[str, Any] | None":
@@ -183,5 +241,6 @@ def _bus(name: str, board: "dict[str, Any]") -> "dict[str, Any]":
     table = {"name": name}
     settings = board.get("bus", {}).get(name, {})
     for key in settings:
-        table[key] = settings[key]
+        if key not in SECRETS:
+            table[key] = settings[key]
     return table

@@ -115,7 +115,10 @@ def _tell(device: dict[str, Any], language: str) -> None:
     words = device["words"][language]
     buses = ", ".join(_place(bus) for bus in device["buses"])
     on = f" on {buses}" if buses else ""
-    typer.echo(f"{_MARKS[device['state']]}  {words['device']}: {device['driver']}{on}")
+    if device["interface"]:
+        on += f", interface {device['interface']}"
+    name = f" {device['name']}" if device["name"] else ""
+    typer.echo(f"{_MARKS[device['state']]}  {words['device']}{name}: {device['driver']}{on}")
     told = [words[part].replace("\n", " ") for part in ("problem", "do") if part in words]
     for line in (" - ".join(told), device["cause"], words.get("engineer", ""), device["says"]):
         if line:

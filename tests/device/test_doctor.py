@@ -23,7 +23,7 @@ async def _examined(t: Handheld) -> dict[str, dict[str, Any]]:
     async def examine() -> None:
         devices = await board_loader.build(t.board, life.wire, "", {"files": life.files})
         for finding in await doctor.examine(devices, t.board, board_loader.KINDS):
-            tables[finding.kind] = finding.table()
+            tables[finding.name or finding.kind] = finding.table()
 
     await life.start(examine())
     await life.end()

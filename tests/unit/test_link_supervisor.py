@@ -1,6 +1,7 @@
 """Links behind one hal.network: choice, hysteresis, failover, portals, and the recovery ladder."""
 
 import ssl
+from typing import Any
 
 import pytest
 
@@ -470,10 +471,13 @@ class _Board:
         return None
 
 
-async def _examined(supervisor: LinkSupervisor) -> doctor.Finding:
-    board = {"built": 0, "network": {"driver": "links"}}
-    (finding,) = await doctor.examine(_Board(supervisor), board, ("network",))
-    return finding
+SECRET = {"ssid": "Shop", "key": "shop key 1"}
+
+
+async def _examined(supervisor: LinkSupervisor, **links: Any) -> list[doctor.Finding]:
+    """The network's, then those of the ``links`` of the board file."""
+    board = {"built": 0, "network": {"driver": "links"}, "link": links, "bus": {"usb0": SECRET}}
+    return await doctor.examine(_Board(supervisor), board, ("network",))
 
 
 def test_the_doctor_waits_for_links_and_names_each_with_its_cause() -> None:
@@ -483,16 +487,49 @@ def test_the_doctor_waits_for_links_and_names_each_with_its_cause() -> None:
         rig.chip.sim = "absent"
         supervisor = LinkSupervisor([cable.way, mobile])
         supervisor.start()
-        finding = await _examined(supervisor)
+        (finding,) = await _examined(supervisor)
         assert (finding.state, finding.says) == ("ok", "cable up, mobile no_sim")
         await supervisor.stop()
         alone = LinkSupervisor([Way("mobile", rig.modem, cable.link, None)])
         alone.start()
-        finding = await _examined(alone)
+        (finding,) = await _examined(alone)
         assert (finding.state, finding.text_key) == ("warn", "error.sim")
         assert finding.cause == "mobile no_sim"
         assert finding.table()["words"]["en"]["do"]
         await alone.stop()
+
+    run(main())
+
+
+def test_the_doctor_tells_each_link_by_driver_interface_and_state() -> None:
+    async def main() -> None:
+        rig, cable, cold = ModemRig(), Net("cable", 0), Net("spare", 2, warm=False)
+        cable.way.bearer.interface = "eth0"
+        mobile = Way("mobile", rig.modem, cable.link, None, 1)
+        rig.chip.sim = "absent"
+        supervisor = LinkSupervisor([cable.way, mobile, cold.way])
+        supervisor.start()
+        network, *links = await _examined(
+            supervisor,
+            cable={"driver": "cable", "interface": "eth0"},
+            mobile={"driver": "at_modem", "bus": "usb0", "apn": "internet"},
+            spare={"driver": "cable"},
+            gone={"driver": "nm_wifi", "interface": "wlan0"},
+        )
+        await supervisor.stop()
+        assert network.state == "ok"
+        tables = {one.name: one.table() for one in links}
+        assert list(tables) == ["cable", "gone", "mobile", "spare"]
+        assert {name: table["state"] for name, table in tables.items()} == {
+            "cable": "ok", "gone": "fail", "mobile": "warn", "spare": "ok",
+        }  # fmt: skip
+        assert tables["cable"]["interface"] == "eth0" and tables["cable"]["says"] == "up, 4/4"
+        assert tables["mobile"]["driver"] == "at_modem" and tables["mobile"]["cause"] == "no_sim"
+        assert tables["mobile"]["buses"] == [{"name": "usb0", "ssid": "Shop"}], "no key"
+        assert tables["spare"]["says"] == "rests until it is needed"
+        words = [tables[name]["words"] for name in ("mobile", "gone")]
+        assert words[0]["en"]["device"] == "Mobile" and words[0]["en"]["problem"] == "No SIM card"
+        assert all({"device", "problem", "do"} <= set(said["zh"]) for said in words)
 
     run(main())
 
@@ -507,7 +544,7 @@ def test_a_portal_is_told_from_a_dead_link() -> None:
         net.way.probe = portal
         supervisor = LinkSupervisor([net.way])
         supervisor.start()
-        finding = await _examined(supervisor)
+        (finding,) = await _examined(supervisor)
         assert (finding.text_key, finding.cause) == ("error.captive", "wifi captive")
         assert set(finding.table()["words"]["zh"]) >= {"problem", "do"}
         await supervisor.stop()
