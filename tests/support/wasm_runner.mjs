@@ -2,8 +2,8 @@
 //
 //   node wasm_runner.mjs PACKAGE_DIR ROOT MODULE...
 //
-// Copies firmware/, tests/portable/ and tests/support/ into the build's own file system,
-// then runs tests/support/mpy_runner.py there. Exit 1 on a failure.
+// Copies firmware/, tests/portable/, tests/support/ and the recording that they replay into the
+// build's own file system, then runs tests/support/mpy_runner.py there. Exit 1 on a failure.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -27,6 +27,9 @@ function copy(from, to) {
 copy(join(root, "firmware"), "/app/firmware");
 copy(join(root, "tests/portable"), "/app/tests/portable");
 copy(join(root, "tests/support"), "/app/tests/support");
+python.FS.mkdirTree("/app/docs/examples");
+const recording = "docs/examples/recording.json";
+python.FS.writeFile(`/app/${recording}`, readFileSync(join(root, recording)));
 python.FS.writeFile("/app/tests/__init__.py", "");
 python.FS.writeFile("/app/runner.py", readFileSync(join(root, "tests/support/mpy_runner.py")));
 python.runPython(`
