@@ -24,6 +24,7 @@ from firmware.hal.printer import (
     PaperOut,
     Printer,
     PrinterError,
+    PrinterForeign,
     PrinterHot,
     PrinterMissing,
     PrinterStatus,
@@ -58,6 +59,11 @@ MARK = b"\x1dr\x01"
 RESERVE = 256
 #: Answer to DLE EOT 2: cover open, stopped for paper, an error (heat is one).
 STOPPED = 0x04 | 0x20 | 0x40
+#: What else a printer may say, beside automatic status (whose head is 0x10 by its fixed
+#: bits, the rest looks like marks): XON, XOFF, the head of its answer to CLEAR.
+OTHERS = (0x11, 0x13, 0x37)
+#: Bytes that are shown of what is no printer's.
+SHOWN = 16
 #: DLE DC4 8: clear the buffers.
 CLEAR = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"
 
@@ -84,6 +90,8 @@ class EscposPrinter(Printer):
         self._done = 0
         self._paper_free = 0
         self._replies: "list[int]" = []
+        #: The latest bytes that no printer of this kind sends.
+        self._foreign = b""
         #: Real-time answers that image bytes will provoke (Epson: DLE acts inside data too).
         self._stray = 0
         self._line_free = 0
@@ -223,14 +231,19 @@ class EscposPrinter(Printer):
         for byte in data:
             if byte & 0x93 == 0x12:
                 self._replies.append(byte)
-            elif byte & 0x90 == 0 and self._marks:
-                _, self._done, _, moved = self._marks.pop(0)
-                self._rows += moved
+            elif byte & 0x90 == 0:
+                if self._marks:
+                    _, self._done, _, moved = self._marks.pop(0)
+                    self._rows += moved
+            elif byte & 0x93 != 0x10 and byte not in OTHERS:
+                self._foreign = (self._foreign + bytes((byte,)))[-SHOWN:]
         return bool(data)
 
     async def _ask(self, number: int) -> int:
-        """Answer to DLE EOT ``number``. PrinterMissing after two silent tries."""
+        """Answer to DLE EOT ``number``. PrinterMissing after two tries that were silent,
+        PrinterForeign when what came was no such answer: of it a byte may look like one."""
         for attempt in range(2):
+            self._foreign = b""
             await self._send(b"\x10\x04" + bytes((number,)))
             if attempt == 0:
                 self._stray -= 1  # this one is ours; after a repeat the first may still come
@@ -239,14 +252,25 @@ class EscposPrinter(Printer):
             reads = 0
             while aio.elapsed_ms(start) < limit and reads < MOST_READS:
                 reads += 1
-                arrived = await self._receive(60 if self._replies else limit)
+                arrived = await self._receive(60 if self._replies or self._foreign else limit)
+                if self._foreign:
+                    if not arrived:
+                        break  # it ended: noise on the line, perhaps
                 # Answers that image bytes provoked come first; ours is the last.
-                if self._replies and (len(self._replies) > self._stray or not arrived):
+                elif self._replies and (len(self._replies) > self._stray or not arrived):
                     answer = self._replies[-1]
                     self._replies = []
                     self._stray = 0
                     return answer
-        raise PrinterMissing("no answer to a status request")
+            if self._foreign:
+                self._replies = []
+        raise self._missing("no answer to a status request")
+
+    def _missing(self, why: str) -> PrinterMissing:
+        """No answer, or that of something else."""
+        if not self._foreign:
+            return PrinterMissing(why)
+        return PrinterForeign("no printer's answer to a status request: " + repr(self._foreign))
 
     async def _status(self, stopped_only: bool = False) -> PrinterStatus:
         """``stopped_only``: ask for reasons only if the printer says that it stopped."""
@@ -258,8 +282,8 @@ class EscposPrinter(Printer):
                 return PrinterStatus(False, False, False, False, False)
             three = await self._ask(3)
             four = await self._ask(4)
-        except BusError as error:
-            raise PrinterMissing(str(error)) from None
+        except BusError as error:  # a service that was asked nonsense may hang up
+            raise self._missing(str(error)) from None
         return PrinterStatus(
             paper_out=bool(two & 0x20 or four & 0x60),
             paper_low=bool(four & 0x0C),

@@ -59,6 +59,13 @@ class PrinterMissing(PrinterError):
     text_key = "error.printer_missing"
 
 
+class PrinterForeign(PrinterMissing):
+    """What answers is no printer that the driver understands: another service at the
+    address, another kind of printer, a line at another speed."""
+
+    text_key = "error.printer_foreign"
+
+
 class PrinterStatus:
     """What the printer said of itself, each a bool."""
 
@@ -85,7 +92,8 @@ class Printer:
     cuts = 0
 
     async def status(self) -> PrinterStatus:
-        """Ask the printer. Raises PrinterMissing when it does not answer in time."""
+        """Ask the printer. Raises PrinterMissing when it does not answer in time,
+        PrinterForeign when something else does."""
         raise NotImplementedError
 
     async def print(self, document: "list[tuple[object, ...]]") -> None:

@@ -33,6 +33,7 @@ _ADVICE = (
     ("is not there", "doctor.absent"),
     ("unplugged", "doctor.absent"),
     ("no input device", "doctor.absent"),
+    ("no printer's answer", "doctor.foreign"),
     ("answer", "doctor.silent"),
     ("acknowledge", "doctor.silent"),
     ("mute", "doctor.silent"),

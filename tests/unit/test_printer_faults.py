@@ -15,7 +15,8 @@ from firmware.buses.wire import BusError, Wire
 from firmware.buses.wire_bus import WireSerial
 from firmware.drivers.escpos import EscposPrinter
 from firmware.drivers.escpos_encode import Profile
-from firmware.hal.printer import PrinterError, PrinterMissing
+from firmware.hal.printer import PrinterError, PrinterForeign, PrinterMissing
+from firmware.services import doctor
 from host_tools.emulator.rack import Rack
 from tests.support import rig
 from tests.support.virtual_time import run
@@ -224,3 +225,71 @@ def test_a_silent_network_printer_that_goes_at_any_part_did_not_print(stalls: bo
 
     for last in range(1, run(main(0)) + 1):
         run(main(last))
+
+
+class Service(RawConnection):
+    """Something else on port 9100: what it says when it is connected, and when it is asked."""
+
+    def __init__(self, greets: bytes, says: bytes, hangs_up: bool) -> None:
+        self.waits, self.says, self.hangs_up = greets, says, hangs_up
+
+    async def write(self, data: bytes) -> None:
+        self.waits += self.says
+
+    async def read(self, most: int) -> bytes:
+        while not self.waits:
+            if self.hangs_up:
+                return b""
+            await aio.sleep_ms(10)
+        data, self.waits = self.waits[:most], self.waits[most:]
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+class Serves(RawNet):
+    def __init__(self, greets: bytes, says: bytes, hangs_up: bool) -> None:
+        self.made = (greets, says, hangs_up)
+
+    async def connect(self, host: str, port: int) -> Service:
+        return Service(*self.made)
+
+
+@pytest.mark.parametrize(
+    ("greets", "says"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", b"Invalid SSH identification string.\r\n"),
+        (b"", b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nConnection: close\r\n\r\n"),
+        (b"220 files.shop FTP server ready\r\n", b"500 Unknown command\r\n"),
+        (b"", b"\x15\x03\x01\x00\x02\x02\x46"),  # a TLS alert
+        (b"", b"\xff\xff\x12"),  # of a line at another speed; a byte looks right
+    ],
+)
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_service_that_is_no_printer_is_named(greets: bytes, says: bytes, hangs_up: bool) -> None:
+    async def main() -> None:
+        printer = EscposPrinter(NetPort(Serves(greets, says, hangs_up), "p"), Profile())
+        with pytest.raises(PrinterForeign) as caught:
+            await aio.deadline(5000, printer.status(), "the status")
+        assert caught.value.text_key == "error.printer_foreign"
+        assert doctor.advice(str(caught.value)) == "doctor.foreign"
+        with pytest.raises(PrinterForeign):
+            await aio.deadline(BOUND_MS, printer.print(LINES), "printing")
+
+    run(main())
+
+
+def test_noise_before_an_answer_is_asked_past() -> None:
+    async def main() -> None:
+        rack, noise = rig.rack(), [b"\xf1\x77"]
+
+        def once(line: Line, op: int, payload: bytes) -> bytes | None:
+            whole = line.whole(op, payload) if op == 2 else b""
+            return noise.pop() + whole if whole and noise else whole or None
+
+        printer = EscposPrinter(WireSerial(Line(rack, once, 0), "printer", 115200), Profile())
+        rack.printer.paper_out = True
+        assert (await printer.status()).paper_out and not noise
+
+    run(main())
