@@ -7,7 +7,7 @@ import sys
 
 from firmware.errors import TillError
 from firmware.hal.network import NetworkLink, TlsConfig
-from firmware.services.link_probe import Beacon, TlsProbe
+from firmware.services.link_probe import Beacon, TlsProbe, WayProbe
 from firmware.services.link_supervisor import LinkSupervisor, Way
 
 TYPE_CHECKING = False
@@ -38,14 +38,14 @@ class _Question:
         self._beacon = beacon
         self._tls = TlsConfig([], "", [], b"", "")
         self._probe = TlsProbe("", 0, self._tls)
-        self._ask = self._probe.ask
+        self._asks = [WayProbe(way, self._probe).ask for way in ways]
 
     def aim(self, host: str, port: int, tls: "TlsConfig") -> None:
         """Ask for this host from now on."""
         self._tls.trust, self._tls.server_name = tls.trust, tls.server_name
         self._probe.aim(host, port)
-        for way in self._ways:
-            way.probe = self._ask
+        for way, ask in zip(self._ways, self._asks):
+            way.probe = ask
         if self._beacon is not None:
             self._beacon.begin(tls)
 

@@ -80,6 +80,9 @@ class TlsLinkBase(NetworkLink):
         )
         return stream
 
+    async def touch(self, host: str, port: int, timeout_ms: int) -> None:
+        (await self._raw_connection(host, port, timeout_ms)).close()
+
     async def _raw_connection(self, host: str, port: int, timeout_ms: int) -> "RawConnection":
         what = "connecting to " + host + " port " + str(port)
         try:

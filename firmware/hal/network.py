@@ -124,3 +124,8 @@ class NetworkLink:
         ``timeout_ms``. Raises LinkDown, HostUnreachable (NameUnknown), TlsFailed (all
         with ``sent`` False: no application byte has left)."""
         raise NotImplementedError
+
+    async def touch(self, host: str, port: int, timeout_ms: int) -> None:
+        """TCP connect alone, closed at once: a few packets, nothing of ours in them, and
+        nobody shows who he is. Raises LinkDown, HostUnreachable (NameUnknown)."""
+        raise NotImplementedError

@@ -5,6 +5,7 @@ from firmware.hal.network import NetworkError, TlsFailed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.hal.network import NetworkLink, TlsConfig
+    from firmware.services.link_supervisor import Way
 
 #: The host answered; nobody did; somebody else did; or the question could not be put.
 REACHED, UNREACHED, CAPTIVE, UNASKED = "reached", "unreached", "captive", "unasked"
@@ -35,9 +36,14 @@ def verdict_of(error: NetworkError) -> str:
     return UNREACHED
 
 
+#: Of so many questions in a row on a metered link one is the whole handshake: each
+#: five minutes while it carries.
+WHOLE_EACH = 20
+
+
 class TlsProbe:
-    """The whole way: a TLS connection to the acquirer, closed at once. Some 5 kB;
-    a metered link is given something smaller where the board has it."""
+    """The whole way: a TLS connection to the acquirer, closed at once. What it costs is
+    in docs/modem.md; ``WayProbe`` asks less of a metered link."""
 
     def __init__(self, host: str, port: int, tls: "TlsConfig") -> None:
         self._host = host
@@ -57,6 +63,39 @@ class TlsProbe:
             return verdict_of(error)
         await stream.close()
         return REACHED
+
+    async def touch(self, link: "NetworkLink", timeout_ms: int) -> str:
+        """REACHED by TCP alone, or UNREACHED, within ``timeout_ms``."""
+        try:
+            await link.touch(self._host, self._port, timeout_ms)
+        except NetworkError as error:
+            return verdict_of(error)
+        return REACHED
+
+
+class WayProbe:
+    """What one link is asked: ``whole``, or of a metered one mostly its TCP alone. That
+    tells a dead link, but not a portal, which answers for everybody: so all is asked
+    first, after any failure on the link, also a payment's, and now and then."""
+
+    def __init__(self, way: "Way", whole: TlsProbe) -> None:
+        self._way = way
+        self._whole = whole
+        self._touched = 0
+
+    async def ask(self, link: "NetworkLink", timeout_ms: int) -> str:
+        """As ``TlsProbe.ask``."""
+        way = self._way
+        if way.metered and not way.doubted and self._touched < WHOLE_EACH - 1:
+            self._touched += 1
+            verdict = await self._whole.touch(link, timeout_ms)
+        else:
+            self._touched = 0
+            way.doubted = False
+            verdict = await self._whole.ask(link, timeout_ms)
+        if verdict != REACHED:
+            way.doubted = True
+        return verdict
 
 
 class Beacon:

@@ -86,6 +86,8 @@ class Way:
         self.bars = 0
         #: As the bearer last told it.
         self.address = ""
+        #: Something failed on it since it was last asked all the way (``link_probe``).
+        self.doubted = True
         #: Ticks since which the state is what it is.
         self.since_ms = 0
         self.started = False
@@ -171,6 +173,7 @@ class LinkSupervisor(NetworkLink):
                 # The best link's word counts, unless another one reached the host.
                 if failure is None or verdict_of(error) == REACHED:
                     failure = error
+                way.doubted = True
                 way.wake.set()
                 if verdict_of(error) in (REACHED, UNASKED):
                     break
@@ -203,6 +206,7 @@ class LinkSupervisor(NetworkLink):
     def again(self, way: Way) -> None:
         """Its settings changed: it is begun anew as soon as no payment uses it."""
         way.started = False
+        way.doubted = True
         way.failures = way.successes = way.rest_ms = 0
         self._set(way, DOWN, "stopped")
         way.wake.set()
