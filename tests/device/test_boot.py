@@ -292,6 +292,17 @@ def test_the_language_outlives_a_restart() -> None:
     tell(story)
 
 
+def test_the_splash_stands_before_the_first_line_of_the_self_test() -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        seen = [{node.get("key") for node in tree["nodes"]} for tree in t.screens]
+        assert "boot.brand" in seen[0]
+        tests = [at for at, keys in enumerate(seen) if "boot.title" in keys]
+        assert tests and tests[0] == 1
+
+    tell(story)
+
+
 @pytest.mark.parametrize("kept", [b"", b"xx", b"zh\n", b"\xff\xfe", b"zh" * 5000])
 def test_a_language_file_that_makes_no_sense_is_as_good_as_none(kept: bytes) -> None:
     async def story(t: Handheld) -> None:

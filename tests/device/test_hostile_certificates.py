@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from host_tools.acquirer.pki import Authority, server_context
+from host_tools.acquirer.pki import SERVER_NAME, Authority, der, server_context
 from tests.support import virtual_time
 from tests.support.handheld import Handheld
 from tests.support.hostile import to_idle
@@ -44,7 +44,16 @@ def _client_refused(t: Handheld) -> ssl.SSLContext:
     return server_context(STRANGER, t.acquirer.authority.issue_server())
 
 
-WRONG = (_wrong_ca, _wrong_name, _expired, _not_yet_valid, _client_refused)
+def _oversized(t: Handheld) -> ssl.SSLContext:
+    """Right in all, and of more bytes than any host's needs: 5000 names."""
+    own = t.acquirer.authority
+    names = (SERVER_NAME, *(f"till-{number}.{'x' * 20}.test" for number in range(5000)))
+    server = own.issue_server(names=names)
+    assert len(der(server.certificate)) > 150_000
+    return server_context(own, server)
+
+
+WRONG = (_wrong_ca, _wrong_name, _expired, _not_yet_valid, _client_refused, _oversized)
 
 
 @pytest.mark.parametrize("signed_in", [False, True])

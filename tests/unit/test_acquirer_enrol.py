@@ -132,6 +132,21 @@ def test_bundle_read_by_the_terminal(acquirer: InProcessAcquirer) -> None:
         provisioning.check(made.bundle, {**trust, "test": False}, "S-own")
 
 
+def test_the_capabilities_say_what_the_kernel_does_and_no_more(
+    acquirer: InProcessAcquirer,
+) -> None:
+    """9F33 (Book 4, A2): contacts; five CVMs; SDA, DDA, CDA. Every other bit stands for what
+    is not there: stripe, keyed entry, capture, biometric methods, XDA, elliptic curves."""
+    trust = {"provisioning_key": KEYS.provisioning_public.hex(), "test": True}
+    made = acquirer.enrolment("S-capable", languages=("en",))
+    entry, verification, security = provisioning.check(
+        made.bundle, trust, "S-capable"
+    ).terminal.capabilities
+    assert entry == 0x20
+    assert verification == 0x80 | 0x40 | 0x20 | 0x10 | 0x08
+    assert security == 0x80 | 0x40 | 0x08
+
+
 def test_plain_client_key(acquirer: InProcessAcquirer) -> None:
     payload = payload_of(acquirer.enrol("S-plain", plain_key=True)[0])
     key = serialization.load_der_private_key(payload[7][2], None)
