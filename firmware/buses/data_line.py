@@ -37,6 +37,11 @@ class Carrier:
         """Take the address away. Never raises, may be called twice."""
         raise NotImplementedError
 
+    def counters(self) -> "tuple[int, int]":
+        """Bytes sent and received in all calls since the terminal started, as near as they
+        are known; -1 each for a carrier that does not count."""
+        return -1, -1
+
     def lost(self) -> str:
         """Why it ended by itself since ``up``; "" while it stands or nobody started it."""
         return ""

@@ -28,6 +28,7 @@ END_MS = 3000
 #: What it says is kept so far for an error's text.
 LINE_MOST = 400
 _CHUNK = 2048
+_NET = "/sys/class/net"
 
 #: Words of exit codes, pppd(8), EXIT STATUS.
 ENDS = {
@@ -113,6 +114,9 @@ class PppCarrier(Carrier):
         self._last = ""
         self._unheard = False  # nobody at the far end speaks PPP
         self._address = ""
+        # Of the calls before, and of this one when it was last looked at.
+        self._before = [0, 0]
+        self._counted = [0, 0]
 
     # ---- contract -----------------------------------------------------------------
 
@@ -141,7 +145,22 @@ class PppCarrier(Carrier):
                 await self.down()
         return self._address
 
+    def counters(self) -> tuple[int, int]:
+        """What the kernel counts on the interface: IP's bytes. What passes after the last
+        look at a call that then dies is not known."""
+        if self.interface:
+            for at, name in enumerate(("tx_bytes", "rx_bytes")):
+                try:
+                    path = f"{_NET}/{self.interface}/statistics/{name}"
+                    with open(path, encoding="ascii") as file:
+                        self._counted[at] = int(file.read(32))
+                except (OSError, ValueError):
+                    pass  # it has just gone
+        return self._before[0] + self._counted[0], self._before[1] + self._counted[1]
+
     async def down(self) -> None:
+        self._before, self._counted = list(self.counters()), [0, 0]
+        self.interface, self.dns = "", ()
         process = self._process
         if process is not None and process.poll() is None:
             # Ours and not yet reaped: its number can be nobody else's.

@@ -161,6 +161,7 @@ class WireCall(Carrier, RawNet):
         # Closed here, while the far end has not heard of it.
         self._closing: "list[CallConnection]" = []
         self._closer: "aio.Task | None" = None
+        self._sent = self._received = 0
 
     # ---- carrier ------------------------------------------------------------------
 
@@ -205,6 +206,10 @@ class WireCall(Carrier, RawNet):
         """Why it ended by itself since ``up``; "" while it stands or nobody started it."""
         return self._lost
 
+    def counters(self) -> "tuple[int, int]":
+        """Every byte of the calls passes here: frames and all."""
+        return self._sent, self._received
+
     def _break(self, why: str) -> None:
         connections, self._connections = self._connections, {}
         self._closing = []
@@ -216,6 +221,7 @@ class WireCall(Carrier, RawNet):
         try:
             data = await line.read(PART)
             while data:
+                self._received += len(data)
                 for packet in deframer.feed(data):
                     self._packet(packet)
                 data = await line.read(PART)
@@ -282,7 +288,9 @@ class WireCall(Carrier, RawNet):
         line = self._line
         if line is None or self._lost:
             raise BusError("there is no call")
-        await line.write(framed(bytes((kind, number, count)) + data))
+        frame = framed(bytes((kind, number, count)) + data)
+        self._sent += len(frame)
+        await line.write(frame)
 
     def forget(self, connection: CallConnection) -> None:
         """A connection was closed here: the far end is told."""

@@ -166,6 +166,39 @@ def test_up_with_address_and_name_servers_and_down(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_bytes_are_what_the_kernel_counts_over_all_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "net" / "ppp3" / "statistics"
+
+    def count(sent: str, received: str) -> None:
+        (folder / "tx_bytes").write_text(sent)
+        (folder / "rx_bytes").write_text(received)
+
+    async def story() -> None:
+        ppp = carrier(tmp_path, "up")
+        assert ppp.counters() == (0, 0)
+        await ppp.up(Line())
+        assert ppp.counters() == (0, 0)  # a kernel that does not tell yet
+        folder.mkdir(parents=True)
+        count("1200\n", "3400\n")
+        assert ppp.counters() == (1200, 3400)
+        count("1500\n", "x" * 100)
+        assert ppp.counters() == (1500, 3400)
+        await ppp.down()
+        count("9\n", "9\n")  # somebody else's ppp3
+        assert ppp.counters() == (1500, 3400)
+        await ppp.up(Line())
+        count("100\n", "200\n")
+        assert ppp.counters() == (1600, 3600)
+        await ppp.up(Line())  # again, after a call that died
+        assert ppp.counters() == (1700, 3800)
+        await ppp.down()
+
+    monkeypatch.setattr(ppp_linux, "_NET", str(tmp_path / "net"))
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("act", "said"),
     [
