@@ -16,6 +16,7 @@ import typer
 from host_tools import board_file, board_rules, clauses
 from host_tools.acquirer import enrol
 from host_tools.command_line import command_app, guarded, run
+from host_tools.commands import emulate
 from host_tools.errors import UserError
 from host_tools.till import COMMANDS
 
@@ -171,6 +172,34 @@ def test_a_tree_without_its_data_is_named(
     assert run(app, f"till {name}", rest) == 1
     errors = capsys.readouterr().err
     assert said.format(tmp_path) in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("around", "platform", "terminal", "opened"),
+    [
+        ({"DISPLAY": ":0"}, "linux", True, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True, True),
+        ({}, "darwin", True, True),
+        ({}, "linux", True, False),  # logged in from elsewhere
+        ({"DISPLAY": ":0"}, "linux", False, False),  # a script reads what is printed
+        ({}, "darwin", False, False),
+    ],
+)
+def test_a_browser_is_opened_on_a_desktop_only(
+    around: dict[str, str], platform: str, terminal: bool, opened: bool,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    asked: list[str] = []
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(emulate.webbrowser, "open", asked.append)
+    emulate._announce("http://127.0.0.1:8000/")
+    assert asked == ["http://127.0.0.1:8000/"] * opened
+    assert "http://127.0.0.1:8000/" in capsys.readouterr().out
 
 
 def test_ctrl_c_ends_quietly() -> None:
