@@ -26,7 +26,7 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
         for before in made:
             before.close()
         made.append(TypedKeys(kernel, chip, sources, f"{len(made)}"))
-        return EvdevInput([made[-1].product], str(made[-1].folder))
+        return EvdevInput(made[-1].products, str(made[-1].folder))
 
     yield opened
     for keys in made:

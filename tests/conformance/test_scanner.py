@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import pytest
@@ -19,7 +20,11 @@ from firmware.hal.scanner import LONGEST, Scanner, ScannerMissing, ScanRefused
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.hid_keys import HidKeys
 from host_tools.emulator.chips.serial_line import SerialLine
-from tests.support.virtual_time import VirtualLoop, run
+from tests.conformance.conftest import Nodes
+from tests.support import virtual_time
+from tests.support.virtual_time import VirtualLoop
+
+run = partial(virtual_time.run, descriptors=True)
 
 
 class Seat(Wire):
@@ -92,13 +97,20 @@ def keys(aim: bool = False, suffix: str = "enter", end: str = "\n") -> tuple[Sca
     return LineScanner(lines, aim), KeyGun(chip, end)
 
 
+def evdev(
+    nodes: Nodes, aim: bool = False, suffix: str = "enter", end: str = "\n"
+) -> tuple[Scanner, Gun]:
+    chip = HidKeys(_now_us())
+    return LineScanner(KeyLines(nodes(chip), MOST, suffix), aim), KeyGun(chip, end)
+
+
 Make = Callable[..., tuple[Scanner, Gun]]
 
 
-@pytest.fixture(params=[serial, keys], ids=["serial", "keys"])
+@pytest.fixture(params=[serial, keys, evdev], ids=["serial", "keys", "evdev"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
-    return made
+    return partial(made, request.getfixturevalue("nodes")) if made is evdev else made
 
 
 async def _nothing(scanner: Scanner, ms: int) -> None:

@@ -58,6 +58,11 @@ class PipeDevice:
         self._writer = -1
         self.plug()
 
+    @property
+    def plugged(self) -> bool:
+        """Whether it is in the folder."""
+        return self._writer >= 0
+
     def plug(self) -> None:
         """Appear in the folder."""
         os.mkfifo(self.path)
@@ -84,23 +89,22 @@ class PipeDevice:
 
     def close(self) -> None:
         """Take it away if it is there."""
-        if self._writer >= 0:
+        if self.plugged:
             self.unplug()
 
 
 class TypedKeys:
-    """A chip's keyboards as event nodes in a folder of their own: what it types goes into them
-    when it is due, and its plugs are theirs. Needs a running loop."""
-
-    product = "0c2e:0b61"
+    """A chip's keyboards as event nodes in a folder of their own, each of another make: what it
+    types goes into them when it is due, and its plugs are theirs. Needs a running loop."""
 
     def __init__(self, kernel: Kernel, chip: HidKeys, sources: int, name: str) -> None:
         self.folder = kernel.folder / name
         self.folder.mkdir()
         self._chip = chip
-        vendor, product = (int(part, 16) for part in self.product.split(":"))
+        #: As a board file names them.
+        self.products = [f"0c2e:{0x0B61 + at:04x}" for at in range(sources)]
         self._devices = [
-            PipeDevice(kernel, f"{name}/event{at}", vendor, product, f"usb-1.{at}/input0")
+            PipeDevice(kernel, f"{name}/event{at}", 0x0C2E, 0x0B61 + at, f"usb-1.{at}/input0")
             for at in range(sources)
         ]
         self._task = asyncio.get_running_loop().create_task(self._carry())
@@ -114,7 +118,7 @@ class TypedKeys:
                     device.unplug()
                 elif answer[at + 3] == CAME:
                     device.plug()
-                else:
+                elif device.plugged:
                     device.send((EV_KEY, int.from_bytes(code, "big"), answer[at + 3]))
                     device.send((EV_SYN, 0, 0))
             await asyncio.sleep(0.001)

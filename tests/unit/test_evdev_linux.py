@@ -16,10 +16,6 @@ from firmware.buses.wire import BusError
 from firmware.drivers.key_device import KeyDevice
 from firmware.drivers.key_lines import KeyLines
 from firmware.drivers.line_scanner import MOST, LineScanner
-from firmware.drivers.line_stripe import LineStripe
-from firmware.drivers.pin_pad import PinPad
-from firmware.drivers.pin_store import PinStore
-from firmware.drivers.stripe_tracks import MOST as TRACKS
 from firmware.hal.keypad import KeypadGone
 from firmware.hal.scanner import ScannerMissing, ScanRefused
 from host_tools.emulator.chips.hid_keys import HidKeys
@@ -239,34 +235,6 @@ def test_a_device_that_types_for_ever_fills_nothing(
 CODES = {79: "1", 80: "2", 81: "3", 75: "4", 96: "enter", 1: "cancel"}
 
 
-def test_a_keyboard_unplugged_during_pin_entry(kernel: Kernel) -> None:
-    async def main() -> None:
-        block = PipeDevice(kernel, "event0", 0x1A2C, 0x0E24, "usb-1.4/input0")
-        bus = EvdevInput(["1a2c:0e24"], str(kernel.folder))
-        keypad, store, counts = KeyDevice(bus, CODES), PinStore(), aio.Queue()
-        pad = PinPad(keypad, store)
-        entry = aio.spawn("pin", pad.enter(counts.put))
-        await aio.sleep_ms(0)
-        block.type(79, 80, 81)
-        assert [await counts.get() for _ in range(3)] == [1, 2, 3]
-        block.unplug()
-        with pytest.raises(KeypadGone):
-            await entry.join()
-        assert store._pins == []
-        block.plug()
-        while bus.missing():
-            await aio.sleep_ms(20)
-        entry = aio.spawn("pin", pad.enter(counts.put))
-        await aio.sleep_ms(0)
-        block.type(75, 75, 75, 75, 96)
-        handle = await entry.join()
-        assert store.digits(handle) == b"4444"
-        keypad.stop()
-        await bus.close()
-
-    run(main)
-
-
 def test_a_keypad_that_is_not_there_yet_is_named_and_taken_up_when_it_comes(
     kernel: Kernel,
 ) -> None:
@@ -304,20 +272,6 @@ def test_a_path_that_is_no_input_device_is_named(kernel: Kernel, tmp_path: Path)
         assert said[0].startswith(f"{plain} (") and "ioctl" in said[0]
         assert said[1] == f"{pad.path} (it has no keys)"
         await bus.close()
-
-    run(main)
-
-
-def test_a_swipe_reader(kernel: Kernel) -> None:
-    async def main() -> None:
-        reader = PipeDevice(kernel, "event0", 0x0801, 0x0002, "usb-1.1/input0")
-        bus = EvdevInput(["0801:0002"], str(kernel.folder))
-        stripe = LineStripe(KeyLines(bus, TRACKS))
-        typed(reader, "%B6222020000000000000^A/B^3012201?;6222020000000000000=3012201?\n")
-        swipe = await stripe.read()
-        assert swipe.pan() == b"6222020000000000000"
-        swipe.wipe()
-        await stripe.close()
 
     run(main)
 
