@@ -84,6 +84,7 @@ class Actions:
             "power_cut": self._power_cut,
             "power_on": self._power_on,
             "switch": self._switch,
+            "link": self._link,
             "rule": self._rule,
             "wait": self._wait,
         }
@@ -156,7 +157,7 @@ class Actions:
         elif not isinstance(value, bool):
             raise UserError('"value" of a switch is true or false')
         elif name == "network":
-            rack.net.link(value)
+            self._m.switch_network(value)
         elif name == "paper":
             rack.printer.paper_out = not value
         elif name == "cover":
@@ -169,6 +170,17 @@ class Actions:
             known = "network, paper, cover, tamper, mains, battery"
             raise UserError(f"no switch {name!r}; known: {known}")
         self._m.note("switch", f"{name}: {json.dumps(value)}")
+
+    async def _link(self, wish: dict[str, Any]) -> None:
+        """A link's condition, or how well it is heard."""
+        links, name = self._m.links, _text(wish, "name")
+        if "signal" in wish:
+            set_to = _text(wish, "signal")
+            links.strength(name, set_to)
+        else:
+            set_to = _text(wish, "condition")
+            links.set(name, set_to)
+        self._m.note("link", f"{name}: {set_to}")
 
     async def _rule(self, wish: dict[str, Any]) -> None:
         """A rule of the page by its name, or any of docs/acquirer.md by its kind."""
@@ -189,15 +201,18 @@ class Actions:
         self._m.note("bank rule for the next payment", title)
 
     async def _wait(self, wish: dict[str, Any]) -> None:
-        """Until one of the screens is shown."""
-        names = wish.get("screen")
-        names = [names] if isinstance(names, str) else names
-        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise UserError('"screen" is the name of a screen, or a list of names')
+        """Until one of the screens is shown, or a link is in a state."""
         seconds = wish.get("seconds", 10)
         whole = isinstance(seconds, int) and not isinstance(seconds, bool)
         if not whole or not 0 <= seconds <= MAX_WAIT_S:
             raise UserError(f'"seconds" is 0 to {MAX_WAIT_S}')
+        if "link" in wish:
+            await self._m.link_is(_text(wish, "link"), _text(wish, "state"), seconds)
+            return
+        names = wish.get("screen")
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise UserError('"screen" is the name of a screen, or a list of names')
         unknown = [name for name in names if name not in screens()]
         if unknown:
             raise UserError(f"no screen {unknown[0]!r}; known: {', '.join(sorted(screens()))}")

@@ -28,6 +28,7 @@ from host_tools.commands.board import build_time, version
 from host_tools.emulator import keeping, tap
 from host_tools.emulator.chips.net import TcpEndpoint
 from host_tools.emulator.deck import Deck, load
+from host_tools.emulator.link_bench import CAUSES, LinkBench
 from host_tools.emulator.rack import Rack
 from host_tools.emulator.rack_server import RackServer
 from host_tools.errors import UserError
@@ -46,6 +47,8 @@ OFF: dict[str, Any] = {"screen": "off", "nodes": []}
 WHAT = "till: "
 #: Entries of the kernel's trace that are kept.
 KERNEL_KEPT = 4000
+#: What may be waited for of a link.
+LINK_STATES = ("up", "degraded", "down", "carries", *CAUSES)
 #: Longest text of a code, in bytes.
 MOST_SCANNED = 1024
 #: A Unix socket's address holds 108 bytes.
@@ -125,6 +128,8 @@ class Machine:
             + [account.pan for account in self.deck.accounts()]
         )
         self.rack.debug.on_trace.append(self._tap_kernel)
+        #: The links of a board that has several.
+        self.links = LinkBench(self.rack, self.note)
         self._scans = SCANS
         #: By key: looks at the keypad when it last moved.
         self._fingers: dict[str, int] = {}
@@ -256,9 +261,7 @@ class Machine:
             self.printed_stderr.append(text)
             self.note("stderr", text)
         code = await process.wait()
-        self.rack.display.transfer(1, b"\xae")  # the panel goes dark with its supply
-        self.rack.net.cut()  # and the modem forgets its connections
-        self.rack.debug.forget()
+        self.rack.lose_power()
         if not self._cutting:
             self.ended = code, self._scrub.text(said)
             self.note("terminal ended by itself", f"exit code {code}  {said}".rstrip())
@@ -373,6 +376,18 @@ class Machine:
             self.note("tear out armed" if armed else "tear out called off", self.inserted)
 
     @property
+    def network(self) -> bool:
+        """Whether any network is there."""
+        return self.links.any_there if self.links.names else self.rack.net.up
+
+    def switch_network(self, there: bool) -> None:
+        """Every network comes or goes."""
+        if self.links.names:
+            self.links.all(there)
+        else:
+            self.rack.net.link(there)
+
+    @property
     def armed(self) -> bool:
         """Whether the card's next command takes it out."""
         return self.rack.slot.card is not None and self.rack.slot.card.armed
@@ -428,6 +443,18 @@ class Machine:
                 said = [f"the terminal shows {shown!r}, not {' or '.join(names)}"]
                 raise UserError("; ".join(said + self.printed_stderr[-3:]))
             await asyncio.sleep(0.02)
+
+    async def link_is(self, name: str, state: str, timeout_s: float = 10.0) -> None:
+        """Wait until the terminal says of a link that it is "up", "degraded" or "down", or
+        why it is not up, or that it "carries". UserError as above."""
+
+        def reached() -> bool:
+            one = self.links.one(name)
+            return state in (one["state"], one["cause"], "carries" if one["carries"] else "")
+
+        if state not in LINK_STATES:
+            raise UserError(f"no state {state!r} of a link; known: {', '.join(LINK_STATES)}")
+        await self._until(reached, timeout_s, f"{name} is not {state}")
 
     async def leave(self, name: str, timeout_s: float = 10.0) -> None:
         """Wait until the terminal no longer shows this screen. UserError as above."""

@@ -159,7 +159,8 @@ class Page:
             "tapped": self._m.tapped,
             "tear": self._m.armed,
             "zone": self._m.zone,
-            "network": rack.net.up,
+            "network": self._m.network,
+            "links": self._m.links.state(),
             "paper": not rack.printer.paper_out,
             "cover": rack.printer.cover_open,
             "tamper": not rack.tamper.closed,
@@ -207,7 +208,8 @@ class Page:
         board = self._m.board
         return [
             {"type": "hello", "cards": cards, "rules": rules, "board": board["board"]["title"],
-             "keys": board["keypad"]["keys"], "language": self._m.language,
+             "keys": board["keypad"]["keys"],
+             "links": self._m.links.kinds(), "language": self._m.language,
              "texts": {name: texts.texts(name) for name in texts.languages()}},
             *self._now(),
             self._roll.so_far(),

@@ -95,7 +95,7 @@ async def owe_a_reversal(machine: Machine) -> None:
     await machine.screen("pin")
     await machine.press(*machine.deck.cards["approve"].typed[0], "enter")
     await machine.booked(before=before)
-    machine.rack.net.link(False)
+    machine.switch_network(False)
     await machine.power_cut()
     machine.remove()
     await machine.power_on()

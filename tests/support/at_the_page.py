@@ -80,11 +80,13 @@ class Hands:
 
 
 @contextlib.asynccontextmanager
-async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands]:
+async def at_the_page(
+    folder: Path, language: str = "en", board: str = "virtual"
+) -> AsyncIterator[Hands]:
     """An emulator, its page, and a browser that shows it."""
     from playwright.async_api import async_playwright
 
-    machine = Machine(folder, language=language, trace="masked")
+    machine = Machine(folder, board, language=language, trace="masked")
     async with running(machine, start=False):
         scripted.before_power(machine, "ready", language)
         page = Page(machine)
@@ -126,10 +128,13 @@ async def at_the_page(folder: Path, language: str = "en") -> AsyncIterator[Hands
 
 
 def play(
-    folder: Path, story: Callable[[Hands], Coroutine[Any, Any, None]], language: str = "en"
+    folder: Path,
+    story: Callable[[Hands], Coroutine[Any, Any, None]],
+    language: str = "en",
+    board: str = "virtual",
 ) -> None:
     async def whole() -> None:
-        async with at_the_page(folder, language) as hands:
+        async with at_the_page(folder, language, board) as hands:
             await story(hands)
 
     asyncio.run(whole())

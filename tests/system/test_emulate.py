@@ -34,10 +34,12 @@ def do(**wish):
 """
 
 
-def till(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def till(
+    *words: str, cwd: Path | None = None, limit_s: int = LIMIT_S
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*TILL, *words], cwd=cwd or ROOT, env=environment(), capture_output=True, text=True,
-        timeout=LIMIT_S, check=False,
+        timeout=limit_s, check=False,
     )  # fmt: skip
 
 
@@ -46,9 +48,11 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def run_command(code: str, *words: str) -> "subprocess.CompletedProcess[str]":
+def run_command(
+    code: str, *words: str, limit_s: int = LIMIT_S
+) -> "subprocess.CompletedProcess[str]":
     command = shlex.join([sys.executable, "-c", code])
-    return till("emulate", "--port", "0", "--command", command, *words)
+    return till("emulate", "--port", "0", "--command", command, *words, limit_s=limit_s)
 
 
 def shown(*words: str) -> dict[str, Any]:

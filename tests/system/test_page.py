@@ -198,7 +198,8 @@ def test_a_refused_connection_is_said_and_mended(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path) -> None:
+@pytest.mark.parametrize("board", ["virtual", "virtual-links"])
+def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path, board: str) -> None:
     async def story(hands: Hands) -> None:
         hands.machine.rack.printer.paper.add([1] * 1200, "a slip")
         await hands.page.wait_for_selector("#paper", state="visible")
@@ -223,8 +224,10 @@ def test_nothing_is_cut_off_from_1100_to_1920(tmp_path: Path) -> None:
                 assert box and box["y"] >= 0 and box["y"] + box["height"] <= height, part
             paper = await hands.page.locator("#paper").bounding_box()
             assert paper and paper["height"] >= 120
+            trace = await hands.page.locator("#trace").bounding_box()
+            assert trace and trace["height"] >= 300
 
-    play(tmp_path, story)
+    play(tmp_path, story, board=board)
 
 
 def test_a_phone_shows_the_whole_handheld_in_its_width(tmp_path: Path) -> None:
@@ -516,3 +519,43 @@ def test_every_reader_is_tried_by_mouse(tmp_path: Path) -> None:
         await hands.until("() => document.getElementById('remove').disabled")
 
     play(tmp_path, story)
+
+
+def test_a_sale_goes_over_to_the_next_link_before_ones_eyes(tmp_path: Path) -> None:
+    """The merchant pulls the cable while the PIN is keyed, and sees what carries."""
+
+    async def story(hands: Hands) -> None:
+        async def says(link: str, *words: str) -> None:
+            await hands.until(
+                "([link, words]) => words.every(word => document.querySelector("
+                "`[data-link=${link}] .at`).textContent.includes(word))",
+                [link, list(words)],
+            )
+
+        await says("cable", "carries")
+        await says("wifi", "ready")
+        await says("mobile", "ready")
+        assert not await hands.page.is_visible("#sw-network")
+        await hands.type("5", "0", "0", "Enter")
+        await hands.screen("present_card")
+        await hands.insert("approve")
+        await hands.screen("pin")
+        await hands.page.select_option("[data-link=cable] .condition", "unplugged")
+        await hands.type("1", "2", "3", "4", "Enter")
+        await hands.screen("question")
+        await hands.ledger("approved")
+        await says("wifi", "carries", "KB")
+        await says("cable", "down", "no connection")
+        trace = await hands.trace()
+        assert any("wifi: carry (no_carrier), instead of cable" in line for line in trace)
+        # What was chosen stands in the page's other language, too.
+        await hands.page.click("#language")
+        await says("wifi", "正在使用")
+        chosen = await hands.page.input_value("[data-link=cable] .condition")
+        assert chosen == "unplugged"
+        await hands.page.select_option("[data-link=mobile] .signal", "weak")
+        await hands.page.select_option("[data-link=mobile] .condition", "no_sim")
+        await says("mobile", "不通", "没有 SIM 卡")
+        assert hands.machine.rack.modem.rsrp == -112
+
+    play(tmp_path, story, board="virtual-links")

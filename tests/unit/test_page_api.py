@@ -470,3 +470,99 @@ def test_a_folder_serves_one_emulator(machine: Machine, tmp_path: Path) -> None:
         Machine(tmp_path, "rpi-zero-2w")
     with pytest.raises(UserError, match="no board or file"):
         Machine(tmp_path, "nope")
+
+
+# ---- links --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """As ``machine``, with three links."""
+    made = Machine(tmp_path_factory.mktemp("linked"), "virtual-links", seed=1)
+    yield made
+    asyncio.run(made.stop())
+
+
+def test_each_condition_of_each_link_is_felt_and_ends(linked: Machine) -> None:
+    client = TestClient(Page(linked).app, base_url=HERE)
+    rack = linked.rack
+
+    def chips() -> tuple[Any, ...]:
+        point, modem = rack.radio.air[0], rack.modem
+        return (
+            rack.net.up, rack.net.stalled, point.on, point.key, point.gives_address, point.dbm,
+            rack.wlan_net.silent, modem.sim, modem.faults, modem.rsrp,
+        )  # fmt: skip
+
+    linked.switch_network(False)
+    linked.switch_network(True)
+    well = chips()
+    seen = [well]
+    for link in linked.links.kinds():
+        wishes = [{"condition": one} for one in link["conditions"][1:]]
+        wishes += [{"signal": one} for one in link["signals"][1:]]
+        for wish in wishes:
+            state = client.post("/do", json={"do": "link", "name": link["name"], **wish}).json()
+            (told,) = [one for one in state["links"] if one["name"] == link["name"]]
+            assert wish.items() <= told.items()
+            assert state["network"] is True
+            assert chips() not in seen, (link["name"], wish)
+            seen.append(chips())
+            back = {"signal": "strong"} if "signal" in wish else {"condition": "well"}
+            client.post("/do", json={"do": "link", "name": link["name"], **back})
+            assert chips() == well, (link["name"], wish)
+    assert len(seen) == 1 + 2 + 4 + 7 + 2 + 2
+
+
+def test_the_network_switch_takes_every_link(linked: Machine) -> None:
+    client = TestClient(Page(linked).app, base_url=HERE)
+    state = client.post("/do", json={"do": "switch", "name": "network", "value": False}).json()
+    assert state["network"] is False
+    assert [one["condition"] for one in state["links"]] == ["unplugged", "gone", "no_service"]
+    state = client.post("/do", json={"do": "switch", "name": "network", "value": True}).json()
+    assert state["network"] is True
+    assert [one["condition"] for one in state["links"]] == ["well"] * 3
+
+
+@pytest.mark.parametrize(
+    ("wish", "word"),
+    [
+        ({"name": "fax", "condition": "well"}, "cable, wifi, mobile"),
+        ({"name": "wifi", "condition": "unplugged"}, "gone, password"),
+        ({"name": "wifi", "signal": "well"}, "strong, weak, faint"),
+        ({"name": "cable", "signal": "weak"}, "of no cable"),
+        ({"name": "wifi"}, "condition"),
+        ({"condition": "well"}, "name"),
+        ({"do": "wait", "link": "fax", "state": "up"}, "cable, wifi, mobile"),
+        ({"do": "wait", "link": "wifi", "state": "well"}, "up, degraded, down, carries"),
+        ({"do": "wait", "link": "wifi", "state": "up", "seconds": 0}, "wifi is not up"),
+    ],
+)
+def test_a_wrong_wish_of_a_link_is_named(
+    linked: Machine, machine: Machine, wish: dict[str, Any], word: str
+) -> None:
+    client = TestClient(Page(linked).app, base_url=HERE)
+    answer = client.post("/do", json={"do": "link", **wish})
+    assert answer.status_code == 400 and word in answer.json()["error"]
+    alone = TestClient(Page(machine).app, base_url=HERE)
+    assert alone.get("/state").json()["links"] == []
+    answer = alone.post("/do", json={"do": "link", "name": "cable", "condition": "well"})
+    assert answer.status_code == 400 and "has one link" in answer.json()["error"]
+
+
+def test_what_the_terminal_tells_of_its_links_is_told_on(linked: Machine) -> None:
+    heard: list[Any] = []
+    linked.listeners.append(heard.append)
+    link = {"name": "wifi", "kind": "wifi", "state": "up", "cause": "", "bars": 3}
+    step = {"link": "wifi", "what": "radio", "cause": "no_service", "result": "", "took_ms": 3120}
+    report = {"active": "wifi", "links": [link], "step": step}
+    linked.rack.debug.transfer(3, json.dumps(report).encode())
+    cable, wifi, _ = linked.links.state()
+    assert (wifi["state"], wifi["carries"]) == ("up", True)
+    assert (cable["state"], cable["carries"]) == ("", False)
+    linked.rack.debug.transfer(3, json.dumps({**report, "step": None}).encode())
+    linked.listeners.remove(heard.append)
+    (told,) = [(entry["title"], entry["text"]) for entry in heard]
+    assert told == ("link step", "wifi: radio (no_service), 3.1 s")
+    linked.rack.lose_power()
+    assert {one["state"] for one in linked.links.state()} == {""}

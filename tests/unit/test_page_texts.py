@@ -4,13 +4,16 @@ import re
 
 import pytest
 
+from firmware.hal import bearer
+from firmware.services.link_probe import CAPTIVE, HOST, UNREACHED
 from host_tools.catalogue_build import read_catalogue
-from host_tools.emulator import actions, texts
+from host_tools.emulator import actions, link_bench, texts
 from host_tools.emulator.page import STATIC
 from host_tools.errors import UserError
 
 FIELD = re.compile(r"\{(\w+)\}")
-MADE = ("rule.", "note.", "state.", "key.", "spoken.")  # keys put together from a name
+MADE = ("rule.", "note.", "state.", "key.", "spoken.", "linkname.", "linkstate.", "condition.",
+        "signal.", "cause.")  # keys put together from a name  # fmt: skip
 
 
 def sources() -> str:
@@ -39,6 +42,20 @@ def test_each_key_of_the_page_is_known_and_each_text_is_used() -> None:
     called = set(re.findall(r'\b(?:t|say)\("([a-z_.]+)"[,)]', source))
     assert named | called <= known
     assert {key for key in known if not key.startswith(MADE)} <= named | called
+
+
+def test_each_word_of_a_link_is_known() -> None:
+    known = set(texts.texts("en"))
+    # The probe's verdicts beside the bearers' own causes.
+    assert set(link_bench.CAUSES) == set(bearer.CAUSES[1:]) | {CAPTIVE, UNREACHED, HOST}
+    wanted = {f"cause.{cause}" for cause in link_bench.CAUSES}
+    wanted |= {f"linkstate.{state}" for state in (bearer.UP, bearer.DEGRADED, bearer.DOWN)}
+    wanted |= {f"signal.{signal}" for signal in link_bench.SIGNALS}
+    for driver, conditions in link_bench.CONDITIONS.items():
+        kind = link_bench.KINDS[driver]
+        wanted |= {f"linkname.{kind}"} | {f"condition.{kind}.{one}" for one in conditions}
+    begun = ("cause.", "linkstate.", "signal.", "linkname.", "condition.")
+    assert {key for key in known if key.startswith(begun)} == wanted
 
 
 def test_each_rule_has_a_title() -> None:

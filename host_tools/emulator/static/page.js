@@ -17,7 +17,7 @@ function t(key, fields = {}, name = language) {
 }
 // Closed until the emulator greets: what is pressed before would be lost.
 function openBench(on) {
-  for (const part of document.querySelectorAll(".bench, .side")) part.inert = !on;
+  for (const part of document.querySelectorAll(".bench, .side, .links")) part.inert = !on;
 }
 function known(key) { return key in (texts[language] || {}); }
 
@@ -251,10 +251,58 @@ function drawBench(message) {
     });
     return button;
   }));
+  drawLinks(message.links);
   const rule = $("rule").value;
   $("rule").replaceChildren(...message.rules.map((rule) => new Option(t("rule." + rule.replace(/-/g, "_")), rule)));
   if (rule) $("rule").value = rule;
   findCards();
+}
+
+// ---- links ------------------------------------------------------------------------
+
+function drawLinks(links) {
+  $("links").hidden = !links.length;
+  $("one-network").hidden = links.length > 0;
+  $("links").replaceChildren(...links.map((link) => {
+    const choice = (names, prefix, label, wish) => {
+      const select = element("select", {}, ...names.map((name) => new Option(t(prefix + name), name)));
+      select.setAttribute("aria-label", t(label, { link: t(`linkname.${link.kind}`) }));
+      select.className = wish;
+      let pointed = false; // by mouse or finger: then the keyboard goes back to the handheld
+      select.addEventListener("pointerdown", () => { pointed = true; });
+      select.addEventListener("keydown", () => { pointed = false; });
+      select.addEventListener("change", () => {
+        send({ do: "link", name: link.name, [wish]: select.value });
+        if (pointed) select.blur();
+      });
+      return select;
+    };
+    const title = element("b", { textContent: t(`linkname.${link.kind}`) });
+    const card = element("div", { className: "link" }, element("p", {}, title, element("span", { className: "at" })));
+    card.append(choice(link.conditions, `condition.${link.kind}.`, "links.condition", "condition"));
+    if (link.signals.length) card.append(choice(link.signals, "signal.", "links.signal", "signal"));
+    card.dataset.link = link.name;
+    return card;
+  }));
+}
+
+function drawLinkStates(links) {
+  for (const link of links) {
+    const card = document.querySelector(`[data-link="${CSS.escape(link.name)}"]`);
+    if (!card) continue;
+    const state = link.state && t(link.carries ? "links.carries" : `linkstate.${link.state}`);
+    const cause = link.cause ? t(`cause.${link.cause}`) : "";
+    const count = link.bytes ? t("links.bytes", { count: Math.ceil(link.bytes / 1024) }) : "";
+    const text = [state, cause, count].filter(Boolean).join(" · ");
+    const at = card.querySelector(".at");
+    if (at.textContent !== text) at.textContent = text;
+    card.classList.toggle("carries", link.carries);
+    card.classList.toggle("down", link.state === "down");
+    for (const name of ["condition", "signal"]) {
+      const select = card.querySelector(`.${name}`);
+      if (select && document.activeElement !== select) select.value = link[name];
+    }
+  }
 }
 
 // Where one goes on after a card: its keys, on a small window scrolled to.
@@ -295,6 +343,7 @@ function drawState({ state }) {
     button.setAttribute("aria-pressed", String(button === card));
   }
   for (const name of SWITCHES) $(`sw-${name}`).checked = state[name];
+  drawLinkStates(state.links);
   if (document.activeElement !== $("sw-battery")) $("sw-battery").value = state.battery;
   $("battery").textContent = `${state.battery} %`;
   $("remove").disabled = !there;
