@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from firmware import aio
+from firmware.buses.pins import Pins
 from firmware.buses.pwm_linux import SysfsPwm
 from firmware.buses.wire_bus import WirePins
 from firmware.drivers.lamps import LampsAndBuzzer
@@ -23,18 +24,17 @@ BUZZER = 13
 class Panel:
     """Lamps, and a buzzer at a pin beside them or at the kernel's square waves."""
 
-    def __init__(self, rack: Rack, chip: SysfsChip | None) -> None:
+    def __init__(self, rack: Rack, pins: Pins, chip: SysfsChip | None = None) -> None:
         self.lamps = rack.lamps
         #: With ``heard``, (time in us, frequency in Hz, 0 for silence), and ``frequency`` now.
         self.buzzer: Any = chip or rack.lamps
-        self._rack, self._chip = rack, chip
+        self._rack, self._pins, self._chip = rack, pins, chip
         self._waves = SysfsPwm(0, str(chip.folder)) if chip else None
 
     def driver(self, lamps: dict[str, int] = PINS, buzzer: bool = True) -> LampsAndBuzzer:
         """``lamps``: those that the board has; ``buzzer``: whether it has one."""
-        pins = WirePins(self._rack, "gpio")
         pin = BUZZER if self._waves is None else 0
-        return LampsAndBuzzer(pins, dict(lamps), pin if buzzer else None, self._waves)
+        return LampsAndBuzzer(self._pins, dict(lamps), pin if buzzer else None, self._waves)
 
     def fail(self) -> None:
         """Nothing takes an order any more."""
@@ -50,11 +50,12 @@ Make = Callable[[], Panel]
 def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def build() -> Panel:
         rack = rig.rack()
+        pins = WirePins(rack, "gpio")
         if request.param == "pins":
-            return Panel(rack, None)
+            return Panel(rack, pins)
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        return Panel(rack, SysfsChip(folder, lambda: aio.ticks_ms() * 1000, monkeypatch))
+        return Panel(rack, pins, SysfsChip(folder, lambda: aio.ticks_ms() * 1000, monkeypatch))
 
     return build
 

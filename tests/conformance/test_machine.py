@@ -3,6 +3,7 @@ driver on the buses of a microcontroller, whose proxies lead to the same virtual
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +19,6 @@ from firmware.drivers.ds3231 import Ds3231
 from firmware.drivers.escpos import EscposPrinter
 from firmware.drivers.escpos_encode import Profile
 from firmware.drivers.key_matrix import KeyMatrix
-from firmware.drivers.lamps import LampsAndBuzzer
 from firmware.drivers.max17048 import Max17048
 from firmware.drivers.oled_bare import BareOled
 from firmware.drivers.panel_bare import BarePanel
@@ -46,6 +46,8 @@ ON_SPI = {"driver": "spi_display", "bus": "spi0", "pins_bus": "gpio", "dc_pin": 
 ON_CHIP = {"driver": "mpy_spi", "select": SPI[4]}
 #: Reads the wire's own words in an error, of which ports give a number.
 OWN_WORDS = {"test_a_gauge_that_does_not_answer_is_named"}
+#: Fixtures of the suites that make a device of a Linux kernel.
+LINUX = {"usb", "device"}
 #: SPI has no acknowledge: who does not listen is not noticed.
 NO_ANSWER = {("test_a_panel_that_does_not_answer_is_named_and_comes_back_whole", "display-st7789")}
 
@@ -118,11 +120,9 @@ def _tamper(on_machine: Rig) -> tuple[TamperPin, Rack]:
     return TamperPin(MpyPins(), tamper["pin"], tamper["open_level"]), rack
 
 
-def _lamps(
-    on_machine: Rig, lamps: dict[str, int] = test_indicators.PINS, buzzer: int | None = 13
-) -> tuple[LampsAndBuzzer, Rack]:
+def _lamps(on_machine: Rig) -> test_indicators.Panel:
     rack = on_machine()
-    return LampsAndBuzzer(MpyPins(), lamps, buzzer), rack
+    return test_indicators.Panel(rack, MpyPins())
 
 
 MAKERS = {
@@ -132,13 +132,13 @@ MAKERS = {
     "printer": (test_printer, _printer),
     "clock": (test_clock, _timed),
     "power": (test_power, _supplied),
+    "indicators": (test_indicators, _lamps),
 }
 #: Functions by which tests make their device, and ours in their place.
 FUNCTIONS = (
     (test_clock, "_ds3231", _clock),
     (test_power, "_make", _power),
     (test_tamper, "_make", _tamper),
-    (test_indicators, "_make", _lamps),
 )
 
 
@@ -173,7 +173,10 @@ def _tests(module: ModuleType) -> dict[str, Any]:
     return {
         f"test_{kind}_{name[5:]}": test
         for name, test in vars(module).items()
-        if name.startswith("test_") and test.__module__ == module.__name__ and name not in OWN_WORDS
+        if name.startswith("test_")
+        and test.__module__ == module.__name__
+        and name not in OWN_WORDS
+        and not LINUX & set(signature(test).parameters)
     }
 
 
