@@ -38,8 +38,8 @@ $(VENV)/.test: $(VENV)/.run pyproject.toml tests/support/debian.sh
 	@bash tests/support/debian.sh
 	@touch $@
 
-run: $(VENV)/.run ## start the test bank and a virtual handheld, and serve its page
-	@exec $(BIN)/till emulate
+run: $(VENV)/.run ## start the test bank and a virtual handheld, and serve its page (ARGS= for till emulate)
+	@exec $(BIN)/till emulate $(ARGS)
 
 demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.png
 	@$(BIN)/till demo --out demo-out
