@@ -196,7 +196,7 @@ class Outgoing:
     def find_lost(self) -> None:
         """Owe again what was sent before something that arrived, and did not arrive."""
         for sent in self._kept[: self._sent]:
-            if not sent.held and -1 < sent.order < self._proof:
+            if not sent.held and sent.order < self._proof:
                 sent.order = sent.first = -1
                 self._owed = True
 

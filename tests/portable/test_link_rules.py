@@ -142,6 +142,33 @@ def test_repeats_end_when_nothing_is_acknowledged():
     assert sent == 13 and events(pc) == [("lost", PipeGivenUp)]
 
 
+def test_how_long_a_lost_session_is_kept_counts_from_the_last_progress():
+    def until_lost(pc, now):
+        while pc.state == "live":
+            now += pc.wait_ms(now)
+            said(pc, now)
+        return now
+
+    for told in ("nothing", "resumed", "ack"):
+        parameters = Parameters()
+        parameters.dead_ms = 1000000
+        pc = live_pc(parameters)
+        pc.send(b"0")
+        pc.send(b"1")
+        said(pc)
+        now = until_lost(pc, 0)
+        assert pc.wait_ms(now) == 300000
+        pc.pipe_back(now)
+        said(pc, now)
+        hear(pc, p.resumed(NAME, 1 if told == "resumed" else 0, CREDIT), now=now)
+        said(pc, now)
+        if told == "ack":
+            hear(pc, p.ack(TAG, 1, 0, CREDIT), now=now)
+        again = until_lost(pc, now)
+        assert again > now
+        assert pc.wait_ms(again) == (300000 - again + now if told == "nothing" else 300000)
+
+
 def test_the_last_number_ends_the_session():
     for end in both_live():
         end._out.first = LAST_NUMBER  # four thousand million records later

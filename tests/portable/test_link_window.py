@@ -114,6 +114,10 @@ def test_on_a_new_pipe_all_that_is_not_there_is_owed():
     out.acknowledged(1, 0b1, 5)
     out.start_again()
     assert out.due(9) == [b"1", b"3"]
+    out, _ = flying(3)
+    out.start_again()
+    out.acknowledged(0, 0b10, 9)  # it came late by the pipe before
+    assert out.due(9) == [b"0", b"1"]
 
 
 def test_acknowledging_what_was_never_sent_breaks_the_protocol():
