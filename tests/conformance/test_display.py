@@ -42,18 +42,17 @@ SSD1322_HALF = {"driver": "ssd1322", "width": 128, "height": 64}
 ST7789 = {"driver": "st7789", "width": 320, "height": 240}
 ST7789_SQUARE = {"driver": "st7789", "width": 240, "height": 240, "column_offset": 80}
 DC, RESET = 24, 25
-#: Panel, driver, and the bus between them: the virtual board's wire, or one of Linux.
-PANELS: list[tuple[dict[str, Any], Any, str]] = [
+PANELS: list[tuple[dict[str, Any], Any]] = [
+    *((panel, driver) for panel in (SSD1306, SSD1309, SH1106) for driver in (Oled, BareOled)),
     *(
-        (panel, driver, "wire")
-        for panel in (SSD1306, SSD1309, SH1106)
-        for driver in (Oled, BareOled)
-    ),
-    *(
-        (panel, driver, "wire")
+        (panel, driver)
         for panel in (SSD1322, SSD1322_HALF, ST7789, ST7789_SQUARE)
         for driver in (Oled, BarePanel)
     ),
+]
+#: Panel, driver, and the bus between them: the virtual board's wire, or one of Linux.
+PLACES: list[tuple[dict[str, Any], Any, str]] = [
+    *((panel, driver, "wire") for panel, driver in PANELS),
     *((panel, Oled, "luma_i2c") for panel in (SSD1306, SH1106)),
     *((panel, Oled, "luma_spi") for panel in (SSD1306, SSD1322, ST7789)),
     *((panel, Oled, "spi_display") for panel in (SH1106, SSD1322, ST7789_SQUARE)),
@@ -74,7 +73,7 @@ def _linux(bus: str, panel: DisplayChip, monkeypatch: pytest.MonkeyPatch) -> Dis
 
 
 @pytest.fixture(
-    params=PANELS, ids=lambda p: f"{p[0]['driver']}-{p[0]['width']}-{p[1].__name__}-{p[2]}"
+    params=PLACES, ids=lambda p: f"{p[0]['driver']}-{p[0]['width']}-{p[1].__name__}-{p[2]}"
 )
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
     panel, driver, kind = request.param
