@@ -6,7 +6,8 @@ import errno
 import fcntl
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -17,10 +18,12 @@ from firmware.buses.wire_bus import WireI2c
 from firmware.drivers import rtc_linux
 from firmware.drivers.ds3231 import Ds3231
 from firmware.drivers.rtc_linux import LinuxRtc
+from firmware.drivers.rtc_mpy import ClockBesideRtc, MpyRtc
 from firmware.drivers.system_clock import SystemClock
 from firmware.hal.clock import Clock, ClockError
 from host_tools.emulator.rack import Rack
 from tests.support import rig
+from tests.support.mcu import installed
 from tests.support.virtual_time import run
 
 
@@ -70,11 +73,20 @@ class KernelRtc:
 Make = Callable[[], tuple[Clock, Hand]]
 
 
-@pytest.fixture(params=["ds3231", "linux_rtc"])
-def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+@pytest.fixture(params=["ds3231", "beside_rtc", "linux_rtc"])
+def make(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    stack = ExitStack()
+
     def ds3231() -> tuple[Clock, Hand]:
         clock, rack = _ds3231()
         return clock, rack.rtc
+
+    def beside_rtc() -> tuple[Clock, Hand]:
+        clock, rack = _ds3231()
+        stack.enter_context(installed(rack, {"mcu": "mcu"}, "rp2"))
+        return ClockBesideRtc(clock), rack.rtc
 
     def linux() -> tuple[Clock, Hand]:
         chip, node = KernelRtc(), tmp_path / "rtc0"
@@ -82,7 +94,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(fcntl, "ioctl", chip.ioctl)
         return LinuxRtc(str(node)), chip
 
-    return ds3231 if request.param == "ds3231" else linux
+    with stack:
+        yield {"ds3231": ds3231, "beside_rtc": beside_rtc, "linux_rtc": linux}[request.param]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +208,21 @@ def test_a_chip_that_is_not_there_does_not_start(tmp_path: Path) -> None:
             Ds3231(WireI2c(rack, "i2c"))
         with pytest.raises(ClockError, match="is not there"):
             LinuxRtc(str(tmp_path / "rtc0"))
+
+    run(main())
+
+
+def test_a_microcontrollers_calendar_follows_the_chip_beside_it() -> None:
+    async def main() -> None:
+        chip, rack = _ds3231()
+        with installed(rack, {"mcu": "mcu"}, "rp2"):
+            await ClockBesideRtc(chip).set(1_800_000_000)
+            assert await MpyRtc().now() == 1_800_000_000
+            rack.mcu.power_off()
+            with pytest.raises(ClockError, match="lost power"):
+                await MpyRtc().now()
+            assert await ClockBesideRtc(chip).now() == 1_800_000_000
+            assert await MpyRtc().now() == 1_800_000_000
 
     run(main())
 

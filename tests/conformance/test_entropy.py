@@ -7,6 +7,7 @@ import pytest
 from firmware.buses.wire import BusError, Wire
 from firmware.drivers import entropy_test
 from firmware.drivers.entropy_linux import LinuxEntropy
+from firmware.drivers.entropy_mpy import MpyEntropy
 from firmware.drivers.trng_wire import WireTrng
 from firmware.hal.entropy import Entropy, EntropyError
 from host_tools.emulator.chips.errors import ChipError
@@ -30,10 +31,12 @@ class ChipWire(Wire):
         return self.spoil(answer), busy
 
 
-@pytest.fixture(params=["linux", "wire", "wire seeded"])
+@pytest.fixture(params=["linux", "mpy", "wire", "wire seeded"])
 def source(request: pytest.FixtureRequest) -> Entropy:
     if request.param == "linux":
         return LinuxEntropy()
+    if request.param == "mpy":
+        return MpyEntropy()
     return WireTrng(ChipWire(Trng(None if request.param == "wire" else 5)))
 
 
