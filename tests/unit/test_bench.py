@@ -5,6 +5,7 @@ import pytest
 from bench import (
     bench_8583,
     bench_at,
+    bench_display,
     bench_idle,
     bench_sale,
     bench_start,
@@ -14,6 +15,7 @@ from bench import (
     run,
 )
 from bench.run import Row
+from host_tools import board_file, board_rules
 
 
 def _sound(rows: list[Row]) -> None:
@@ -94,3 +96,18 @@ def test_an_idle_minute_is_measured() -> None:
     _sound(rows)
     grown = ("memory", 41_700.0, 41_300.0, "KiB", 1.0, rows[2][5].replace(" 4.26667 ", " 256 "))
     assert run.missed(grown) and not run.missed((*grown[:1], 41_500.0, *grown[2:]))
+
+
+def test_each_panel_is_timed_at_its_own_bus() -> None:
+    panels = set()
+    for path in board_rules.BOARDS.glob("*/board.toml"):
+        board = board_file.read(path)
+        driver = board["bus"][board["display"]["bus"]]["driver"]
+        if driver != "wire_display" and path.parent.name != "qemu-x86_64":
+            panels.add(path.parent.name)
+    assert panels == set(bench_display.BOARDS)
+    for board, limit_ms in (("esp32-s3", 1024 * 9 / 400), ("rpi-cm4-counter", 153600 * 8 / 8000)):
+        *changes, whole = bench_display._times(board)
+        assert whole[2] == pytest.approx(limit_ms) and whole[1] >= whole[2]
+        assert len(changes) == len(bench_display.CHANGES)
+        assert all(0 < ours < frame <= whole[1] for _, ours, frame, *_ in changes)
