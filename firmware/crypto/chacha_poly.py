@@ -1,7 +1,8 @@
 """ChaCha20-Poly1305 with associated data (RFC 8439).
 
 CPython: ``cryptography``, imported at the first key. Elsewhere the portable
-arithmetic below, which is not constant in time (docs/threat-model.md).
+arithmetic below, which is not constant in time (docs/threat-model.md), and
+``chacha_viper`` for ChaCha20's blocks where the port makes machine code.
 
 ChaCha20 in plain Python: all blocks of one pass are worked on at once. Each of
 the four rows of the state (2.3) is one integer; a word of a block has a lane of
@@ -105,8 +106,38 @@ class Portable:
         self._key = bytearray()
 
 
-def key_stream(key: "bytes | bytearray", nonce: bytes, counter: int, blocks: int) -> bytes:
+_machine_code: "list[Any]" = []
+
+
+def machine_code() -> "Any":
+    """``chacha_viper`` where this port makes machine code, else None."""
+    if not _machine_code:
+        found: "Any" = None
+        try:
+            from firmware.crypto import chacha_viper
+
+            found = chacha_viper
+        except (ImportError, SyntaxError):  # not MicroPython; no emitter in this port
+            pass
+        _machine_code.append(found)
+    return _machine_code[0]
+
+
+def key_stream(
+    key: "bytes | bytearray", nonce: bytes, counter: int, blocks: int
+) -> "bytes | bytearray":
     """``blocks`` blocks of 64 bytes from block ``counter`` on (2.3)."""
+    machine = machine_code()
+    if machine is None:
+        return key_stream_plain(key, nonce, counter, blocks)
+    state = bytearray(b"expand 32-byte k" + key + counter.to_bytes(4, "little") + nonce)
+    stream: bytearray = machine.key_stream(state, blocks)
+    wipe(state)
+    return stream
+
+
+def key_stream_plain(key: "bytes | bytearray", nonce: bytes, counter: int, blocks: int) -> bytes:
+    """As ``key_stream``, in plain Python."""
     return b"".join(
         [
             _pass(key, nonce, counter + done, min(_PASS, blocks - done))
@@ -180,21 +211,21 @@ def _quarter(a: int, b: int, c: int, d: int, mask: int) -> "tuple[int, int, int,
     return a, b, c, d
 
 
-def _xor(data: bytes, stream: bytes) -> bytes:
+def _xor(data: bytes, stream: "bytes | bytearray") -> bytes:
     """``data`` with the stream from its second block on (2.8)."""
     size = len(data)
     number = int.from_bytes(data, "little") ^ int.from_bytes(stream[64 : 64 + size], "little")
     return number.to_bytes(size, "little")
 
 
-def _tag(stream: bytes, sealed: bytes, associated: bytes) -> bytes:
+def _tag(stream: "bytes | bytearray", sealed: bytes, associated: bytes) -> bytes:
     """The tag over associated data and ciphertext, its key the stream's first half block (2.8)."""
     lengths = len(associated).to_bytes(8, "little") + len(sealed).to_bytes(8, "little")
     data = [associated, bytes(-len(associated) % 16), sealed, bytes(-len(sealed) % 16), lengths]
     return poly1305(stream[:32], b"".join(data))
 
 
-def poly1305(key: bytes, message: bytes) -> bytes:
+def poly1305(key: "bytes | bytearray", message: bytes) -> bytes:
     """16 bytes under a key of 32 that is used once (2.5)."""
     r = int.from_bytes(key[:16], "little") & _CLAMP
     total = 0

@@ -1,5 +1,7 @@
 """ChaCha20-Poly1305, HKDF and HMAC-SHA-512, backend and portable: values that the RFCs print."""
 
+import sys
+
 from firmware.crypto import CryptoError, chacha_poly, hkdf
 
 
@@ -80,12 +82,24 @@ def test_chacha20_block():
         "d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e"
     )
     key, nonce = bytes(range(32)), h("000000090000004a00000000")
-    assert chacha_poly.key_stream(key, nonce, 1, 1) == block
-    # Blocks do not depend on the pass that they are made in.
-    stream = chacha_poly.key_stream(key, nonce, 0, 40)
-    assert stream[64:128] == block and len(stream) == 40 * 64
-    for at in (0, 16, 17, 18, 33, 34, 39):
-        assert chacha_poly.key_stream(key, nonce, at, 1) == stream[64 * at : 64 * at + 64]
+    for made in (chacha_poly.key_stream, chacha_poly.key_stream_plain):
+        assert made(key, nonce, 1, 1) == block
+        # Blocks do not depend on the pass that they are made in.
+        stream = made(bytearray(key), nonce, 0, 40)
+        assert stream[64:128] == block and len(stream) == 40 * 64
+        for at in (0, 16, 17, 18, 33, 34, 39):
+            assert made(key, nonce, at, 1) == stream[64 * at : 64 * at + 64]
+
+
+def test_machine_code_is_the_plain_form():
+    # The unix ports of the tests have the emitter; CPython and the WebAssembly port have not.
+    unix = sys.implementation.name == "micropython" and sys.platform == "linux"
+    assert (chacha_poly.machine_code() is not None) == unix
+    for byte in (0, 1, 0x55, 0x80, 0xFF):  # the carries of all words
+        key, nonce = bytes([byte]) * 32, bytes([byte]) * 12
+        for counter in (0, (1 << 32) - 3):
+            stream = chacha_poly.key_stream(key, nonce, counter, 3)
+            assert stream == chacha_poly.key_stream_plain(key, nonce, counter, 3)
 
 
 def test_poly1305():
