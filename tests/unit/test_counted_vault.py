@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -25,38 +24,11 @@ from firmware.services import self_test
 from host_tools import board_file
 from tests.support import rig
 from tests.support import vault_parts as parts
-from tests.support.faulty_disk import FaultyDisk, PowerCut
+from tests.support.counted_board import CountedBoard
+from tests.support.faulty_disk import PowerCut
 from tests.support.journal_script import sale
 from tests.support.ram_counter import RamCounter
 from tests.support.virtual_time import run
-
-
-class _Board:
-    """A terminal's storage and its chip; ``vault`` is a new life of it."""
-
-    def __init__(self, disk: FaultyDisk | None = None, chip: RamCounter | None = None) -> None:
-        self.disk = disk or FaultyDisk()
-        self.chip = chip or RamCounter(self.disk)
-        self.every = 3
-        self.seed = b""
-
-    def vault(self, counted: bool = True) -> SoftVault:
-        files, entropy = (
-            self.disk.files(),
-            parts.SeededEntropy(self.seed + b"%d" % self.disk.events),
-        )
-        return SoftVault(files, entropy, None, self.chip if counted else None, self.every)
-
-    async def opened(self, counted: bool = True) -> SoftVault:
-        vault = self.vault(counted)
-        await vault.open()
-        return vault
-
-    def rebooted(self, fates: tuple[int, ...] | None = None) -> _Board:
-        """Another board in this state, with power again."""
-        disk = self.disk.clone()
-        disk.reboot(fates)
-        return _Board(disk, self.chip.with_disk(disk))
 
 
 def _behind(vault: SoftVault) -> bool:
@@ -74,7 +46,7 @@ async def _until_cut(act: Callable[[], Awaitable[None]]) -> bool:
 class _Story:
     """Two lives with their notes, and what was promised before the power went."""
 
-    def __init__(self, board: _Board) -> None:
+    def __init__(self, board: CountedBoard) -> None:
         self.board = board
         self.noted = (0, 0)
 
@@ -91,7 +63,7 @@ class _Story:
             self.noted = (epoch, sequence)
 
 
-async def _judge(story: _Story, board: _Board) -> None:
+async def _judge(story: _Story, board: CountedBoard) -> None:
     """After any cut: open, not taken for an old copy, at the note or the next one; and
     the note after it puts every copy of before out of date."""
     before = board.disk.snapshot()
@@ -110,12 +82,12 @@ async def _judge(story: _Story, board: _Board) -> None:
 @pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
 def test_every_cut_once(before: bool) -> None:
     async def main() -> None:
-        total = _Board()
+        total = CountedBoard()
         await _Story(total).run()
         steps = [line for line in total.disk.log if "counter" in line]
         assert len(steps) == 1 + 2 * 3  # made; each life's first and fourth note and new epoch
         for at in range(total.disk.events + 1):
-            trial = _Board()
+            trial = CountedBoard()
             story = _Story(trial)
             (trial.disk.cut_before if before else trial.disk.cut_after)(at)
             if not await _until_cut(story.run):
@@ -129,10 +101,10 @@ def test_every_cut_once(before: bool) -> None:
 @pytest.mark.soak
 def test_every_cut_and_another_while_recovering() -> None:
     async def main() -> None:
-        total = _Board()
+        total = CountedBoard()
         await _Story(total).run()
         for at in range(total.disk.events):
-            trial = _Board()
+            trial = CountedBoard()
             story = _Story(trial)
             trial.disk.cut_after(at)
             assert await _until_cut(story.run)
@@ -155,7 +127,7 @@ def test_a_vault_that_gets_a_counter_is_never_locked_out(before: bool) -> None:
     an old copy, which a supervisor can confirm."""
 
     async def main() -> None:
-        start = _Board()
+        start = CountedBoard()
         await (await start.opened(counted=False)).note_journal(1, 7)
         taken = 0
         for at in range(40):
@@ -185,7 +157,7 @@ def test_every_older_copy_is_noticed_and_none_that_is_not_older() -> None:
     """A copy that was made while the terminal was off, and one life with a note since."""
 
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         copies = [await _off(board)]
         for life in range(5):
             vault = await board.opened()
@@ -201,14 +173,14 @@ def test_every_older_copy_is_noticed_and_none_that_is_not_older() -> None:
             epoch, sequence = await vault.journal_position()
             assert (epoch == 1 and sequence == 41) if same else (epoch > 1 and sequence > 41)
 
-    async def _off(board: _Board) -> dict[str, bytes]:
+    async def _off(board: CountedBoard) -> dict[str, bytes]:
         board.disk.reboot()
         return board.disk.snapshot()
 
     run(main())
 
 
-async def _boot(board: _Board, counted: bool = True) -> tuple[Journal, str, list[str]]:
+async def _boot(board: CountedBoard, counted: bool = True) -> tuple[Journal, str, list[str]]:
     files = board.disk.files()
     entropy = parts.SeededEntropy(b"%d" % board.disk.events)
     vault = SoftVault(files, entropy, None, board.chip if counted else None)
@@ -224,7 +196,7 @@ def test_vault_and_journal_put_back_together(counted: bool) -> None:
     without one the sale in between never was."""
 
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         journal, _, _ = await _boot(board, counted)
         await sale(journal)
         copy = board.disk.snapshot()
@@ -253,7 +225,7 @@ def test_a_cut_does_not_take_an_old_copy_for_a_good_one(before: bool) -> None:
     """Nor lock the terminal: at every event until the supervisor's word it is asked for."""
 
     async def main() -> None:
-        start = _Board()
+        start = CountedBoard()
         journal, _, _ = await _boot(start)
         await sale(journal)
         copy = start.disk.snapshot()
@@ -264,7 +236,7 @@ def test_a_cut_does_not_take_an_old_copy_for_a_good_one(before: bool) -> None:
             board = start.rebooted()
             (board.disk.cut_before if before else board.disk.cut_after)(at)
 
-            async def act(board: _Board = board) -> None:
+            async def act(board: CountedBoard = board) -> None:
                 await _boot(board)
 
             cut = await _until_cut(act)
@@ -289,7 +261,7 @@ def test_a_second_copy_does_not_fit_the_first() -> None:
     """The vault's files of before two damages, the journal of after them."""
 
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         journal, _, _ = await _boot(board)
         await sale(journal)
         old = board.disk.snapshot()
@@ -316,7 +288,7 @@ def test_a_second_copy_does_not_fit_the_first() -> None:
 
 def test_a_step_that_fails_is_made_up_for_and_nothing_is_noted_twice() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         vault = await board.opened()
         board.chip.lose = CounterError("no answer")  # it was done
         with pytest.raises(CounterError, match="no answer"):
@@ -344,115 +316,9 @@ def test_a_step_that_fails_is_made_up_for_and_nothing_is_noted_twice() -> None:
     run(main())
 
 
-async def _tested(vault: SoftVault) -> tuple[str, str]:
-    """What the menu's self-test says of a vault in service."""
-
-    async def heard(result: self_test.Result) -> None:
-        pass
-
-    devices = SimpleNamespace(vault=vault, failures=[])
-    (result,) = await self_test.run(devices, 0, heard, ("vault",))
-    return result.state, result.detail
-
-
-def test_the_self_test_names_a_chip_that_is_not_as_the_vault_left_it() -> None:
-    """In service, and without a step: it went back, on, lost its counter, is another's,
-    does not answer, is gone; each time a payment's next step refuses as well."""
-
-    async def main() -> None:
-        board = _Board()
-        vault = await board.opened()
-        await vault.note_journal(1, 1)
-        steps, value = board.chip.steps, board.chip.value
-        assert await _tested(vault) == ("ok", "")
-        for wrong in (value - 1, value + 1, 0, (1 << 64) - 1):
-            board.chip.value = wrong
-            said = f"the counter stands at {wrong}, the vault left it at {value}"
-            assert await _tested(vault) == ("fail", said)
-        board.chip.value, owner = value, board.chip.owner
-        for other, words in ((b"", "no counter"), (b"another", "another's counter")):
-            board.chip.owner = other
-            assert await _tested(vault) == ("fail", words)
-        board.chip.owner = owner
-        for error in (CounterMissing("no TPM"), CounterLocked("for a while")):
-            board.chip.fail = error
-            assert await _tested(vault) == ("fail", str(error))
-        board.chip.fail = None
-        assert await _tested(vault) == ("ok", "") and board.chip.steps == steps
-        # A step that failed is owed, which is no fault of the chip's.
-        await vault.note_journal(1, 2)
-        await vault.note_journal(1, 3)
-        board.chip.fail = CounterLocked("for a while")
-        with pytest.raises(CounterLocked):
-            await vault.note_journal(1, 4)
-        board.chip.fail = None
-        assert await _tested(vault) == ("ok", "")
-        await vault.note_journal(1, 5)
-        assert await _tested(vault) == ("ok", "") and board.chip.steps == steps + 1
-        # A tamper meanwhile: nothing is asked of an erased vault.
-        await vault.erase()
-        assert (await _tested(vault))[0] == "fail"
-
-    run(main())
-
-
-def test_a_chip_that_says_it_stepped_and_stays_is_named_each_time() -> None:
-    async def main() -> None:
-        board = _Board()
-        vault = await board.opened()
-        stands = board.chip.value
-
-        async def stays(secret: "bytes | bytearray") -> int:
-            return stands
-
-        board.chip.step = stays  # type: ignore[method-assign]
-        for sequence in (1, 2, 3):
-            with pytest.raises(CounterForeign, match=f"stands at {stands}, the vault left it"):
-                await vault.note_journal(1, sequence)
-        assert await vault.journal_position() == (1, 1)  # nothing goes on without its step
-        again = await board.opened()
-        with pytest.raises(CounterForeign):
-            await again.note_journal(1, 2)
-
-    run(main())
-
-
-@pytest.mark.parametrize("reads", [1 << 62, (1 << 64) - 1, -1])
-def test_what_no_counter_can_read_is_refused_by_name(reads: int) -> None:
-    async def main() -> None:
-        board = _Board()
-        await (await board.opened()).note_journal(1, 1)
-        copy, value = board.disk.snapshot(), board.chip.value
-        board.chip.value = reads
-        with pytest.raises(CounterError, match="cannot stand at"):
-            await board.opened()
-        assert board.disk.snapshot() == copy
-        board.chip.value = value
-        await (await board.opened()).note_journal(1, 2)
-        fresh = _Board()
-        fresh.chip.value = reads - 1
-        with pytest.raises(CounterError, match="cannot stand at"):
-            await fresh.opened()
-
-    run(main())
-
-
-def test_the_position_never_goes_back_to_an_earlier_epoch() -> None:
-    async def main() -> None:
-        board = _Board()
-        vault = await board.opened()
-        await vault.note_journal(2, 10)
-        for epoch, sequence in ((1, 11), (1, 10), (2, 9)):
-            with pytest.raises(VaultError, match="go back"):
-                await vault.note_journal(epoch, sequence)
-        assert await vault.journal_position() == (2, 10)
-
-    run(main())
-
-
 def test_a_boot_without_a_note_wears_nothing() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         board.every = 32
         for _ in range(20):
             vault = await board.opened()
@@ -475,7 +341,7 @@ def test_a_boot_without_a_note_wears_nothing() -> None:
 
 def test_what_does_not_belong_together_is_named() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         vault = await board.opened()
         await vault.note_journal(1, 1)
         with pytest.raises(VaultError, match="the board names none") as caught:
@@ -492,11 +358,11 @@ def test_what_does_not_belong_together_is_named() -> None:
         with pytest.raises(CounterForeign):
             await board.opened()
         board.chip.owner = kept
-        other = _Board()
+        other = CountedBoard()
         other.seed = b"other"
         await (await other.opened()).note_journal(1, 1)
         with pytest.raises(CounterForeign):  # the storage of one terminal in another
-            await _Board(other.disk, board.chip.with_disk(other.disk)).opened()
+            await CountedBoard(other.disk, board.chip.with_disk(other.disk)).opened()
         await (await board.opened()).note_journal(1, 2)
 
     run(main())
@@ -504,7 +370,7 @@ def test_what_does_not_belong_together_is_named() -> None:
 
 def test_an_erased_vault_begins_anew_with_the_same_chip() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         vault = await board.opened()
         await vault.install_transport(parts.TRANSPORT, False)
         await vault.note_journal(1, 5)
@@ -527,7 +393,7 @@ def test_an_erased_vault_begins_anew_with_the_same_chip() -> None:
 
 def test_service_gives_a_terminal_with_a_new_chip_a_new_life() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         await (await board.opened()).note_journal(1, 5)
         board.chip = RamCounter(board.disk)
         with pytest.raises(CounterUnset):
@@ -549,7 +415,7 @@ def test_service_gives_a_terminal_with_a_new_chip_a_new_life() -> None:
 
 def test_every_byte_of_a_counted_file_counts() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         vault = await board.opened()
         for sequence in (1, 2, 3):
             await vault.note_journal(1, sequence)
@@ -580,7 +446,7 @@ def test_every_byte_of_a_counted_file_counts() -> None:
 
 def test_an_old_copy_takes_no_note_but_a_new_epochs() -> None:
     async def main() -> None:
-        board = _Board()
+        board = CountedBoard()
         vault = await board.opened()
         await vault.note_journal(1, 1)
         copy = board.disk.snapshot()
