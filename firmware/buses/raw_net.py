@@ -45,6 +45,10 @@ class RawNet:
         """Our IPv4 address on it; "" when it has none, or when nobody can tell."""
         return ""
 
+    def doubt(self, host: str) -> None:
+        """Who answers at the host's address is not the host: a name that was looked up is
+        to be looked up again."""
+
     async def connect(self, host: str, port: int) -> RawConnection:
         """TCP connect, no TLS. NameUnknown; BusError: refused, no route."""
         raise NotImplementedError

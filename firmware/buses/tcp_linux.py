@@ -141,6 +141,9 @@ class TcpLinux(RawNet):
         except OSError:
             return False
 
+    def doubt(self, host: str) -> None:
+        self._kept.doubt(host)
+
     async def connect(self, host: str, port: int) -> TcpConnection:
         failure = f"{host} has no address"
         name = self._interface()

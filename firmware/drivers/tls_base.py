@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 GRACE_MS = 500
 
 
+#: Causes of a host that is the one who was wanted, whatever is wrong with it or us.
+_HIMSELF = ("client_refused", "expired", "not_yet_valid")
+
+
 class HandshakingStream:
     """What a link needs of its stream while connecting."""
 
@@ -67,6 +71,8 @@ class TlsLinkBase(NetworkLink):
             await aio.deadline(max(left, 1), shake.handshake(), "the TLS handshake")
         except BaseException as error:
             raw.close()
+            if not (isinstance(error, TlsFailed) and error.cause in _HIMSELF):
+                self._net.doubt(host)
             if isinstance(error, Timeout):
                 raise TlsFailed(str(error), "timeout") from None
             if isinstance(error, BusError):

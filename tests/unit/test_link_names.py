@@ -19,13 +19,14 @@ from firmware.buses.wire_net import WireNet
 from firmware.drivers.cable import Cable
 from firmware.drivers.tls_link import TlsLink
 from firmware.hal.bearer import DOWN, UP, Bearer
+from firmware.hal.network import TlsFailed
 from firmware.services import link_supervisor as supervising
 from firmware.services.link_probe import TlsProbe
 from firmware.services.link_supervisor import LinkSupervisor, Way
 from host_tools.emulator.chips.net import NetChip
-from tests.conformance.test_network import ChipWire, FarEnd, pki
+from tests.conformance.test_network import ChipWire, FarEnd, other, pki
 from tests.support.modem_rig import now_us
-from tests.support.tls_pki import LoopbackServer, tls_handler
+from tests.support.tls_pki import Engine, LoopbackServer, MemoryNet, tls_handler
 from tests.support.virtual_time import run
 
 HOST, IP = "bank.test", "192.0.2.7"
@@ -270,6 +271,35 @@ def test_a_link_that_dies_silently_takes_no_other_links_names_with_it() -> None:
         assert {server for way, server in played.asked if way == "ppp0"} == {SECOND}
         assert {server for way, server in played.asked if way == "eth0"} == {FIRST}
         await links.stop()
+
+    run(main())
+
+
+def test_a_name_whose_host_is_a_portal_is_asked_for_anew() -> None:
+    class Net(MemoryNet):
+        doubted: list[str] = []
+
+        def doubt(self, host: str) -> None:
+            self.doubted.append(host)
+
+    async def main() -> None:
+        config = pki().config()
+        for context, wanted in (
+            (pki().context(), []),
+            (other().context(), [HOST]),  # not his certificate
+            (pki().context(client_ca=other().ca), []),  # himself, who does not want us
+        ):
+            net = Net(Engine(context, bytes.upper).feed)
+            Net.doubted = []
+            try:
+                await (await TlsLink(net).connect(HOST, 443, config, 5000)).close()
+            except TlsFailed as error:
+                assert error.cause in ("unknown_ca", "client_refused")
+            assert Net.doubted == wanted
+        net = Net(lambda data: b"")
+        with pytest.raises(TlsFailed, match="took longer"):
+            await TlsLink(net).connect(HOST, 443, config, 5000)
+        assert Net.doubted == [HOST]
 
     run(main())
 
