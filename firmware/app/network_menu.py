@@ -152,7 +152,15 @@ def _actions(visit: Visit, way: "Way") -> "list[tuple[str, Any]]":
     if len(visit.network.ways) > 1:
         actions.append(("link.first", _first))
         actions.append(("link.pay", _metered))
+    if isinstance(bearer, Mobile):
+        actions.append(("mobile.messages", _messages))
     return actions
+
+
+async def _messages(visit: Visit, way: "Way") -> None:
+    from firmware.app import sms_menu
+
+    await sms_menu.messages(visit, way)
 
 
 async def _address(visit: Visit, way: "Way") -> None:

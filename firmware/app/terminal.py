@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.aio import Task
+    from firmware.hal.mobile import ShortMessage
     from firmware.services.host_session import HostSession
     from firmware.services.provision import Provision
     from firmware.services.self_test import Result
@@ -63,6 +64,8 @@ class Terminal:
         #: Whether the idle screen names the debt before its other notices: they take
         #: turns, for only the first has room.
         self.debt_first = False
+        #: Short messages by their link (app/sms_menu.py), the newest first.
+        self.messages: "dict[str, list[ShortMessage]]" = {}
         #: What no code foresaw, found beside the flows: the idle screen ends with it.
         self.defect: "Exception | None" = None
 

@@ -26,7 +26,7 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
-from firmware.hal.mobile import ASKS_PIN, READY, Mobile, MobileSettings, SimStatus
+from firmware.hal.mobile import ASKS_PIN, READY, Mobile, MobileSettings, ModemInCall, SimStatus
 from firmware.hal.mobile import MUTE as SIM_MUTE
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from firmware.buses.data_line import Carrier, Restart
     from firmware.buses.serial_port import SerialPort
+    from firmware.hal.mobile import ShortMessage
 
 #: How often registration is asked for, and how long a SIM may be busy after power-on.
 LOOK_MS = 1000
@@ -429,6 +430,8 @@ class AtModem(Bearer, Mobile):
         """What was told last, with what is known of the call."""
         status = self._last
         status.cause = self._cause
+        if self.family.counters is None:
+            status.sent, status.received = self._carrier.counters()
         status.dns = self.dns = self._carrier.dns if self._up else ()
         self.interface = self._carrier.interface if self._up else ""
         if not self._up:
@@ -472,11 +475,10 @@ class AtModem(Bearer, Mobile):
 
     # ---- short messages -----------------------------------------------------------
 
-    async def messages(self) -> "list[sms_pdu.Message]":
-        """Take the received messages, at most MESSAGES at once; those that are
-        no readable message are deleted as well. BearerError, but not once one was
-        taken: what is left comes the next time. One port only between calls."""
-        found: "list[sms_pdu.Message]" = []
+    async def messages(self) -> "list[ShortMessage]":
+        """At most MESSAGES at once; those that are no readable message are deleted as
+        well. With one port only between calls: ModemInCall."""
+        found: "list[ShortMessage]" = []
         async with self._lock:
             try:
                 await self._bounded(30000, self._take_messages(found))
@@ -485,9 +487,9 @@ class AtModem(Bearer, Mobile):
                     raise
         return found
 
-    async def _take_messages(self, found: "list[sms_pdu.Message]") -> None:
+    async def _take_messages(self, found: "list[ShortMessage]") -> None:
         if self._line.in_data:
-            raise AtError("the modem's only port carries a call")
+            raise ModemInCall("the modem's only port carries a call")
         if not self._ready:
             await self._prepare()
         await self._line.need(scripts.PDU_MODE)

@@ -22,7 +22,6 @@ from firmware.buses.dbus_linux import (
 )
 from firmware.buses.wire import BusError
 from firmware.drivers import nm_linux as nm
-from firmware.drivers.sms_pdu import Message
 from firmware.errors import Timeout
 from firmware.hal.bearer import (
     DEGRADED,
@@ -39,7 +38,7 @@ from firmware.hal.bearer import (
     SimPinNeeded,
     SimPukNeeded,
 )
-from firmware.hal.mobile import ASKS_PIN, Mobile, MobileSettings, SimStatus
+from firmware.hal.mobile import ASKS_PIN, Mobile, MobileSettings, ShortMessage, SimStatus
 from firmware.hal.mobile import MUTE as SIM_MUTE
 
 if TYPE_CHECKING:
@@ -494,11 +493,10 @@ class MmModem(Bearer, Mobile):
 
     # ---- short messages -----------------------------------------------------------
 
-    async def messages(self) -> list[Message]:
-        """Take the received messages, at most MESSAGES at once; those that are no text
-        are deleted as well. ModemManager puts the parts of a long one together.
-        BearerError, but not once one was taken: what is left comes the next time."""
-        found: list[Message] = []
+    async def messages(self) -> list[ShortMessage]:
+        """At most MESSAGES at once; those that are no text are deleted as well.
+        ModemManager puts the parts of a long one together."""
+        found: list[ShortMessage] = []
         async with self._lock:
             try:
                 await nm.bounded(30000, self._take_messages(found), "the modem")
@@ -507,7 +505,7 @@ class MmModem(Bearer, Mobile):
                     raise
         return found
 
-    async def _take_messages(self, found: list[Message]) -> None:
+    async def _take_messages(self, found: list[ShortMessage]) -> None:
         path, _ = await self._modem()
         listed = await self._bus.answer(list, SERVICE, path, MESSAGING, "List")
         for sms in items({"List": listed}, "List", str)[:MESSAGES]:
@@ -516,7 +514,8 @@ class MmModem(Bearer, Mobile):
                 continue
             message = None
             try:
-                message = Message(text(values, "Number"), text(values, "Text"), 1, 1)
+                stamp = text(values, "Timestamp")[:19].replace("T", " ")
+                message = ShortMessage(text(values, "Number"), text(values, "Text"), 1, 1, stamp)
             except BusError:
                 pass  # not a text for us; it must not fill the SIM
             await self._bus.call(SERVICE, path, MESSAGING, "Delete", "o", [sms])

@@ -1,5 +1,7 @@
 """Received short messages: SMS-DELIVER units in hexadecimal digits (3GPP TS 23.040, 9.2.2.1)."""
 
+from firmware.hal.mobile import ShortMessage
+
 #: The GSM 7-bit default alphabet (TS 23.038, 6.2.1); its extension after ESC (6.2.1.1).
 _BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -7,18 +9,6 @@ _BASIC = (
 )
 _EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|",
               101: "€"}  # fmt: skip
-
-
-class Message:
-    """``sender``: digits with "+" in front of an international number, or a name.
-    ``text``: "" for data that is no text. ``part``, ``parts``: 1 and 1, or the
-    place of this unit in a longer message."""
-
-    def __init__(self, sender: str, text: str, part: int, parts: int) -> None:
-        self.sender = sender
-        self.text = text
-        self.part = part
-        self.parts = parts
 
 
 def _septets(data: bytes, count: int, skip: int = 0) -> "list[int]":
@@ -88,7 +78,19 @@ def _place(header: bytes) -> "tuple[int, int]":
     return 1, 1
 
 
-def parse(digits: bytes) -> Message:
+def _stamp(octets: bytes) -> str:
+    """The service centre's time stamp (TS 23.040, 9.2.3.11): swapped semi-octets, local
+    time; "" for what is none. The last octet, its zone, is left out."""
+    found = ""
+    for at in range(6):
+        tens, ones = octets[at] & 0x0F, octets[at] >> 4
+        if tens > 9 or ones > 9:
+            return ""
+        found += ("20", "-", "-", " ", ":", ":")[at] + str(tens) + str(ones)
+    return found
+
+
+def parse(digits: bytes) -> ShortMessage:
     """The message in ``digits``, as +CMGL and +CMGR give it. ValueError for
     anything that is not a whole SMS-DELIVER."""
     if len(digits) % 2 or len(digits) > 512:
@@ -103,13 +105,14 @@ def parse(digits: bytes) -> Message:
         raise ValueError("the message unit is cut short") from None
 
 
-def _deliver(unit: bytes) -> Message:
+def _deliver(unit: bytes) -> ShortMessage:
     first, length = unit[0], unit[1]
     if first & 3 != 0:
         raise ValueError("not a received message")
     end = 3 + (length + 1) // 2
     sender = _number(unit[3:end], length, unit[2])
     coding, size = unit[end + 1], unit[end + 9]
+    stamp = _stamp(unit[end + 2 : end + 9])
     body = unit[end + 10 :]
     skip = 1 + body[0] if first & 0x40 else 0
     part, parts = _place(body[1:skip]) if skip else (1, 1)
@@ -120,8 +123,9 @@ def _deliver(unit: bytes) -> Message:
         lost = (skip * 8 + 6) // 7  # the header takes whole septets
         if size > 160 or lost > size:
             raise ValueError("the message has a wrong length")
-        return Message(sender, _gsm_text(_septets(body, size - lost, lost * 7)), part, parts)
+        text = _gsm_text(_septets(body, size - lost, lost * 7))
+        return ShortMessage(sender, text, part, parts, stamp)
     if size > 140 or len(body) < size or skip > size:
         raise ValueError("the message has a wrong length")
     text = _utf16(body[skip:size]) if alphabet == 8 else ""
-    return Message(sender, text, part, parts)
+    return ShortMessage(sender, text, part, parts, stamp)

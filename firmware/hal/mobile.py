@@ -1,4 +1,6 @@
-"""Contract: what people set and type of a modem; the link itself is a bearer."""
+"""Contract: what people set, type and read of a modem; the link itself is a bearer."""
+
+from firmware.hal.bearer import BearerError
 
 #: State of a SIM: it is open; it is missing; it asks for its PIN, or for its PUK after
 #: too many wrong ones; it cannot be read; the modem does not say.
@@ -44,6 +46,26 @@ def is_pin(text: str) -> bool:
     return 4 <= len(text) <= 8 and not text.strip("0123456789")
 
 
+class ModemInCall(BearerError):
+    """Its only port carries the data connection."""
+
+    text_key = "mobile.in_call"
+
+
+class ShortMessage:
+    """``sender``: digits with "+" in front of an international number, or a name.
+    ``text``: "" for data that is no text. ``part``, ``parts``: 1 and 1, or the
+    place of this unit in a longer message. ``stamp``: when its service centre had it,
+    by that one's own clock, as "2026-11-21 14:05:09"; "" if unknown."""
+
+    def __init__(self, sender: str, text: str, part: int, parts: int, stamp: str = "") -> None:
+        self.sender = sender
+        self.text = text
+        self.part = part
+        self.parts = parts
+        self.stamp = stamp
+
+
 class Mobile:
     """The SIM of one modem, and what its data connection is made with."""
 
@@ -64,4 +86,10 @@ class Mobile:
     def set_up(self, settings: MobileSettings, pin: str) -> None:
         """From the next ``start`` on. ``pin`` is tried by itself only while the SIM has
         all its tries; "" for none."""
+        raise NotImplementedError
+
+    async def messages(self) -> "list[ShortMessage]":
+        """Take some of the received short messages, [] when there are no more: the modem
+        has them no longer. Within 30 seconds and one more. ModemInCall, BearerError, but
+        not once one was taken: what is left comes the next time."""
         raise NotImplementedError

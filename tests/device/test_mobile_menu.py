@@ -1,9 +1,11 @@
 """The pages of a modem on a whole handheld: SIM, access point and roaming at the wire."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from tests.portable.test_modem_scripts import CHINESE, HELLO
 from tests.support.linked import (
     Linked,
     comes_up,
@@ -192,3 +194,56 @@ def test_a_link_that_rests_is_set_up_without_being_started() -> None:
         assert t.modem.context == ("IP", "")
 
     tell(story)
+
+
+def test_short_messages_are_listed_the_newest_first() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await comes_up(t, "mobile")
+        await t.open_link(2)
+        await t.choose(6)
+        await says(t, "mobile.no_messages")
+        await t.until("link")
+        for pdu in (CHINESE, HELLO, b"00FFFF"):
+            t.modem.receive_message(pdu.decode())
+        await t.choose(6, code=False)
+        assert _lines(await t.until("choose")) == ["27838890001", "+8613800138005"]
+        assert t.modem.messages == {}, "taken"
+        await t.press("2")
+        told = _lines(await t.until("info"))
+        assert [left for left, _ in told] == ["+8613800138005", "2026-11-11 12:45", "OK验证码"]
+        await t.press(CANCEL)
+        await t.until("choose")
+        for _ in range(30):
+            t.modem.receive_message(HELLO.decode())
+        await t.press(CANCEL)
+        await t.until("link")
+        await t.choose(6, code=False)
+        assert len(_lines(await t.until("choose"))) == 20, "bounded, with the newest"
+        await t.press(CANCEL)
+        await t.until("link")
+        t.modem.faults.mute = True
+        await t.choose(6, code=False)
+        await t.until("message", limit_s=60)
+        assert "error.modem" in t.keys_shown()
+        await t.press(ENTER)
+        assert len(_lines(await t.until("choose"))) == 20, "what is kept stays"
+
+    tell(story)
+
+
+def test_no_messages_through_the_only_port_of_a_call() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await comes_up(t, "mobile")
+        await t.open_link(2)
+        await t.choose(6)
+        await says(t, "mobile.in_call")
+        await t.until("link")
+
+    tell(story, ports=1)
+
+
+def _lines(tree: dict[str, Any]) -> list[Any]:
+    (node,) = [one for one in tree["nodes"] if one["kind"] in ("menu", "lines")]
+    return list(node["items"])

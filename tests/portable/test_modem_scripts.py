@@ -118,7 +118,7 @@ CHINESE = b"00240D91683108108300F50008621111215423000A004F004B9A8C8BC17801"
 def test_short_messages():
     hello = sms_pdu.parse(HELLO)
     assert (hello.sender, hello.text) == ("27838890001", "hellohello")
-    assert (hello.part, hello.parts) == (1, 1)
+    assert (hello.part, hello.parts, hello.stamp) == (1, 1, "2099-03-29 15:16:59")
     chinese = sms_pdu.parse(CHINESE)
     assert chinese.sender == "+8613800138005" and chinese.text == "OK验证码"
     # Two parts, seven septets for the header; then "part".
@@ -126,7 +126,8 @@ def test_short_messages():
     part = sms_pdu.parse(text)
     assert (part.sender, part.part, part.parts, part.text) == ("1234", 2, 2, "part")
     data = sms_pdu.parse(b"000404A121430004261111215423000401020304")
-    assert data.text == ""
+    assert data.text == "" and data.stamp == "2062-11-11 12:45:32"
+    assert sms_pdu.parse(b"000404A1214300042611F1215423000401020304").stamp == ""
 
 
 def test_a_listed_message_is_found_whatever_stands_in_it():

@@ -60,7 +60,8 @@ class _Watched(Links):
 
 
 class Linked(Handheld):
-    """``air``: the access points; ``modem``: the chip; ``links``: the life's own."""
+    """``air``: the access points; ``modem``: the chip; ``links``: the life's own.
+    ``ports``: of the modem."""
 
     links: Links
     #: Names of links that rest until they are needed.
@@ -68,8 +69,9 @@ class Linked(Handheld):
     #: Kind of the link that connects now: the rack's network is one for both.
     dialling = ""
 
-    def __init__(self, **wishes: Any) -> None:
+    def __init__(self, ports: int = 2, **wishes: Any) -> None:
         super().__init__(**wishes)
+        self.ports = ports
         self.air = {
             SHOP: AccessPoint(SHOP, SHOP_KEY, dbm=-50),
             CAFE: AccessPoint(CAFE, CAFE_KEY, dbm=-65),
@@ -85,7 +87,7 @@ class Linked(Handheld):
         ways = []
         modem = AtModem(
             WireSerial(wire, "modem", 115200), EchoCarrier(), "cmnet",
-            data_port=WireSerial(wire, "modem_data", 115200),
+            data_port=WireSerial(wire, "modem_data", 115200) if self.ports > 1 else None,
         )  # fmt: skip
         bearers: dict[str, Bearer] = {"wifi": WlanBearer(MpyWlan(SHOP, SHOP_KEY)), "mobile": modem}
         for rank, (name, bearer) in enumerate(bearers.items()):

@@ -344,6 +344,7 @@ class PlayedMm(Played):
             "State": Variant("u", state),
             "Number": Variant("s", "+31641600986"),
             "Text": Variant("s", text),
+            "Timestamp": Variant("s", "2026-11-21T14:05:09+08:00"),
         }
         self.objects[path] = {f"{MM}.Sms": self.messages[path]}
 

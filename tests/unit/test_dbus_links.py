@@ -509,6 +509,7 @@ def test_messages_are_taken_and_deleted() -> None:
             ("+31641600986", "Your data: 80 % used"),
             ("+31641600986", "2"),
         ]
+        assert taken[0].stamp == "2026-11-21 14:05:09"
         assert list(rig.mm.messages) == [f"{MM_PATH}/SMS/1"]
         rig.mm.message("bad")
         rig.mm.messages[f"{MM_PATH}/SMS/1"]["State"] = Variant("u", 3)

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from firmware.app import sms_menu
+from firmware.hal.mobile import ShortMessage
 from firmware.services.reader_test import KINDS
 from firmware.text.canvas import Canvas
 from firmware.text.faces import Face
@@ -187,7 +189,8 @@ def _links() -> Iterator[tuple[str, Screen]]:
     for title, items in (
         ("network.kind.wifi", ("wifi.find", "wifi.hidden", "wifi.known",
                                "link.first", "link.pay")),
-        ("network.kind.mobile", ("mobile.pin", "mobile.apn", "mobile.roaming")),
+        ("network.kind.mobile", ("mobile.pin", "mobile.apn", "mobile.roaming", "link.first",
+                                 "link.pay", "mobile.messages")),
         ("wifi.protection", ("wifi.wpa2", "wifi.wpa3", "wifi.open")),
         ("ip.how", ("ip.dhcp", "ip.static")),
         ("mobile.apn", ("mobile.apn_auto", "mobile.apn_hand")),
@@ -196,6 +199,14 @@ def _links() -> Iterator[tuple[str, Screen]]:
     ):  # fmt: skip
         for at in range(len(items)):
             yield f"menu_{title}_{at}", screens.menu(title, list(items), at, marked=0)
+    yield "choose_messages", screens.choose("mobile.messages", ["+8613800138000", "W" * 16], 1)
+    for name, text in (
+        ("zh", "【小店】您的验证码是482913，请勿告诉他人。" * 3),
+        ("wide", "W" * 160),
+    ):
+        shown = sms_menu.lines(ShortMessage("W" * 20, text, 12, 15, "2026-11-21 14:05:09"))
+        for first in range(len(shown)):
+            yield f"sms_{name}_{first}", screens.info("mobile.messages", shown, first)
     for key in KEYS:
         if key.startswith("link.stage."):
             yield f"progress_{key}", link_screens.working(key, 59)
@@ -219,13 +230,14 @@ _WORDS_ONLY = (
     "progress_",
     "typed_",
     "link_",
+    "sms_",
 )
 _KEPT = (
     "declined_host.51", "declined_host.05", "reversed_sale.torn", "cancelled_error.network_host",
     "message_error.printer_paper", "question_release.confirm", "idle_error.not_provisioned",
     "menu_0", "menu_4", "progress_sale.stage.waiting", "progress_late_plain",
     "typed_wifi.password_upper", "typed_seen_wifi.name_lower", "typed_wifi.short", "link_3",
-    "link_12",
+    "link_12", "sms_zh_2", "sms_wide_2",
 )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.app import sms_menu
 from firmware.drivers import modem_scripts as scripts
 from firmware.drivers import sms_pdu
 from firmware.drivers.at_channel import AtChannel
 from firmware.drivers.at_engine import Answer, Command
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerError
+from firmware.hal.mobile import ShortMessage
 from host_tools.emulator.chips.modem_families import FAMILIES
 from tests.portable.test_modem_scripts import CHINESE, HELLO
 from tests.support.modem_rig import ModemRig
@@ -163,3 +165,25 @@ def test_what_is_no_text_has_none() -> None:
         assert sms_pdu.parse(_unit("123", coding, 3, b"abc")).text == ""
     lone = sms_pdu.parse(_unit("123", 8, 4, bytes.fromhex("D83D0041")))
     assert lone.text == "?A"
+
+
+def test_lines_keep_words_and_numbers_together() -> None:
+    def told(text: str) -> list[str]:
+        message = ShortMessage("10086\n", text, 2, 3, "2026-11-21 14:05:09")
+        (sender, time), lines = sms_menu.lines(message)[:2], sms_menu.lines(message)[2:]
+        assert sender == ("10086", "2/3") and time == ("2026-11-21 14:05", "")
+        assert all(right == "" for _, right in lines)
+        return [left for left, _ in lines]
+
+    assert told("Your data: 80 % used. Pay") == ["Your data: 80", "% used. Pay"]
+    assert told("您的验证码是482913，请勿告诉他人") == ["您的验证码是", "482913，请勿告", "诉他人"]
+    assert told("x" * 30) == ["x" * 14, "x" * 14, "xx"]
+    assert told("\x1b[2J\x00") == ["[2J"] and told("") == []
+
+
+@given(st.text(max_size=200))
+def test_any_text_makes_lines_that_fit(text: str) -> None:
+    lines = [left for left, _ in sms_menu.lines(ShortMessage("", text, 1, 1))[1:]]
+    assert all(1 <= len(line) <= sms_menu.COLUMNS for line in lines)
+    kept = "".join(sign for sign in text if sign > " " and sign != "\x7f")
+    assert "".join(lines).replace(" ", "") == kept.replace(" ", "") or not kept.isascii()
