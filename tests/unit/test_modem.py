@@ -571,3 +571,25 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
         check=False,
     )  # fmt: skip
     assert failed.returncode == 1 and "/dev/no-such-port" in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("family", "ports", "told"),
+    [("sim7600", 2, (120, 3400)), ("sim7600", 1, (120, 3400)), ("generic", 2, (120, 3400))],
+)
+def test_a_modem_that_counts_nothing_has_its_carrier_s_bytes(
+    family: str, ports: int, told: tuple[int, int]
+) -> None:
+    async def main() -> None:
+        rig = ModemRig(family, ports)
+        await rig.modem.start(60_000)
+        status = await rig.modem.status()
+        assert (status.sent, status.received) == (-1, -1)  # this carrier counts nothing either
+        rig.carrier.counters = lambda: told  # type: ignore[method-assign]
+        status = await rig.modem.status()
+        assert (status.sent, status.received) == told
+        await rig.modem.stop()
+        status = await rig.modem.status()
+        assert (status.sent, status.received) == told
+
+    run(main())
