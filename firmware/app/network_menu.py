@@ -120,6 +120,8 @@ async def _told(network: "LinkSupervisor", way: "Way") -> "list[tuple[str, str]]
     for key, count in (("link.sent", status.sent), ("link.received", status.received)):
         if count >= 0:
             items.append((key, str(count // 1000) + " kB"))
+        elif isinstance(bearer, Mobile):
+            items.append((key, "link.uncounted"))
     items.append(("link.metered", _word(way.metered)))
     order = sorted(network.ways, key=lambda one: one.rank)
     items.append(("link.order", str(order.index(way) + 1)))

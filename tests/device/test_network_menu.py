@@ -2,6 +2,7 @@
 
 import asyncio
 
+from firmware.drivers import modem_scripts as scripts
 from firmware.hal.bearer import DOWN
 from host_tools.emulator.chips.wlan_radio import AccessPoint
 from tests.device.stories import menu
@@ -49,6 +50,21 @@ def test_the_links_are_listed_with_all_that_is_known() -> None:
         told = {left: right for left, right in lines}
         assert told["SIM"] == "open" and told["APN"] == "cmnet" and told["Roaming"] == "yes"
         assert told["In use"] == "no" and told["Pay by data"] == "yes"
+        # EC25 counts, and this far end took nothing yet.
+        assert told["Sent"].endswith(" kB") and told["Received"].endswith(" kB")
+
+    tell(story)
+
+
+def test_bytes_that_nobody_counts_are_said_to_be_unknown() -> None:
+    async def story(t: Linked) -> None:
+        await t.power_on()
+        await comes_up(t, "mobile")
+        t.way("mobile").bearer.family = scripts.GENERIC  # type: ignore[attr-defined]
+        await t.open_link(2)
+        (lines,) = [n["items"] for n in t.screen["nodes"] if n["name"] == "lines"]
+        told = {left: right for left, right in lines}
+        assert told["Sent"] == told["Received"] == "not known"
 
     tell(story)
 
