@@ -3,8 +3,6 @@ driver on the buses of a microcontroller, whose proxies lead to the same virtual
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from inspect import signature
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,6 +33,7 @@ from tests.conformance import (
 )
 from tests.support import rig
 from tests.support.mcu import installed
+from tests.support.suites_again import Again
 
 #: Peripheral of an RP2350: seat of the rack.
 SEATS = {"pins": "gpio", "i2c1": "i2c", "spi0": "spi", "uart0": "printer"}
@@ -44,12 +43,14 @@ ON_I2C = {"driver": "i2c_display", "bus": "i2c1", "address": 0x3C}
 ON_SPI = {"driver": "spi_display", "bus": "spi0", "pins_bus": "gpio", "dc_pin": DC_PIN}
 
 ON_CHIP = {"driver": "mpy_spi", "select": SPI[4]}
-#: Reads the wire's own words in an error, of which ports give a number.
-OWN_WORDS = {"test_a_gauge_that_does_not_answer_is_named"}
-#: Fixtures of the suites that make a device of a Linux kernel.
-LINUX = {"usb", "device"}
-#: SPI has no acknowledge: who does not listen is not noticed.
-NO_ANSWER = {("test_a_panel_that_does_not_answer_is_named_and_comes_back_whole", "display-st7789")}
+LEFT_OUT: set[str | tuple[str, str]] = {
+    # Reads the wire's own words in an error, of which ports give a number.
+    "test_a_gauge_that_does_not_answer_is_named",
+    # Has a microcontroller of its own.
+    "test_a_microcontrollers_calendar_follows_the_chip_beside_it",
+    # SPI has no acknowledge: who does not listen is not noticed.
+    ("test_a_panel_that_does_not_answer_is_named_and_comes_back_whole", "display-st7789"),
+}
 
 Rig = Callable[..., Rack]
 
@@ -142,6 +143,9 @@ FUNCTIONS = (
 )
 
 
+SUITES = Again(MAKERS, FUNCTIONS, LEFT_OUT)
+
+
 @pytest.fixture
 def make(request: pytest.FixtureRequest, on_machine: Rig) -> Callable[[], Any]:
     maker = request.param
@@ -152,34 +156,8 @@ def make(request: pytest.FixtureRequest, on_machine: Rig) -> Callable[[], Any]:
 def _made_by_functions(
     request: pytest.FixtureRequest, on_machine: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name, maker in FUNCTIONS:
-        if request.function.__module__ == module.__name__:
-            monkeypatch.setattr(module, name, lambda *args, maker=maker: maker(on_machine, *args))
+    SUITES.stand_in(request.function, on_machine, monkeypatch)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each suite with ``make`` runs on the makers of its kind."""
-    if "make" in metafunc.fixturenames:
-        fitting = {
-            name: maker for name, (module, maker) in MAKERS.items()
-            if module.__name__ == metafunc.function.__module__
-            and (metafunc.function.__name__, name) not in NO_ANSWER
-        }  # fmt: skip
-        metafunc.parametrize("make", fitting.values(), ids=fitting, indirect=True)
-
-
-def _tests(module: ModuleType) -> dict[str, Any]:
-    kind = module.__name__.rpartition("test_")[2]
-    return {
-        f"test_{kind}_{name[5:]}": test
-        for name, test in vars(module).items()
-        if name.startswith("test_")
-        and test.__module__ == module.__name__
-        and name not in OWN_WORDS
-        and not LINUX & set(signature(test).parameters)
-    }
-
-
-_MADE = {module for module, _ in MAKERS.values()} | {module for module, _, _ in FUNCTIONS}
-for _module in sorted(_MADE, key=lambda module: module.__name__):
-    globals().update(_tests(_module))
+pytest_generate_tests = SUITES.generate
+globals().update(SUITES.tests())
