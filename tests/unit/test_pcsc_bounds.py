@@ -14,6 +14,7 @@ from firmware import aio
 from firmware.buses import pcsc_linux
 from firmware.buses.pcsc_linux import PcscdMissing, PcscdSilent, PcscSlot
 from firmware.drivers.chip_reader import ChipReader
+from firmware.errors import TillError
 from firmware.hal.card_reader import ReaderMissing
 
 ATR = [0x3B, 0x65, 0, 0, 0x4F, 0x50, 0x45, 0x4E, 0x54]
@@ -155,6 +156,8 @@ def test_a_worker_does_its_calls_in_turn_and_none_when_it_is_closed() -> None:
         given_up = aio.spawn("given up", worker.call(done.append, 1))
         await aio.sleep_ms(0)
         given_up.cancel()
+        with pytest.raises(TillError, match="cancelled"):
+            await given_up.join()  # only now is the call itself given up
         free.set()
         await worker.call(done.append, 2)
         assert await held.join() and done == [2]
