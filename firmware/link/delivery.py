@@ -70,7 +70,6 @@ class PcEnd(End):
         elif self.state == OPENING:
             self._end(None, NoAnswer("nobody answered OPEN"))
         else:
-            self._urgent = b""
             self.state = LOST
             self._events.append(("lost", PipeGivenUp("nobody answered RESUME")))
 
@@ -82,11 +81,9 @@ class PcEnd(End):
     def _opening_packet(self, fields: "tuple[Any, ...]", packet: bytes) -> None:
         kind = fields[0]
         if self.state == OPENING and kind == packets.ACCEPT and fields[2] == self._half:
-            self._urgent = b""
             opening = self._begging + packet
             self._begin(self._half + fields[3], opening, fields[4], fields[5])
         elif self.state == RESUMING and kind == packets.RESUMED and fields[1] == self._name:
-            self._urgent = b""
             self._resume(fields[2], fields[3])
         elif (
             self.state in (OPENING, RESUMING) and kind == packets.REFUSE and fields[3] == self._half

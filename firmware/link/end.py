@@ -30,6 +30,8 @@ CLOSED, LISTENING, LIVE, LOST = "closed", "listening", "live", "lost"
 #: The last number that DATA may have: the one behind it must still be a number.
 LAST_NUMBER = 0xFFFFFFFE
 _MARKS = 0xFFFF
+#: PINGs of which an answer still says something.
+_MOST_PINGS = 8
 
 
 class LinkError(TillError):
@@ -146,7 +148,7 @@ class End:
         self._ack_now = False
         self._pong: "int | None" = None
         self._ping_now = False
-        self._mark_place: "int | None" = None
+        self._pings: "list[tuple[int, int, int]]" = []  # not answered: mark, place, time
 
     def _tick(self, now: int) -> None:
         if self._last is not None:
@@ -325,10 +327,12 @@ class End:
 
     def _ponged(self, fields: "tuple[Any, ...]") -> None:
         _, _, mark, following, held, credit = fields
-        if mark == self._mark and self._mark_place is not None:
-            self._round_trip.measured(self._clock - self._pinged_at)
-            self._out.proved(self._mark_place)
-            self._mark_place = None
+        for at, (pinged, place, when) in enumerate(self._pings):
+            if pinged == mark:
+                self._round_trip.measured(self._clock - when)
+                self._out.proved(place)
+                del self._pings[: at + 1]  # those before it were lost, or their PONGs were
+                break
         self._acknowledged(following, held, credit)
 
     def _pass_time(self) -> None:
@@ -348,7 +352,6 @@ class End:
                 self.timeouts += 1
                 out.expired()
                 self._round_trip.expired()
-                self._ping_now = True  # its PONG shows what else is lost
             if out.in_flight or not out.waits_for_credit:
                 self._probe_at = None
             elif self._probe_at is None:
@@ -375,8 +378,12 @@ class End:
         if out.stuck > self._set.repeats:
             self._lose("nothing is acknowledged", True)
             return
-        if frames and not self._reliable and (self._rto_at is None or out.repeats > repeats):
-            self._rto_at = self._clock + self._round_trip.rto
+        if frames and not self._reliable:
+            repeated = out.repeats > repeats
+            if repeated:
+                self._ping_now = True  # its PONG shows whether they, and what else, are lost
+            if repeated or self._rto_at is None:
+                self._rto_at = self._clock + self._round_trip.rto
         late = self._ack_at is not None and self._clock >= self._ack_at
         if self._pong is not None:
             mark, self._pong = self._pong, None
@@ -391,7 +398,8 @@ class End:
         if self._ping_now:
             self._ping_now = False
             self._mark = (self._mark + 1) & _MARKS
-            self._mark_place = out.mark()
+            self._pings.append((self._mark, out.mark(), self._clock))
+            del self._pings[:-_MOST_PINGS]
             self._pinged_at = self._clock
             parts.append(encode(packets.ping(tag, self._mark)))
 

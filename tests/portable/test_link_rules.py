@@ -78,7 +78,8 @@ def test_the_timer_repeats_the_first_and_a_ping_finds_the_rest():
     out = said(pc, 300)
     assert out == [(p.DATA, TAG, 0, b"0"), (p.PING, TAG, 1)]
     hear(pc, p.pong(TAG, 1, 1, 0, CREDIT), now=302)
-    assert [packet[2] for packet in said(pc, 302)] == [1, 2, 3, 4]
+    out = said(pc, 302)
+    assert [packet[2] for packet in out[:-1]] == [1, 2, 3, 4] and out[-1] == (p.PING, TAG, 2)
     assert pc.counts()["timeouts"] == 1
 
 
@@ -88,9 +89,15 @@ def test_a_lost_data_is_repeated_without_waiting_for_the_timer():
         pc.send(b"%d" % number)
     said(pc)
     hear(pc, p.ack(TAG, 1, 0b10, CREDIT), now=2)
-    assert said(pc, 2) == [(p.DATA, TAG, 1, b"1"), (p.DATA, TAG, 2, b"2")]
+    again = [(p.DATA, TAG, 1, b"1"), (p.DATA, TAG, 2, b"2")]
+    assert said(pc, 2) == again + [(p.PING, TAG, 1)]
     hear(pc, p.ack(TAG, 1, 0b10, CREDIT), now=3)
     assert said(pc, 3) == []
+    # The repeats were lost too: the PING behind them came through.
+    hear(pc, p.pong(TAG, 1, 1, 0b10, CREDIT), now=4)
+    assert said(pc, 4) == again + [(p.PING, TAG, 2)]
+    hear(pc, p.pong(TAG, 1, 1, 0b10, CREDIT), now=5)  # a copy
+    assert said(pc, 5) == []
 
 
 def test_an_ack_that_the_pipe_doubled_says_nothing():
@@ -102,6 +109,17 @@ def test_an_ack_that_the_pipe_doubled_says_nothing():
     hear(pc, p.ack(TAG, 1, 0b1, 5), p.ack(TAG, 2, 0, 7))
     assert pc.state == "live" and pc.counts()["stale"] == 1
     assert pc.send(bytes(4096)) and len(said(pc)) == 1
+
+
+def test_a_pong_that_the_pipe_doubled_measures_once():
+    pc = live_pc()
+    out = said(pc, 5000)
+    assert out == [(p.PING, TAG, 1)]
+    hear(pc, p.pong(TAG, 1, 0, 0, CREDIT), now=5100)
+    hear(pc, p.pong(TAG, 1, 0, 0, CREDIT), now=5900)
+    pc.send(b"x")
+    said(pc, 5900)
+    assert pc.wait_ms(5900) == 300  # 100 and four times 50, not 800 in it
 
 
 def test_a_data_that_never_passes_breaks_the_pipe_and_then_the_session():
