@@ -133,7 +133,8 @@ class Side:
 
 class Cable:
     """Both ends and the two directions between them. A pipe that the PC gives up is opened
-    anew after ``plug_ms``; a session that is lost is followed by a new one.
+    anew after ``plug_ms``; a session that is lost is followed by a new one. ``connection``:
+    the pipe is one of TCP, which either end may end and both notice.
 
     ``on_stop``: what befalls at a way's ``stop_after``: "unplug" (both notice), "reset pc" or
     "reset terminal" (that end starts anew and the cable is pulled), "crash pc" or "crash
@@ -151,6 +152,7 @@ class Cable:
         self.plug_at = None
         self.told = ()
         self.on_stop = "unplug"
+        self.connection = False
         self.pc.end.connect(self.pc.halves.bytes(8), 0)
 
     def _stop(self):
@@ -201,12 +203,13 @@ class Cable:
     def _turn(self, side):
         seen = len(side.events)
         side.turn(self.now)
-        if side is self.pc:
-            names = [event[0] for event in side.events[seen:]]
-            if "lost" in names and self.plug_at is None:
-                self._unplug(side)
-            if side.end.state == "closed":
-                side.end.connect(side.halves.bytes(8), self.now)
+        lost = "lost" in [event[0] for event in side.events[seen:]]
+        if lost and self.connection and self.plug_at is None:
+            self._unplug(self.pc, self.terminal)
+        elif lost and side is self.pc and self.plug_at is None:
+            self._unplug(side)
+        if side is self.pc and side.end.state == "closed":
+            side.end.connect(side.halves.bytes(8), self.now)
 
     def run(self, most_ms=120000, until=None):
         """Until all arrived both ways, in order and once; AssertionError when it takes longer."""

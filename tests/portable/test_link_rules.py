@@ -369,3 +369,19 @@ def test_reliable_resumes():
         cable.run(6000)
         for counts in cable.counts():
             assert counts["timeouts"] == 0
+
+
+def test_reliable_resumes_behind_each_frame_that_is_not_whole():
+    def make(kind):
+        return lambda: kind(reliable=True)
+
+    for seed in range(4):
+        dice = Dice(seed)
+        up, down = records(dice, 60, 60), records(dice, 60, 60)
+        faults = ("flip", "insert", "cut")
+        cable = Cable(up, down, make(PcEnd), make(TerminalEnd), seed, percent=5, faults=faults)
+        cable.connection = True
+        cable.run(60000)
+        assert "resumed" in cable.pc.named() and "ended" not in cable.pc.named()
+        for counts in cable.counts():
+            assert counts["timeouts"] == 0
