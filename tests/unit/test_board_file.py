@@ -1,8 +1,10 @@
 """Board files: every board is valid; wrong ones name file, key and allowed values."""
 
 import copy
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +292,9 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, says: str) -> No
 
 
 def test_a_board_that_does_not_exist_is_named() -> None:
-    with pytest.raises(board_file.BoardFileError, match=r"boards: .*virtual, virtual-links, virtual-sh1106"):
+    with pytest.raises(
+        board_file.BoardFileError, match=r"boards: .*virtual, virtual-links, virtual-sh1106"
+    ):
         board_file.find("vitrual")
     with pytest.raises(board_file.BoardFileError, match="No such file"):
         board_file.read(Path("/no/such/board.toml"))
@@ -398,3 +402,15 @@ def test_linux_buses_that_are_not_here_are_named_failures(tmp_path: Path) -> Non
         assert failed["pin_entry"] == "needs the keypad, which did not start"
 
     run(main())
+
+
+def test_the_other_reader_that_a_boards_page_describes_fits_the_board() -> None:
+    folder = board_rules.BOARDS / "rpi-zero-2w"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    (added,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    board = tomllib.loads((folder / "board.toml").read_text(encoding="utf-8") + "\n" + added)
+    assert board_file.check(board) == [] and board["contactless"]["driver"] == "pn532"
+    for left_out in (board, board["bus"]):
+        left_out.pop("card_reader", None)
+        left_out.pop("reader", None)
+    assert board_file.check(board) == []

@@ -26,6 +26,7 @@ from firmware.drivers.watchdog_mpy import MpyWatchdog
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
 from firmware.hal.entropy import EntropyError
+from firmware.hal.power import PowerError
 from firmware.hal.printer import PrinterMissing
 from firmware.hal.watchdog import WatchdogError
 from firmware.services.heartbeat import Heartbeat
@@ -104,7 +105,23 @@ def test_every_device_of_the_board_starts_and_works(name: str, tmp_path: Path) -
 
 
 @EACH
-def test_a_wrong_device_at_the_address_is_a_named_failure(name: str, tmp_path: Path) -> None:
+def test_another_device_at_the_address_is_a_named_failure(name: str, tmp_path: Path) -> None:
+    """Clock and gauge at each other's address."""
+
+    async def main() -> None:
+        for kind, other, named in (("clock", "power", ClockError), ("power", "clock", PowerError)):
+            with chip(name) as (board, _, _):
+                board[kind]["address"] = board[other]["address"]
+                devices = await board_loader.build(board, None, str(tmp_path))
+                ((failed, _, error),) = devices.failures
+                assert failed == kind and isinstance(error, named)
+                assert "another chip answers at its address" in str(error)
+
+    run(main())
+
+
+@EACH
+def test_nobody_at_the_address_is_a_named_failure(name: str, tmp_path: Path) -> None:
     async def main() -> None:
         with chip(name) as (board, rack, port):
             board["clock"]["address"] = 0x51
