@@ -1,1 +1,1 @@
-"""The PC link. Its layers arrive with pairing; both ends import this room."""
+"""The PC link, layer by layer and without I/O (docs/link.md); both ends import this room."""
