@@ -109,7 +109,7 @@ class Handshake:
     def write(self, payload: "bytes | bytearray" = b"") -> bytes:
         """The next message. It carries ``payload``: readable by all in message 1, by
         whoever asks in message 2, by the peer that was authenticated in message 3."""
-        self._turn(self._initiator == (self._messages % 2 == 0))
+        self._turn(self._initiator == (self._messages % 2 == 0) and self._left())
         try:
             message = self._write(bytes(payload))
         except TillError as error:
@@ -119,7 +119,7 @@ class Handshake:
 
     def read(self, message: "bytes | bytearray") -> bytes:
         """The payload of the peer's next message."""
-        self._turn(self._initiator == (self._messages % 2 == 1))
+        self._turn(self._initiator == (self._messages % 2 == 1) and self._left())
         try:
             payload = self._read(bytes(message))
         except TillError as error:
@@ -130,7 +130,7 @@ class Handshake:
     def split(self) -> "Transport":
         """Both directions of the session, once all three messages went (5.2); the
         handshake is over, ``peer`` and ``hash`` stay."""
-        self._turn(self._messages == len(_TOKENS))
+        self._turn(not self._left())
         keys = hkdf.expand(hkdf.extract(self._chaining_key, b""), b"", 64)
         first, second = _CipherState(keys[:32]), _CipherState(keys[32:])
         self.wipe()
@@ -145,6 +145,9 @@ class Handshake:
         self._chaining_key = b""
         if self._cipher is not None:
             self._cipher.wipe()
+
+    def _left(self) -> bool:
+        return self._messages < len(_TOKENS)
 
     def _turn(self, mine: bool) -> None:
         if self.over or not mine:

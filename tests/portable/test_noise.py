@@ -210,6 +210,12 @@ def test_calls_out_of_turn_end_it():
         a, b = ends()
         refused(noise.OutOfTurnError, wrong, a, b)
         assert a.over != b.over
+    for wrong in (lambda a, b: b.write(), lambda a, b: a.read(bytes(96))):  # a fourth message
+        a, b = ends()
+        b.read(a.write())
+        a.read(b.write())
+        b.read(a.write())
+        refused(noise.OutOfTurnError, wrong, a, b)
     a, b = ends()
     shake(a, b)
     for call in (a.write, a.split, b.split):
