@@ -36,6 +36,7 @@ def unstuffed(frame: bytes) -> bytes:
     return bytes(out)
 
 
+@settings(deadline=None)
 @given(BYTES)
 def test_any_packet_comes_through_its_frame(packet: bytes) -> None:
     frame = encode(packet)
@@ -45,6 +46,7 @@ def test_any_packet_comes_through_its_frame(packet: bytes) -> None:
     assert FrameReader(len(packet)).feed(frame) == [packet]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(BYTES, st.booleans()), max_size=8), st.integers(1, 97))
 def test_what_is_whole_is_found_among_any_bytes(parts: list[tuple[bytes, bool]], step: int) -> None:
     stream = b"".join([encode(part) if whole else part + b"\x00" for part, whole in parts])
@@ -58,6 +60,7 @@ def test_what_is_whole_is_found_among_any_bytes(parts: list[tuple[bytes, bool]],
     assert found == wanted
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=30))
 def test_no_bytes_make_the_reader_raise_or_grow(pieces: list[bytes]) -> None:
     reader = FrameReader(64)
@@ -67,6 +70,7 @@ def test_no_bytes_make_the_reader_raise_or_grow(pieces: list[bytes]) -> None:
         assert reader.held <= longest(64)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=64))
 def test_what_decodes_is_what_was_encoded(packet: bytes) -> None:
     try:
@@ -131,7 +135,7 @@ def bounded(end: End) -> None:
     assert (end._tag is None) == (end.state in ("closed", "opening", "listening"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.booleans(), st.booleans(), st.lists(STEPS, max_size=25))
 def test_a_peer_that_says_anything(is_pc: bool, reliable: bool, steps: list[Any]) -> None:
     end: Any = (PcEnd if is_pc else TerminalEnd)(SMALL, reliable)
