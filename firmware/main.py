@@ -70,13 +70,13 @@ async def serve(
             print("till: " + kind + " " + driver + ": " + str(error), file=sys.stderr)
         await aio.sleep_ms(0)  # the other drivers' tasks begin, and can be cancelled
         raise SystemExit(NO_DISPLAY)
-    if on_links is not None:
-        from firmware.services import link_report
-
-        link_report.begin(devices, on_links)
     view = View(devices.display, Texts(board["languages"][0]))
     view.on_screen = on_screen
     background = []
+    if on_links is not None:
+        from firmware.services import link_report
+
+        background += link_report.begin(devices, on_links)
     died = True
     terminal = None
     end = "defect"

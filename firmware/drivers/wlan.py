@@ -91,9 +91,10 @@ class WlanBearer(Bearer, WifiNetworks):
         try:
             await self._wlan.join(timeout_ms)
         except WlanError as error:
-            if error.state == NO_ADDRESS:
-                self._lacked = "no_address"
-            raise _ERRORS.get(error.state, BearerError)(str(error)) from None
+            kind = _ERRORS.get(error.state, BearerError)
+            if kind is not BearerMute:  # whether it answers is asked each time
+                self._lacked = kind.cause
+            raise kind(str(error)) from None
 
     async def stop(self) -> None:
         self._started = False

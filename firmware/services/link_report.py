@@ -1,5 +1,6 @@
 """What the links do, told to whoever watches an emulated terminal (the debug link)."""
 
+from firmware import aio
 from firmware.services.link_supervisor import LinkSupervisor
 
 TYPE_CHECKING = False
@@ -10,18 +11,33 @@ if TYPE_CHECKING:
     from firmware.services.recovery_ladder import Step
 
 
-def begin(devices: "Any", tell: "Callable[[dict[str, Any]], None]") -> None:
-    """``tell`` hears at once and at each step from now on. A board with one link has
-    nothing to tell. ``tell`` must not raise."""
+#: How often it is seen whether something changed of which there is no step.
+LOOK_MS = 500
+
+
+def begin(devices: "Any", tell: "Callable[[dict[str, Any]], None]") -> "list[aio.Task]":
+    """``tell`` hears at once and of each step and change from now on, until what this
+    gives is cancelled. A board with one link has nothing to tell. ``tell`` must not raise."""
     network = devices.network
     if not isinstance(network, LinkSupervisor):
-        return
+        return []
+    told: "dict[str, Any]" = {}
 
     def heard(step: "Step | None") -> None:
-        tell(report(network, step))
+        found = report(network, step)
+        tell(found)
+        told.update(found)
+
+    async def look() -> None:
+        while True:
+            await aio.pause_ms(LOOK_MS)
+            told["step"] = None
+            if report(network, None) != told:
+                heard(None)
 
     devices.on_step = heard
     heard(None)
+    return [aio.spawn("link report", look())]
 
 
 def report(network: LinkSupervisor, step: "Step | None") -> "dict[str, Any]":

@@ -554,8 +554,9 @@ def test_a_sale_goes_over_to_the_next_link_before_ones_eyes(tmp_path: Path) -> N
         chosen = await hands.page.input_value("[data-link=cable] .condition")
         assert chosen == "unplugged"
         await hands.page.select_option("[data-link=mobile] .signal", "weak")
-        await hands.page.select_option("[data-link=mobile] .condition", "no_sim")
-        await says("mobile", "不通", "没有 SIM 卡")
+        await hands.page.select_option("[data-link=wifi] .condition", "password")
+        await says("wifi", "不通", "被拒绝")
+        await says("mobile", "正在使用")
         assert hands.machine.rack.modem.rsrp == -112
 
     play(tmp_path, story, board="virtual-links")

@@ -223,6 +223,25 @@ def test_a_lost_access_point_stalls_first_and_breaks_then() -> None:
     tell(story)
 
 
+def test_what_is_sent_while_nothing_gets_through_never_arrives() -> None:
+    async def story(b: Bench) -> None:
+        link = wifi(b)
+        await link.start(20_000)
+        net: Any = link._wlan
+        held = await net.connect(HOST, PORT)
+        b.rack.wlan_net.silent = True
+        await held.write(b"a request")
+        await aio.sleep_ms(30_000)
+        assert (await link.status()).state == bearer.UP  # the radio knows nothing of it
+        held.close()
+        b.rack.wlan_net.silent = False
+        await aio.sleep_ms(1000)
+        assert (b.far[-1].got, b.far[-1].hung_up) == (b"", True)
+        assert await echo(net) == b"HELLO"
+
+    tell(story)
+
+
 async def _within(ms: int, act: Any) -> Any:
     name, value = await aio.first(("value", act), timeout_ms=ms)
     if name == "timeout":
@@ -378,7 +397,7 @@ def test_the_links_tell_what_they_do_and_which_one_carries() -> None:
         given = {"display": object(), "files": MemoryFiles()}
         devices = await board_loader.build(compiled, b.rack, "/no/such", given)
         told: list[dict[str, Any]] = []
-        link_report.begin(devices, told.append)
+        tasks = link_report.begin(devices, told.append)
         assert told[0]["step"] is None
         assert [one["state"] for one in told[0]["links"]] == ["down"] * 3
         await aio.sleep_ms(20_000)
@@ -390,8 +409,19 @@ def test_the_links_tell_what_they_do_and_which_one_carries() -> None:
         assert told[-1]["links"][0] == {
             "name": "cable", "kind": "ethernet", "state": "down", "cause": "no_carrier", "bars": 0
         }  # fmt: skip
-        steps = [(one["step"]["link"], one["step"]["what"]) for one in told[1:]]
+        steps = [(one["step"]["link"], one["step"]["what"]) for one in told if one["step"]]
         assert ("wifi", "carry") in steps
+        # Why a link is down may change without a step.
+        b.shop.key = "another key"
+        await aio.sleep_ms(60_000)
+        assert told[-1]["active"] == "mobile"
+        wifi = told[-1]["links"][1]
+        assert (wifi["state"], wifi["cause"]) == ("down", "denied")
+        count = len(told)
+        await aio.sleep_ms(2000)
+        assert len(told) == count  # nothing new is not told
+        for task in tasks:
+            task.cancel()
         await devices.network.stop()
 
     tell(story)

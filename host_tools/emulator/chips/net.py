@@ -225,9 +225,10 @@ class NetChip:
         if op == 3:
             return self._send(connection, payload[1:])
         if op == 5:
-            # What was sent before the close still arrives, as with TCP.
-            for _, part in connection.out:
-                connection.endpoint.feed(part)
+            if not self.stalled:
+                # What was sent before the close still arrives, as with TCP.
+                for _, part in connection.out:
+                    connection.endpoint.feed(part)
             self._break(connection)
             del self._connections[payload[0]]
             return b"", 0
