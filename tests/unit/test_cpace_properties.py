@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.crypto import cpace
+from firmware.crypto import CryptoError, cpace, hkdf
 
 P = 2**255 - 19
 A = 486662
@@ -136,3 +136,49 @@ def test_a_share_is_x25519_of_the_generator() -> None:
     generator = X25519PublicKey.from_public_bytes(cpace.generator(b"123456", b"", b""))
     theirs = X25519PrivateKey.from_private_bytes(scalar).exchange(generator)
     assert cpace.CPace(True, b"123456", b"", scalar).share == theirs
+
+
+CALLS = ("receive", "honest", "tag", "verify", "true tag", "key", "wipe")
+
+
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.sampled_from(CALLS), st.binary(max_size=70)), max_size=10),
+)
+@settings(deadline=None)
+def test_any_order_of_calls_is_a_run_or_a_named_error(
+    first: bool, calls: list[tuple[str, bytes]]
+) -> None:
+    """After an error no call succeeds; the key comes only after the peer's true tag, and A's
+    tag only after B's."""
+    a, b = pair(b"123456", b"123456", b"channel", b"\x01" * 32, b"\x02" * 32)
+    end, peer = (a, b) if first else (b, a)
+    peer.receive(end.share)
+    true_tag = hkdf.hmac_sha512(peer._mac_key, cpace.lv_cat(peer.share, b""))
+    over = verified = False
+    for name, data in calls:
+        try:
+            if name == "receive":
+                end.receive(data)
+            elif name == "honest":
+                end.receive(peer.share)
+            elif name == "tag":
+                end.tag()
+                assert verified or not first
+            elif name == "verify":
+                end.verify(data)
+                raise AssertionError("a tag of nobody")
+            elif name == "true tag":
+                end.verify(true_tag)
+                verified = True
+            elif name == "key":
+                assert end.key() == bytes(peer._key) and verified
+            else:
+                end.wipe()
+                over = True
+                continue
+        except CryptoError as error:
+            assert isinstance(error, cpace.CPaceError) and end.over
+            over = True
+        else:
+            assert not over
