@@ -44,7 +44,7 @@ REST_MS = 500
 #: State of the radio: cause of hal.bearer.
 _CAUSES = {JOINING: "searching", NOT_FOUND: "no_service", WRONG_KEY: "denied"}
 #: State of a WlanError: what it is to whoever wanted the link.
-_ERRORS = {
+_ERRORS: "dict[str, type[BearerError]]" = {
     WRONG_KEY: PasswordRefused, NOT_FOUND: NoService, MUTE: BearerMute, NO_ADDRESS: NoAddress
 }  # fmt: skip
 
