@@ -6,7 +6,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
 SEED ?= 20261121
 # Test workers: one a core. `make test JOBS=0` runs all in one process.
 JOBS ?= auto
-# What `make test` leaves out. Without "and not rig" it runs the rig where its guest is cached.
+# What `make test` leaves out. Without "and not rig" it runs the rig where its guest is cached or
+# can be built.
 LEFT_OUT = not soak and not rig
 PYTEST = $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 SEEDED = -p no:cacheprovider --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)

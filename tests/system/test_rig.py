@@ -25,18 +25,23 @@ def _result(*arguments: str) -> dict[str, list[str]]:
     return result
 
 
+@pytest.fixture(scope="module")
+def _guest() -> None:
+    """Build it if it is not cached; skip with the reason where that cannot be."""
+    try:
+        build.RECIPE.prepare()
+    except build.CannotBuild as error:
+        pytest.skip(f"no guest for the rig: {error}")
+
+
+@pytest.mark.usefixtures("_guest")
 def test_the_rig() -> None:
-    """Every test in the guest passes. Only with a guest that is there: its making takes minutes."""
-    if build.RECIPE.why_not():
-        pytest.skip(build.RECIPE.why_not())
-    if build.RECIPE.cached() is None:
-        pytest.skip("the rig's guest is not in the cache: make rig builds it")
+    """Every test in the guest passes."""
     _result()
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("_guest")
 def test_storms_of_replugs() -> None:
     """PC link, printer and scanner pulled out at any moment and plugged in again."""
-    if build.RECIPE.why_not():
-        pytest.skip(build.RECIPE.why_not())
     assert len(_result("--limit", "3600", "-m", "soak")["passed"]) == 3
