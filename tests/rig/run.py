@@ -249,6 +249,7 @@ def run(
         pytest_arguments = [
             *([] if chosen else [GUEST_TESTS]), *([] if "-m" in arguments else NO_SOAK),
             "-v", "--color=no", "-p", "no:cacheprovider", "--junitxml=/out/junit.xml",
+            "--durations=12",
             *arguments,
         ]  # fmt: skip
         last_act = not arguments  # a chosen test needs no reset
