@@ -201,6 +201,7 @@ def _mm_modem(bench: "Bench", s: "Settings") -> "Any":
         roaming=bool(s.get("roaming", True)),
         which=s.get("modem", ""),
         usb=_usb(s),
+        power=_power(bench, s),
     )
 
 
@@ -234,6 +235,7 @@ def _at_modem(bench: "Bench", s: "Settings") -> "Any":
         data_port=data,
         roaming=bool(s.get("roaming", True)),
         usb=_usb(s),
+        power=_power(bench, s),
     )
 
 
@@ -269,6 +271,16 @@ def _usb(s: "Settings") -> "Any":
     from firmware.buses.usb_linux import UsbPort
 
     return UsbPort(s["usb"])
+
+
+def _power(bench: "Bench", s: "Settings") -> "Any":
+    """The pin of a modem's power key or supply, held as its maker wants it."""
+    if "power_pin" not in s:
+        return None
+    from firmware.buses.pin_restart import PinRestart
+
+    steps = tuple([(level, ms) for level, ms in s["power_steps"]])
+    return PinRestart(bench.bus(s["power_bus"]), s["power_pin"], steps)
 
 
 def _system_bus(bench: "Bench") -> "Any":

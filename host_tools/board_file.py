@@ -128,7 +128,17 @@ class _Check:
                 kinds, rules = LINKS[driver]
                 self.table(f"link.{name}", value, rules)
                 used |= self._stands_on(f"link.{name}", value, kinds, buses)
+                self._power_key(f"link.{name}", value, buses)
         return used
+
+    def _power_key(self, link: str, value: Board, buses: Board) -> None:
+        """The pin of a modem's power key or supply."""
+        settings = ("power_bus", "power_pin", "power_steps")
+        named = [setting for setting in settings if setting in value]
+        if named and len(named) < len(settings):
+            self.say(link, ", ".join(settings) + " go together")
+        elif named and isinstance(value["power_bus"], str):
+            self._claim(value["power_bus"], value["power_pin"], f"{link}.power_pin", buses)
 
     def _device(self, kind: str, value: Any, drivers: Any, buses: Board) -> set[str]:
         if kind == "printer":

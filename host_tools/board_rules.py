@@ -103,6 +103,18 @@ def key_codes(value: Any) -> str | None:
     )
 
 
+def _pin_steps(value: Any) -> str | None:
+    good = isinstance(value, list) and 1 <= len(value) <= 8
+    good = good and all(isinstance(step, list) and len(step) == 2 for step in value)
+    if good:
+        good = all(
+            _integer(0, 1)(level) is None and _integer(0, 20000)(ms) is None for level, ms in value
+        )
+    if good and sum(ms for _, ms in value) <= 20000:
+        return None
+    return "a list of 1 to 8 pairs, level and milliseconds, of 20000 ms in all"
+
+
 def _command(value: Any) -> str | None:
     good = isinstance(value, list) and 1 <= len(value) <= 8
     if good and all(isinstance(word, str) and 0 < len(word) <= 200 for word in value):
@@ -309,6 +321,9 @@ _MOBILE = {
     "apn": Rule(_apn),
     "roaming": _flag,
     "usb": Rule(_text(1, 40), required=False),
+    "power_bus": Rule(_text(1, 30), required=False),
+    "power_pin": _optional_pin,
+    "power_steps": Rule(_pin_steps, required=False),
     **_LINK,
 }
 #: Link: driver: (bus kinds by setting, settings). They stand behind the network "links".
@@ -333,9 +348,9 @@ LINKS: dict[str, tuple[dict[str, str], dict[str, Rule]]] = {
     "nm_cable": ({}, _INTERFACE),
     "nm_wifi": ({}, _INTERFACE),
     "mpy_wifi": ({"bus": "net"}, {"bus": _bus, **_LINK}),
-    "mm_modem": ({}, {**_MOBILE, "modem": Rule(_text(1, 100), required=False)}),
+    "mm_modem": ({"power_bus": "pins"}, {**_MOBILE, "modem": Rule(_text(1, 100), required=False)}),
     "at_modem": (
-        {"bus": "serial", "data_bus": "serial"},
+        {"bus": "serial", "data_bus": "serial", "power_bus": "pins"},
         {**_MOBILE, "bus": _bus, "data_bus": Rule(_text(1, 30), required=False)},
     ),
 }

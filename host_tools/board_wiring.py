@@ -61,6 +61,9 @@ def wires(board: Board) -> list[Wire]:
             found.append(
                 Wire(f"link {link}", signal, f"{end} {table.get('interface', '')}".strip())
             )
+        if "power_pin" in table:
+            header = board["bus"][table["power_bus"]]["driver"] in _HEADER_DRIVERS
+            found.append(Wire(f"link {link}", "power key", _pin(table["power_pin"], header)))
     for kind in DEVICES:
         if kind in board:
             found += _device_wires(kind, board[kind], board)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import tomllib
 from typing import Any
@@ -29,8 +30,8 @@ from firmware.hal.network import (
 )
 from firmware.services.link_probe import CAPTIVE, REACHED, UNASKED, UNREACHED
 from firmware.services.link_supervisor import Way
-from host_tools import board_file, board_rules
-from tests.support import virtual_time
+from host_tools import board_file, board_rules, board_wiring
+from tests.support import rig, virtual_time
 from tests.support.memory_files import MemoryFiles
 from tests.support.tls_pki import Engine, MemoryNet, Pki
 
@@ -113,6 +114,63 @@ def test_links_are_checked_and_compiled() -> None:
 def test_what_is_wrong_with_a_link_is_named(old: str, new: str, says: str) -> None:
     problems = board_file.check(board(LINKS.replace(old, new, 1)))
     assert any(says in problem for problem in problems), problems
+
+
+#: A power key, as a board file has it.
+KEYED = LINKS.replace(
+    'usb = "1-1.2"',
+    'power_bus = "gpio"\npower_pin = 31\npower_steps = [[1, 800], [0, 6000], [1, 600], [0, 0]]',
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('power_bus = "gpio"\n', "", "link.spare: power_bus, power_pin, power_steps go together"),
+        ('power_bus = "gpio"', 'power_bus = "at"', "link.spare.power_bus: 'at': is another kind"),
+        ("power_pin = 31", "power_pin = 32", "link.spare.power_pin: pin 32 is not on bus 'gpio'"),
+        ("power_pin = 31", "power_pin = 1", "already belongs to"),
+        ("[1, 600], [0, 0]", "[2, 600]", "link.spare.power_steps: is"),
+        ("[0, 6000]", "[0, 19000]", "of 20000 ms in all"),
+        ("[0, 6000]", "[0]", "a list of 1 to 8 pairs"),
+    ],
+)
+def test_what_is_wrong_with_a_power_key_is_named(old: str, new: str, says: str) -> None:
+    assert board_file.check(board(KEYED)) == []
+    problems = board_file.check(board(KEYED.replace(old, new, 1)))
+    assert any(says in problem for problem in problems), problems
+
+
+def test_a_power_key_is_among_the_board_s_wires() -> None:
+    assert board_wiring.Wire("link spare", "power key", "GPIO31") in board_wiring.wires(
+        board(KEYED)
+    )
+
+
+def test_a_modem_is_restarted_by_its_power_key() -> None:
+    async def main() -> None:
+        data = board_file.compiled(board(KEYED), "1", 0)
+        only = {name: data[name] for name in ("network", "bus")}
+        only["link"] = {"spare": data["link"]["spare"]}
+        rack = rig.rack()
+        devices = await board_loader.build(only, rack, "")
+        assert devices.failures == []
+        bearer = devices.network.ways[0].bearer
+        try:
+            assert bearer.levels == ("bearer", "radio", "modem", "power")
+            resetting = aio.spawn("reset", bearer.reset("power", 40_000))
+            levels = []
+            while not resetting.done.is_set() and len(levels) < 100:
+                levels.append(rack.pins.output(31))
+                await aio.sleep_ms(100)
+            said = "".join(str(level) for level in levels).strip("0")
+            assert re.fullmatch("1{7,9}0{59,61}1{5,7}", said), said  # tenths of a second
+            resetting.cancel()
+            await resetting.done.wait()
+        finally:
+            await devices.network.stop()
+
+    virtual_time.run(main())
 
 
 def test_a_network_of_links_without_links_is_named() -> None:

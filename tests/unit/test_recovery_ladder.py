@@ -147,14 +147,15 @@ def _other_turns_ms() -> int:
 
 def _levels(link: dict[str, Any]) -> tuple[str, ...]:
     usb: Any = object() if "usb" in link else None
+    power: Any = object() if "power_pin" in link else None
     none: Any = None
     if link["driver"] == "mm_modem":
         from firmware.drivers.mm_linux import MmModem
 
-        return MmModem(none, link["apn"], usb=usb).levels
+        return MmModem(none, link["apn"], usb=usb, power=power).levels
     from firmware.drivers.at_modem import AtModem
 
-    return AtModem(none, none, link["apn"], usb=usb).levels
+    return AtModem(none, none, link["apn"], usb=usb, power=power).levels
 
 
 def test_the_whole_ladder_ends_within_five_minutes() -> None:
