@@ -5,6 +5,8 @@ question and the owner of each address must fit. Names in it are followed backwa
 only, so that no pointer can loop, and everything is counted.
 """
 
+from firmware.errors import TillError
+
 #: Types of records: an IPv4 address, another name, an IPv6 address.
 A, CNAME, AAAA = 1, 5, 28
 _IN = 1
@@ -21,15 +23,21 @@ ANSWER_MOST = 512
 RECORDS_MOST, NAMES_MOST, ADDRESSES_MOST = 64, 8, 8
 
 
-class BadAnswer(ValueError):
+class DnsError(TillError):
+    """The name server's answer is not one that names an address."""
+
+    text_key = "error.network_host"
+
+
+class BadAnswer(DnsError):
     """Not a whole answer to our question: it counts as none."""
 
 
-class ServerFailed(ValueError):
+class ServerFailed(DnsError):
     """The server answered that it cannot, or will not, say."""
 
 
-class NoSuchName(ValueError):
+class NoSuchName(DnsError):
     """The server says that there is no such name."""
 
 

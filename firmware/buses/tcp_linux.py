@@ -1,6 +1,6 @@
 """RawNet on the Linux kernel's TCP, by non-blocking sockets (CPython).
 
-A link that knows its own name servers asks those, through itself (names_linux.py). For
+A link that knows its own name servers asks those, through itself (link_names.py). For
 one that does not the system resolves: that blocks, so it runs in one thread. A literal
 address needs neither.
 """
@@ -13,7 +13,8 @@ import struct
 from collections.abc import Callable
 
 from firmware import aio
-from firmware.buses.names_linux import LastGood, LinkNames, in_table, is_server
+from firmware.buses.link_names import LastGood, LinkNames
+from firmware.buses.names_linux import in_table, is_server, names_of
 from firmware.buses.raw_net import NameUnknown, NothingSent, RawConnection, RawNet
 from firmware.buses.wire import BusError
 from firmware.errors import Timeout
@@ -83,7 +84,7 @@ class TcpLinux(RawNet):
         self,
         interface: "str | Callable[[], str]" = "",
         servers: Callable[[], tuple[str, ...]] = tuple,
-        names: "Callable[[LastGood], LinkNames]" = LinkNames,
+        names: Callable[[LastGood], LinkNames] = names_of,
     ) -> None:
         self._named = interface
         self._servers = servers
@@ -142,7 +143,7 @@ class TcpLinux(RawNet):
             return False
 
     def doubt(self, host: str) -> None:
-        self._kept.doubt(host)
+        self._names.doubt(host)
 
     async def connect(self, host: str, port: int) -> TcpConnection:
         failure = f"{host} has no address"
@@ -163,7 +164,7 @@ class TcpLinux(RawNet):
                     return found
         finally:
             if found is None:  # also when the caller's time was up
-                self._kept.doubt(host)
+                self._names.doubt(host)
         raise BusError(f"no connection to {host} port {port}: {failure}")
 
     async def _resolve(

@@ -27,7 +27,7 @@ def _answer(*records: bytes, kind: int = 1, **head: int) -> bytes:
 def _says(data: bytes, kind: int = 1) -> str:
     try:
         found = dns.parse(data, 7, NAME, kind)
-    except ValueError as error:
+    except dns.DnsError as error:
         return type(error).__name__ + ": " + str(error)
     return " ".join(found.addresses) + " for " + str(found.ttl_s)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
 from firmware import aio
-from firmware.buses import names_linux, tcp_linux
-from firmware.buses.names_linux import LastGood, LinkNames, UdpLinux
+from firmware.buses import link_names, tcp_linux, tcp_mpy
+from firmware.buses.link_names import LastGood, LinkNames
+from firmware.buses.names_linux import UdpLinux
 from firmware.buses.raw_net import NameUnknown, RawConnection, RawNet
 from firmware.buses.tcp_linux import TcpLinux
 from firmware.buses.wire import BusError
@@ -139,15 +142,15 @@ def test_the_links_own_servers_are_asked_by_its_own_interface() -> None:
 
 def test_a_silent_server_costs_its_turn_alone() -> None:
     async def main() -> None:
-        assert await Rig(silent, good).ask() == (IP, names_linux.TRY_MS + 20)
+        assert await Rig(silent, good).ask() == (IP, link_names.TRY_MS + 20)
         assert await Rig(failing, good).ask() == (IP, 40)  # who cannot say is not waited for
         said, took_ms = await Rig(failing, failing).ask()
         assert "code 2" in said and took_ms == 40
 
         def slow(question: bytes) -> list[Reply]:
-            return [(answer(question, IP), None, names_linux.TRY_MS + 100)]
+            return [(answer(question, IP), None, link_names.TRY_MS + 100)]
 
-        assert await Rig(slow, silent).ask() == (IP, names_linux.TRY_MS + 100)
+        assert await Rig(slow, silent).ask() == (IP, link_names.TRY_MS + 100)
 
     run(main())
 
@@ -157,7 +160,7 @@ def test_when_nobody_answers_what_was_good_is_taken() -> None:
         rig = Rig(silent, silent)
         said, took_ms = await rig.ask()
         assert "no name server answers" in said
-        assert took_ms == names_linux.TRIES * names_linux.TRY_MS < supervising.PROBE_MS * 2 // 3
+        assert took_ms == link_names.TRIES * link_names.TRY_MS < supervising.PROBE_MS * 2 // 3
         rig.serve(good, silent)
         await rig.ask()
         await aio.sleep_ms(61_000)
@@ -209,10 +212,10 @@ def test_forged_answers_are_not_taken() -> None:
 def test_a_few_hosts_are_kept() -> None:
     async def main() -> None:
         kept = LastGood()
-        for number in range(names_linux.HOSTS_KEPT + 1):
+        for number in range(link_names.HOSTS_KEPT + 1):
             kept.keep(f"h{number}.test", [IP], 1 << 31)
         assert kept.any("h0.test") == [] and kept.any("h1.test") == [IP]
-        await aio.sleep_ms(names_linux.FRESH_MOST_S * 1000 - 1)
+        await aio.sleep_ms(link_names.FRESH_MOST_S * 1000 - 1)
         assert kept.fresh("h1.test") == [IP]
         await aio.sleep_ms(1)
         assert kept.fresh("h1.test") == [] and kept.any("h1.test") == [IP]
@@ -369,12 +372,51 @@ def test_names_go_by_the_links_interface_to_the_links_server() -> None:
             await stream.write(b"hello")
             assert await stream.read(16) == b"HELLO"
             await stream.close()
-            assert live.asked == 1 and dead.asked >= 2 * names_linux.TRIES
+            assert live.asked == 1 and dead.asked >= 2 * link_names.TRIES
             # The system's own table comes first, as everywhere; nobody is asked for it.
             (await nets[0].connect("localhost", server.port)).close()
             assert live.asked == 1
         await live.end()
         await dead.end()
+
+    aio.run(main())
+
+
+def test_a_microcontroller_asks_without_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        def here(question: bytes) -> list[Reply]:
+            return [(answer(question, "127.0.0.1"), None, 0)]
+
+        live = _Server("127.0.0.1", 0, here)
+        monkeypatch.setattr(tcp_mpy, "_DNS_PORT", live.port)
+        told = ["127.0.0.1"]
+        network = ModuleType("network")
+        network.ipconfig = lambda what: told[0] if what == "dns" else None  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "network", network)
+        assert tcp_mpy.name_servers() == ("127.0.0.1",)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            net = tcp_mpy.TcpMpy()
+            for _ in range(2):
+                connection = await net.connect(HOST, port)
+                assert connection.name_ms >= 0
+                connection.close()
+            assert live.asked == 1  # it holds for a minute
+            net.doubt(HOST)
+            (await net.connect(HOST, port)).close()
+            assert live.asked == 2
+            (await net.connect("127.0.0.1", port)).close()
+            assert live.asked == 2
+        with pytest.raises(BusError, match="no connection"):
+            await net.connect(HOST, port)
+        await live.end()
+        with pytest.raises(NameUnknown, match="no name server answers"):
+            await net.connect("other.test", port)
+        for nobody in ("0.0.0.0", "::", ""):
+            told[0] = nobody
+            assert tcp_mpy.name_servers() == ()
+        del network.ipconfig
+        assert tcp_mpy.name_servers() == ()
 
     aio.run(main())
 
