@@ -15,9 +15,7 @@ ASKED_FOR = {"run", "demo", "test", "soak", "rig", "check", "bench"}
 def _rules() -> dict[str, tuple[str, str]]:
     """Target: (what it needs, its commands)."""
     rules = {}
-    for target, needs, commands in re.findall(
-        r"^([^\s:#]+): ?([^=\n]*)\n((?:\t.*\n)*)", TEXT, re.M
-    ):
+    for target, needs, commands in re.findall(r"^([^\s:#]+): (.*)\n((?:\t.*\n)*)", TEXT, re.M):
         rules[target] = (needs.split("##")[0].strip(), commands)
     return rules
 

@@ -36,10 +36,6 @@ ELSEWHERE = {
         "unit/test_wlan.py::test_what_does_not_join_has_its_name_in_time",
         "the radio's causes are not a modem's",
     ),
-    "buses.i2c_linux.LinuxI2c": (
-        "unit/test_linux_buses.py::test_i2c_by_smbus2",
-        "needs a kernel's bus; the rig has one",
-    ),
     "buses.pin_restart.PinRestart": (
         "unit/test_restarts.py::test_a_power_key_is_pressed_and_never_left_down",
         "a line of a reader, no device",
