@@ -1,4 +1,4 @@
-"""Boards under MicroPython: what their manifests freeze, and what their pages say."""
+"""Boards under MicroPython: what their files may say, their manifests freeze, their pages tell."""
 
 import ast
 import os
@@ -132,3 +132,56 @@ def test_a_boards_page_tells_what_it_cannot_do(name: str) -> None:
         assert heading in page
     settings: dict[str, Any] = board_file.read(folder / "board.toml")
     assert settings["board"]["micropython"] in page
+
+
+def _changed(name: str, path: str, value: Any) -> list[str]:
+    board = board_file.read(board_file.find(name))
+    *tables, key = path.split(".")
+    at = board
+    for table in tables:
+        at = at.setdefault(table, {})
+    at[key] = value
+    return board_file.check(board)
+
+
+WRONG_BOARDS: list[tuple[str, Any, list[str]]] = [
+    ("bus.uart0.tx", 2, ["bus.uart0.tx", "pin 2", "bus.i2c1.sda"]),
+    ("bus.uart0.tx", 6, ["keypad.rows[0]", "pin 6", "bus.uart0.tx"]),
+    ("bus.uart0.tx", 23, ["bus.uart0.tx", "pin 23", "bus.gpio.reserved"]),
+    ("bus.uart0.tx", 30, ["bus.uart0.tx", "pin 30", "allowed: 0 to 29"]),
+    ("bus.uart1.port", 0, ["bus.uart1.port", "port 0 of mpy_serial", "bus.uart0.port"]),
+    ("bus.uart1.port", None, ["bus.uart1.port", "is None"]),
+    ("bus.i2c1.hz", 5, ["bus.i2c1.hz", "is 5"]),
+    ("bus.panel.bus", "gpio", ["bus.panel.bus", "another kind of bus", "allowed (i2c): i2c1"]),
+    ("bus.panel.bus", "spi0", ["bus.panel.bus", "there is no such bus"]),
+    ("bus.gpio.reserved", 23, ["bus.gpio.reserved", "a list of 1 to 64 pin numbers"]),
+    ("bus.gpio.reserved", [16], ["indicators.ready", "pin 16", "bus.gpio.reserved"]),
+    ("bus.wlan.key", "short", ["bus.wlan.key", "text of 8 to 63"]),
+    ("bus.wlan.security", "wep", ["bus.wlan.security", "'auto', 'wpa3', 'open'"]),
+    ("watchdog.timeout_ms", 9000, ["watchdog.timeout_ms", "1000 to 8388"]),
+    ("entropy.radio", 1, ["entropy.radio", "true or false"]),
+    ("bus.spi0", {"driver": "mpy_spi"}, ["bus.spi0.sck", "is missing"]),
+    ("bus.uart0", 5, ["bus.uart0", "must be a table"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "parts"), WRONG_BOARDS)
+def test_a_wrong_wiring_names_both_owners(path: str, value: Any, parts: list[str]) -> None:
+    problems = _changed("rp2350-pico2w", path, value)
+    assert any(all(part in problem for part in parts) for problem in problems), problems
+
+
+def test_a_panels_pins_on_spi_belong_to_it() -> None:
+    board = board_file.read(board_file.find("rp2350-pico2w"))
+    board["bus"]["spi0"] = {
+        "driver": "mpy_spi", "port": 0, "sck": 26, "mosi": 27, "miso": 28, "select": 20,
+        "hz": 20_000_000,
+    }  # fmt: skip
+    board["bus"]["panel"] = {
+        "driver": "spi_display", "bus": "spi0", "pins_bus": "gpio", "dc_pin": 21, "reset_pin": 22
+    }  # fmt: skip
+    assert board_file.check(board) == [
+        "board: power.mains_pin: pin 22 of bus 'gpio' already belongs to bus.panel.reset_pin",
+        "board: tamper.pin: pin 21 of bus 'gpio' already belongs to bus.panel.dc_pin",
+        "board: indicators.buzzer: pin 20 of bus 'gpio' already belongs to bus.spi0.select",
+    ]
