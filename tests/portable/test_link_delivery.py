@@ -105,7 +105,8 @@ def test_both_live_and_the_pipe_breaks():
         assert end.state == "lost" and events(end) == [("lost", PipeGivenUp)]
         assert said(end) == [] and end.send(b"too")
         end.pipe_lost(1)
-        assert events(end) == []
+        hear(end, p.data(TAG, 0, b"of the pipe before"), p.close(TAG, 0), now=1)
+        assert events(end) == [] and end.read() is None and sum(end.counts().values()) == 0
 
 
 def test_both_live_and_nothing_is_heard():

@@ -130,7 +130,7 @@ def bounded(end: End) -> None:
     assert out._bytes == sum(sent.size for sent in out._kept) <= SMALL.backlog
     assert 0 <= out._sent <= min(SMALL.window, len(out._kept))
     assert out._flying == sum(sent.size for sent in out._kept[: out._sent])
-    assert end._frames.held <= longest(SMALL.size + 7)
+    assert end._frames.held <= longest(SMALL.size + 7) and len(end._pings) <= 8
     assert end.state in ("closed", "opening", "listening", "live", "lost", "resuming")
     assert (end._tag is None) == (end.state in ("closed", "opening", "listening"))
 
