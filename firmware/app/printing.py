@@ -91,7 +91,7 @@ async def sale_slips(t: "Terminal", stan: int, receipt: "dict[str, Any]") -> Non
         name, pressed = await aio.first(
             ("key", t.devices.keypad.read()), timeout_ms=COPY_TIMEOUT_MS
         )
-        if name == "key" and pressed != "cancel":
+        if name == "timeout" or pressed != "cancel":
             await sale_copy(t, stan, receipt, records.COPY_CUSTOMER, False)
 
 
