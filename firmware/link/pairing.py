@@ -24,7 +24,7 @@ ROLES = ("sync", "register", "service", "update", "key-load")
 DIGITS = 6
 SECRET, CHALLENGE = 32, 16
 
-_PAIR, _CODE = b"OpenTill pair 1\0", b"OpenTill code 1\0"
+_PAIR, _CODE, _COMMITMENT = b"OpenTill pair 1\0", b"OpenTill code 1\0", b"OpenTill commitment 1\0"
 
 #: state: {input: (what is done, the state behind it)}
 TERMINAL_STATES = {
@@ -69,7 +69,7 @@ def code_of(channel: bytes, secret: "bytes | bytearray", challenge: bytes) -> st
 
 def commitment_to(secret: "bytes | bytearray") -> bytes:
     """What the terminal says before it knows the challenge."""
-    return sha256(_PAIR + bytes(secret))
+    return sha256(_COMMITMENT + bytes(secret))
 
 
 def roles_of(value: "Any") -> "list[str]":
