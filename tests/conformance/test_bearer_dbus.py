@@ -85,6 +85,7 @@ def test_up_and_down(kind: str) -> None:
         status = await link.status()
         assert (status.state, status.cause) == (bearer.UP, "")
         assert (status.address, status.dns) == ("10.1.2.3", ("10.1.2.53",))
+        assert link.dns == status.dns  # what connections through it ask
         assert status.bars == {"ethernet": 4, "wifi": 3, "mobile": 4}[kind]
         assert status.operator == {"ethernet": "", "wifi": "shop", "mobile": "OPEN MOBILE"}[kind]
         assert link.interface == {"ethernet": "eth0", "wifi": "wlan0", "mobile": "ppp0"}[kind]
@@ -92,6 +93,7 @@ def test_up_and_down(kind: str) -> None:
         await link.stop()
         status = await link.status()
         assert (status.state, status.cause, status.address) == (bearer.DOWN, "stopped", "")
+        assert link.dns == ()
         await link.start(5000)
         assert (await link.status()).state == bearer.UP
 

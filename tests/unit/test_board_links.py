@@ -198,6 +198,9 @@ def test_a_board_has_its_links_in_their_order() -> None:
             ]
             assert links.ways[3].bearer.levels == ("bearer", "radio", "modem", "usb")
             assert links.ways[4].bearer.interface == "eth1"
+            for way in links.ways:  # each asks its own name servers
+                way.bearer.dns = ("10.0.0.53", way.name)
+                assert way.link._net._servers() == ("10.0.0.53", way.name)
             status = await links.ways[3].bearer.status()
             assert status.cause == "mute"  # a modem that is not plugged in is no failed driver
         finally:

@@ -357,6 +357,7 @@ def test_the_address_and_its_error_reach_the_bearer() -> None:
         await rig.modem.start(40_000)
         status = await rig.modem.status()
         assert (status.address, status.dns) == ("10.64.0.7", ("10.64.0.53",))
+        assert rig.modem.dns == status.dns
 
         async def refused(line: DataLine) -> str:
             raise BusError("PPP: the network refuses user name or password")
