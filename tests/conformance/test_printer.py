@@ -7,10 +7,8 @@ from functools import partial
 import pytest
 
 from firmware import aio
-from firmware.buses.net_port import NetPort
 from firmware.buses.usb_printer_linux import UsbPrinter
 from firmware.buses.wire_bus import WireSerial
-from firmware.buses.wire_net import WireNet
 from firmware.drivers import escpos
 from firmware.drivers.escpos import EscposPrinter
 from firmware.drivers.escpos_encode import Profile
@@ -24,7 +22,7 @@ from firmware.hal.printer import (
 )
 from host_tools.board_rules import printer_profiles
 from host_tools.emulator.rack import Rack
-from tests.support import rig, usb_lp, virtual_time
+from tests.support import net_printer, rig, usb_lp, virtual_time
 
 run = partial(virtual_time.run, descriptors=True)
 Make = Callable[[], tuple[Printer, Rack]]
@@ -39,42 +37,6 @@ def _escpos(baud: int) -> Make:
         return EscposPrinter(WireSerial(rack, "printer", baud), Profile()), rack
 
     return build
-
-
-class PrinterServer:
-    """A printer's network side, one connection at a time."""
-
-    def __init__(self, rack: Rack) -> None:
-        self._printer = rack.printer
-        self._printer.baud = self._printer.host_baud = 921600
-        self.waiting = b""
-        self.open = 0
-        self.closed = False
-
-    def dial(self, host: str, port: int) -> "PrinterServer | None":
-        if (host, port) != ("printer.lan", 9100) or self.open:
-            return None
-        self.open += 1
-        return self
-
-    def feed(self, data: bytes) -> None:
-        self.waiting += data
-
-    def take(self) -> bytes:
-        taken = int.from_bytes(self._printer.transfer(1, self.waiting)[0], "big")
-        self.waiting = self.waiting[taken:]
-        return self._printer.transfer(2, (4096).to_bytes(2, "big"))[0]
-
-    def close(self) -> None:
-        self.take()
-        self.open -= 1
-
-
-def _net() -> tuple[Printer, Rack]:
-    rack = rig.rack()
-    rack.net.dial = PrinterServer(rack).dial
-    rack.net.latency_us = 2_000
-    return EscposPrinter(NetPort(WireNet(rack), "printer.lan"), Profile()), rack
 
 
 Usb = Callable[..., tuple[Printer, Rack, usb_lp.UsbLp]]
@@ -92,7 +54,7 @@ def usb(monkeypatch: pytest.MonkeyPatch) -> Usb:
 
 
 @pytest.fixture(
-    params=[_escpos(9600), _escpos(115200), _escpos(921600), _net, "usb"],
+    params=[_escpos(9600), _escpos(115200), _escpos(921600), net_printer.on_the_network, "usb"],
     ids=["9600", "115200", "921600", "net", "usb"],
 )
 def make(request: pytest.FixtureRequest, usb: Usb) -> Make:
@@ -432,87 +394,6 @@ def test_a_malformed_document_is_refused_before_anything_is_printed(
             await printer.print([("text", "good", ""), *bad])
         await aio.sleep_ms(1000)
         assert rack.printer.text() == ""
-
-    run(main())
-
-
-# Printers on the network
-
-
-def test_a_lost_connection_ends_the_document_and_the_next_begins_anew() -> None:
-    async def main() -> None:
-        printer, rack = _net()
-        for after in (1, 40, 700, 2000):
-            rack.net.cut_after_sent = after
-            with pytest.raises(PrinterMissing) as caught:
-                await printer.print(LONG)
-            rack.net.cut_after_sent = None
-            await aio.sleep_ms(10_000)
-            lines = rack.printer.paper.tear().lines
-            assert caught.value.done <= len(lines)
-            await printer.print([("text", "next", "")])
-            assert rack.printer.paper.tear().lines[-1] == "next"
-
-    run(main())
-
-
-def test_a_line_that_dies_silently_is_named() -> None:
-    async def main() -> None:
-        printer, rack = _net()
-        rack.net.cut_silently = True
-        rack.net.cut_after_sent = 6000
-        with pytest.raises(PrinterError) as caught:
-            await printer.print(LONG * 3)
-        assert 0 < caught.value.done < 3 * len(LONG)
-        assert (
-            rack.printer.paper.lines[caught.value.done - 1] == (LONG * 3)[caught.value.done - 1][1]
-        )
-
-    run(main())
-
-
-def test_a_printer_that_refuses_or_is_not_there_is_missing() -> None:
-    async def main() -> None:
-        rack = rig.rack()
-        server = PrinterServer(rack)
-        rack.net.dial = server.dial
-        other = EscposPrinter(NetPort(WireNet(rack), "nobody.lan"), Profile())
-        printer = EscposPrinter(NetPort(WireNet(rack), "printer.lan"), Profile())
-        server.open = 1  # somebody else prints
-        for wrong in (other, printer):
-            with pytest.raises(PrinterMissing, match="no connection"):
-                await wrong.status()
-            with pytest.raises(PrinterMissing, match="no connection"):
-                await wrong.print(LONG)
-        server.open = 0
-        rack.net.link(False)
-        with pytest.raises(PrinterMissing):
-            await printer.print(LONG)
-        rack.net.link(True)
-        await printer.print([("text", "now", "")])
-        assert rack.printer.text() == "now"
-        assert server.open == 0  # others may print now
-
-    run(main())
-
-
-def test_a_printer_that_is_not_there_for_ever_is_given_up() -> None:
-    async def main() -> None:
-        printer, rack = _net()
-        rack.net.latency_us = 60_000_000
-        with pytest.raises(PrinterMissing, match="connecting took longer"):
-            await printer.print(LONG)
-
-    run(main())
-
-
-def test_a_slow_network_only_takes_longer() -> None:
-    async def main() -> None:
-        printer, rack = _net()
-        rack.net.bandwidth = 20_000
-        rack.net.latency_us = 100_000
-        await printer.print(LONG)
-        assert rack.printer.paper.lines[: len(LONG)] == [line for _, line, _ in LONG]
 
     run(main())
 
