@@ -65,6 +65,8 @@ class UsbModem:
                 os.close(number)
 
     def _carry(self, port: int, number: int) -> None:
+        """What the host does not fetch waits, and nothing comes after it."""
+        waiting = b""
         while not self._stopping.is_set():
             heard = b""
             if select.select([number], [], [], 0.005)[0]:
@@ -75,9 +77,13 @@ class UsbModem:
                 chip = self.chip.port(port)
                 if heard:
                     chip.transfer(1, heard)
-                said = chip.transfer(2, (512).to_bytes(2, "big"))[0]
-            if said:
-                os.write(number, said)
+                if not waiting:
+                    waiting = chip.transfer(2, (512).to_bytes(2, "big"))[0]
+            if waiting:
+                try:
+                    waiting = waiting[os.write(number, waiting) :]
+                except BlockingIOError:
+                    pass
 
     def _ignore(self, function: int) -> None:
         """Take what comes, and say nothing."""
@@ -108,6 +114,8 @@ class UsbModem:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        for number in range(2):
+            self.chip.port(number).end_call()
         self.gadget.close()
 
 
