@@ -122,8 +122,8 @@ def make_links(bench: "Bench", s: "Settings") -> LinkSupervisor:
     devices = bench.devices
 
     def on_step(step: "Step") -> None:
-        if devices.on_step is not None:
-            devices.on_step(step)
+        for listener in devices.step_listeners:
+            listener(step)
 
     links = _supervisor(sorted(ways, key=lambda way: way.rank), beacon, on_step)
     if devices.restart is not None and devices.clock is not None and devices.files is not None:

@@ -90,8 +90,8 @@ class Devices:
         #: The links' last rung (services/last_rung.py), where the board can restart.
         self.last_rung: "Any" = None
         self.capabilities = Capabilities(board)
-        #: Hears of each step of the links, once somebody wants to (services/link_report.py).
-        self.on_step: "Callable[[Any], None] | None" = None
+        #: Hear of each step of the links (app/link_log.py, services/link_report.py).
+        self.step_listeners: "list[Callable[[Any], None]]" = []
         #: (kind, driver, error) of each device that could not start.
         self.failures: "list[tuple[str, str, TillError]]" = []
 

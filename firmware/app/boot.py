@@ -216,17 +216,20 @@ async def links(t: Terminal) -> "list[Task]":
     app."""
     if not hasattr(t.devices.network, "ways") or t.devices.files is None:
         return []  # one link, which the board file alone describes
+    from firmware.app import link_log
+
+    background = [link_log.begin(t)]
     try:
         await t.devices.files.size(_LINKS_FILE)
     except TillError:
         if "error.tamper" not in t.blocked:
-            return []  # nothing was set
+            return background  # nothing was set
     from firmware.services import link_settings
 
     tasks, lost = await link_settings.begin(t.devices)
     if lost is not None:
         t.results.append(self_test.Result("links", "fail", lost.text_key, str(lost)))
-    return tasks
+    return background + tasks
 
 
 async def _settle(t: Terminal) -> None:

@@ -35,7 +35,7 @@ def begin(devices: "Any", tell: "Callable[[dict[str, Any]], None]") -> "list[aio
             if report(network, None) != told:
                 heard(None)
 
-    devices.on_step = heard
+    devices.step_listeners.append(heard)
     heard(None)
     return [aio.spawn("link report", look())]
 

@@ -2,11 +2,13 @@
 wire. What was asked is never asked twice, and what nobody answered is reversed once."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from firmware.payment.journal import records as r
+from host_tools.emulator.link_bench import LinkBench
 from tests.device.stories import sell, tell
 from tests.support.handheld import Handheld
 
@@ -110,3 +112,33 @@ def test_a_link_that_died_before_the_first_byte_costs_nobody_a_sale(death: str) 
         assert [kinds.count(one) for one in ("REQUEST", "ANSWER", "COMMIT")] == [1, 1, 1]
 
     tell(story, BOARD)
+
+
+def test_each_reset_of_a_link_is_in_the_journal_with_its_cause() -> None:
+    """Of a Wi-Fi that stays silent what is alike is told once an hour."""
+
+    async def story(t: Handheld) -> None:
+        await _signed_in(t)
+        assert _resets(t) == []
+        bench = LinkBench(t.rack, lambda *_: None)
+        bench.set("cable", "unplugged")
+        bench.set("mobile", "no_service")
+        bench.set("wifi", "silent")
+        await asyncio.sleep(900)
+        first, joins = _resets(t), t.rack.radio.joins
+        assert first and all(time is not None for _, time in first)
+        assert any(re.match(r"wifi bearer, unreached: \w+, \d+ ms$", one) for one, _ in first)
+        await asyncio.sleep(2000)
+        assert t.rack.radio.joins > joins + 3, "it is reset on and on"
+        assert _resets(t) == first
+
+    tell(story, BOARD)
+
+
+def _resets(t: Handheld) -> list[tuple[str, Any]]:
+    """Detail and time of each."""
+    return [
+        (body[r.K_DETAIL], body.get(r.K_TIME))
+        for kind, body in t.journal()
+        if kind == "NOTICE" and body[r.K_CODE] == "link_reset"
+    ]
