@@ -16,11 +16,10 @@ from firmware import aio
 from firmware.buses.dbus_linux import DBus
 from firmware.drivers.mm_linux import MmModem
 from firmware.drivers.nm_linux import NetworkManager, NmCable
-from firmware.drivers.sms_pdu import Message
 from firmware.drivers.wifi_linux import NmWifi
 from firmware.hal import bearer
 from firmware.hal.bearer import BearerError, BearerMute, SimPinNeeded
-from firmware.hal.mobile import MobileSettings
+from firmware.hal.mobile import MobileSettings, ShortMessage
 from firmware.hal.wifi import OPEN, WPA2, StaticIp
 from host_tools.emulator.chips.at_modem import AtModemChip
 from host_tools.emulator.modem_pty import EchoEnd, now_us
@@ -100,7 +99,7 @@ def test_a_cable_by_the_real_networkmanager(daemon: PrivateBus) -> None:
     play(daemon, story)
 
 
-async def taken(modem: MmModem) -> list[Message]:
+async def taken(modem: MmModem) -> list[ShortMessage]:
     """The messages, once ModemManager has its port back from the call."""
     while True:
         try:
