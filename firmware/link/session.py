@@ -94,7 +94,8 @@ class Session:
     """What both ends do alike. ``static``: this end's long-lived key; ``own``: what it says of
     itself; ``random``: gives that many fresh random bytes."""
 
-    _opens = False
+    #: This is the PC's end.
+    opens = False
     _of_peer: "tuple[int, ...]" = ()
 
     def __init__(
@@ -176,7 +177,7 @@ class Session:
         if what == "live":
             self._wipe()
             self._handshake = Handshake(
-                self._opens,
+                self.opens,
                 PROLOGUE + self.end.opening,
                 self._static,
                 self._random(32),
@@ -210,7 +211,7 @@ class Session:
     def _stands(self, handshake: Handshake) -> None:
         """All three messages went, and the introductions are good."""
         streams = Streams(
-            self._opens,
+            self.opens,
             self._own[MOST_MESSAGE],
             self._own.get(MOST_STREAMS, 1),
             self._own[CREDIT],
@@ -257,7 +258,7 @@ class PcSession(Session):
     """The PC's. ``trusts(serial, key)`` says whether a terminal's key may be the one that this
     serial number has; it is asked before the PC has said who it is."""
 
-    _opens = True
+    opens = True
 
     def __init__(
         self,

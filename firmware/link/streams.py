@@ -40,6 +40,7 @@ class Stream:
 
     ``number``: its name in the session. ``over``: nothing more comes or goes.
     ``cancelled``: the PC gave it up, and the terminal has not said its last word.
+    ``news``: a place for whoever carries the session to wait at.
     """
 
     def __init__(self, streams: "Streams", number: int) -> None:
@@ -47,6 +48,7 @@ class Stream:
         self.number = number
         self.over = False
         self.cancelled = False
+        self.news: "Any" = None
         self._inbox: "list[tuple[int, Any, int]]" = []
         self._parts = bytearray()
         self._asked = streams.opens  # the REQUEST is behind
