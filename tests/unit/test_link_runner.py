@@ -25,7 +25,7 @@ from firmware.link.session import (
     PcSession,
     TerminalSession,
 )
-from firmware.link.streams import END, ERROR, ITEM, REQUEST
+from firmware.link.streams import END, ERROR, ITEM, REQUEST, StreamRefused
 from tests.support.virtual_time import run
 
 TERMINAL = {
@@ -111,7 +111,7 @@ class Both:
         session = PcSession(PcEnd(), KeyPair(b"\x01" * 32), PC, draw.randbytes, lambda *_: True)
         self.pc = Runner(session, plug, plug.reopen, self._heard, once=True)
         self.connect = session.connect
-        self.calls = 0
+        self.calls = self.refused = 0
 
     def _heard(self, what: str, error: Any) -> None:
         self.events.append(what)
@@ -124,9 +124,12 @@ class Both:
             kind, (_, _, arguments) = await self.terminal.receive(stream)
             assert kind == REQUEST
             self.calls += 1
-            for number in range(arguments[1]):
-                await self.terminal.send(stream, ITEM, {1: number, 2: arguments[2]})
-            await self.terminal.send(stream, END, {})
+            try:
+                for number in range(arguments[1]):
+                    await self.terminal.send(stream, ITEM, {1: number, 2: arguments[2]})
+                await self.terminal.send(stream, END, {})
+            except StreamRefused:
+                self.refused += 1
 
     async def ask(self, times: int, payload: bytes) -> list[Any]:
         assert self.pc.session.streams is not None
@@ -200,6 +203,8 @@ def test_a_cable_that_stays_out_ends_what_was_asked() -> None:
         got = await asking.join()
         assert got[-1] == (ERROR, ["lost", {}])
         assert both.events[-1] == "ended"
+        await aio.sleep_ms(10_000)
+        assert both.refused == 1, "nor does the terminal go on"
 
     play(story)
 
