@@ -47,7 +47,11 @@ ENDS = {
 }
 
 
-DISAGREED, HUNG_UP = 10, 16
+DISAGREED, HUNG_UP, REFUSED = 10, 16, 19
+#: What it says when the far end does not take our login.
+_REFUSALS = ("CHAP authentication failed", "PAP authentication failed")
+#: After the call ended pppd may take so long to say why, looked at so often.
+LAST_WORDS_MS, LOOK_MS = 300, 20
 #: What it says at every end.
 _FAREWELL = ("Connection terminated.", "Modem hangup", "Exit.")
 
@@ -113,6 +117,7 @@ class PppCarrier(Carrier):
         self._end: str | None = None
         self._last = ""
         self._unheard = False  # nobody at the far end speaks PPP
+        self._refused = False  # our login is not taken
         self._address = ""
         # Of the calls before, and of this one when it was last looked at.
         self._before = [0, 0]
@@ -126,7 +131,8 @@ class PppCarrier(Carrier):
 
     async def up(self, line: DataLine) -> str:
         await self.down()
-        self._end, self._last, self._address, self._unheard = None, "", "", False
+        self._end, self._last, self._address = None, "", ""
+        self._unheard = self._refused = False
         self.interface, self.dns = "", ()
         up = False
         try:
@@ -230,6 +236,8 @@ class PppCarrier(Carrier):
         code = process.wait()
         if code == HUNG_UP and self._unheard:
             code = DISAGREED  # it hangs up because of that, and then says that it was hung up
+        if code == HUNG_UP and self._refused:
+            code = REFUSED  # the far end hung up before it did
         self._over(ENDS.get(code, f"pppd ended with {code}") + self._said())
 
     def _said(self) -> str:
@@ -261,9 +269,17 @@ class PppCarrier(Carrier):
                         at += os.write(ours, data[at:])
                     except BlockingIOError:
                         await aio.writable(_Handle(ours))
-            self._over("the call ended")
+            await self._hung_up()
         except (BusError, OSError) as error:
             self._over(f"the call broke: {error}")
+
+    async def _hung_up(self) -> None:
+        """Who refuses us hangs up at once: what pppd heard of it tells more than the end."""
+        left = LAST_WORDS_MS
+        while left > 0 and self._end is None and not self._refused:
+            await aio.sleep_ms(LOOK_MS)
+            left -= LOOK_MS
+        self._over(ENDS[REFUSED] + self._said() if self._refused else "the call ended")
 
     async def _outwards(self, line: DataLine) -> None:
         """From pppd to the call."""
@@ -306,6 +322,7 @@ class PppCarrier(Carrier):
             self.dns += (words[3],)
         elif said and said not in _FAREWELL:
             self._last = said
+            self._refused = self._refused or said in _REFUSALS
             self._unheard = self._unheard or said.startswith("LCP: timeout")
 
     def _forget_options(self) -> None:

@@ -55,6 +55,9 @@ say("Connect: ppp3 <--> " + words[0])
 ACTS = {
     "up": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); agree(); wait_for(b'never')",
     "refused": "say('CHAP authentication failed'); sys.exit(19)",
+    # The far end was faster to hang up.
+    "refused, hung up": "say('CHAP authentication failed'); say('Modem hangup'); sys.exit(16)",
+    "refused, waits": "say('CHAP authentication failed'); wait_for(b'never')",
     "no kernel": "sys.exit(4)",
     # As the real one ends: by the words it was hung up, though it gave up itself.
     "no agreement": "say('LCP: timeout sending Config-Requests'); say('Connection terminated.');"
@@ -203,6 +206,7 @@ def test_bytes_are_what_the_kernel_counts_over_all_calls(
     ("act", "said"),
     [
         ("refused", r"refuses user name or password \(CHAP authentication failed\)"),
+        ("refused, hung up", r"refuses user name or password \(CHAP authentication failed\)"),
         ("no kernel", "no PPP"),
         ("no agreement", "no agreement on PPP .LCP: timeout"),
     ],
@@ -212,6 +216,18 @@ def test_why_it_did_not_come_up(tmp_path: Path, act: str, said: str) -> None:
         with pytest.raises(BusError, match=said):
             await carrier(tmp_path, act, password="hush").up(Line())
         assert not list(tmp_path.glob("private/*"))
+
+    play(story)
+
+
+def test_a_refusal_is_told_though_the_call_ends_first(tmp_path: Path) -> None:
+    async def story() -> None:
+        ppp, line = carrier(tmp_path, "refused, waits"), Line()
+        task = aio.spawn("up", ppp.up(line))
+        await until(lambda: "failed" in ppp._last)
+        line.say(b"")
+        with pytest.raises(BusError, match="refuses user name or password"):
+            await task.join()
 
     play(story)
 
