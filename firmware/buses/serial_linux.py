@@ -64,6 +64,7 @@ class LinuxSerial(SerialPort):
         self._flow = flow
         self._parity, self._stop = "N", 1
         self._got = bytearray()
+        self._takes = 0
         # pyserial raises TypeError when the port is closed under a waiting read, and lets
         # what the terminal calls raise through.
         self._errors: "tuple[type[Exception], ...]" = (
@@ -144,11 +145,14 @@ class LinuxSerial(SerialPort):
     def _read(self, most: int) -> "Any":
         """Into our own buffer, so that a cancelled read loses nothing; the port read from."""
         port = self._live()
+        takes = self._takes
         try:
             part = port.read(1)
             if part:
                 part += port.read(min(port.in_waiting, most))
         except self._errors:
+            if takes != self._takes:  # take_input was quicker; a port that is lost says so again
+                return port
             self._lose(port)
             raise
         self._got += part
@@ -199,7 +203,8 @@ class LinuxSerial(SerialPort):
         port = self._port
         if not self._got and port is not None:
             try:
-                # The thread may wait for the same bytes: then it finds none, and waits on.
+                # The thread may wait for the same bytes, and find none where some were.
+                self._takes += 1
                 self._got += os.read(port.fileno(), 4096)
             except BlockingIOError:
                 pass
