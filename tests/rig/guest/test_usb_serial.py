@@ -20,6 +20,8 @@ PC, TERMINAL = Path("/dev/ttyACM0"), Path("/dev/ttyGS0")
 BAUD = 115200
 LIMIT_MS = 100_000
 STORM, STORM_MS = 100, 1_150_000
+#: For what follows one re-plug.
+STEP_MS = 30_000
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def gadget(need: Callable[..., None]) -> Iterator[Gadget]:
 
 
 def plug(gadget: Gadget) -> None:
+    until(lambda: not PC.exists(), "the end of the PC's port")  # the kernel takes its time
     gadget.plug()
     until(PC.exists, "the PC's port")
 
@@ -101,17 +104,32 @@ async def ended(pipe: PcSerial) -> str:
 async def found_back(pc: PcSerial, terminal: PcSerial) -> None:
     """Both pipes again, on a new connection; what was under way on the old one is dropped.
 
-    A port is opened by the first call and forgets what came before, so both read first.
+    A port is opened by the first call and forgets what came before, whenever that is done: a
+    mark is sent again until it is heard, and then nothing more may come.
     """
-    for pipe in (pc, terminal):
-        await aio.first(("data", pipe.read(4096)), timeout_ms=100)
     mark = b"<new connection>"
     for sender, receiver in ((terminal, pc), (pc, terminal)):
-        await sender.write(mark)
         heard = b""
-        while not heard.endswith(mark):
-            heard += await receiver.read(4096)
+        while mark not in heard:
+            await sender.write(mark)
+            heard += await heard_within(receiver, 200)
+    for pipe in (pc, terminal):
+        while await heard_within(pipe, 200):
+            pass
     await goes_through(pc, terminal, 512)
+
+
+async def told(reading: aio.Task, writing: aio.Task) -> None:
+    """Wait until one of the two heard that the plug is out: it is said once. Who reads then may
+    have opened the port anew, and wait for the next connection."""
+    while not reading.done.is_set() and not isinstance(writing.error, PipeClosed):
+        await aio.sleep_ms(10)
+
+
+async def heard_within(pipe: PcSerial, timeout_ms: int) -> bytes:
+    """What comes next, b"" for nothing in time."""
+    name, data = await aio.first(("data", pipe.read(4096)), timeout_ms=timeout_ms)
+    return data if name == "data" else b""
 
 
 def test_a_plug_pulled_in_mid_transfer_is_named_and_mended(gadget: Gadget) -> None:
@@ -173,12 +191,12 @@ def test_a_storm_of_replugs(gadget: Gadget) -> None:
             waiting = [aio.spawn("waiting", ended(pipe)) for pipe in (pc, terminal)]
             await aio.sleep_ms(draw.randrange(60))
             gadget.unplug()
-            for end in waiting:
-                await end.join()
-            for flood in floods:
+            for end, flood in zip(waiting, floods, strict=True):
+                await aio.deadline(STEP_MS, told(end, flood), f"the end of connection {number}")
+                end.cancel()
                 flood.cancel()
             plug(gadget)
-            await found_back(pc, terminal)
+            await aio.deadline(STEP_MS, found_back(pc, terminal), f"re-plug {number}")
             if number % 25 == 0:
                 tell(f"{number} re-plugs of the PC's cable")
 
