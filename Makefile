@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
 SEED ?= 20261121
-# Test workers: one a core. `make test JOBS=0` runs all in one process.
-JOBS ?= auto
+# Test workers: one more than cores, for many tests wait. `make test JOBS=0` runs all in one process.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 # What `make test` leaves out. Without "and not rig" it runs the rig where its guest is cached or
 # can be built.
 LEFT_OUT = not soak and not rig

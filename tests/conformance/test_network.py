@@ -25,12 +25,12 @@ from firmware.hal.network import (
 from host_tools.emulator.chips.errors import ChipError
 from host_tools.emulator.chips.net import NetChip
 from tests.support import virtual_time
+from tests.support.descriptors import open_descriptors
 from tests.support.tls_pki import (
     Engine,
     LoopbackServer,
     MemoryNet,
     Pki,
-    open_descriptors,
     tls_handler,
 )
 

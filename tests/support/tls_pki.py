@@ -7,7 +7,6 @@ inside a virtual loop and ``LoopbackServer`` to real sockets in a thread.
 
 import datetime
 import ipaddress
-import os
 import socket
 import ssl
 import tempfile
@@ -303,8 +302,3 @@ def tls_handler(context: ssl.SSLContext, reply: Callable[[bytes], bytes]) -> Any
                     tls.sendall(answer)
 
     return handle
-
-
-def open_descriptors() -> int:
-    """How many file descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
