@@ -2,20 +2,8 @@
 
 import sys
 
-from firmware.crypto import CryptoError, chacha_poly, hkdf
-
-
-def h(text):
-    return bytes.fromhex(text)
-
-
-def refused(function, *args):
-    try:
-        function(*args)
-    except CryptoError as error:
-        return error.detail
-    raise AssertionError("not refused")
-
+from firmware.crypto import chacha_poly, hkdf
+from tests.portable.crypto_cases import h, refused
 
 SUNSCREEN = (
     b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "

@@ -1,21 +1,8 @@
 """CPace, both ends: the draft's vectors, the confirmation, what is refused."""
 
 from firmware.crypto import CryptoError, cpace, x25519
+from tests.portable.crypto_cases import h, refused_as
 from tests.portable.test_x25519 import LOW_ORDER
-
-
-def h(text):
-    return bytes.fromhex(text)
-
-
-def refused(kind, function, *args):
-    try:
-        function(*args)
-    except CryptoError as error:
-        assert type(error) is kind, error
-        return error.detail
-    raise AssertionError("not refused")
-
 
 #: draft-irtf-cfrg-cpace-21, B.1.1 to B.1.5; then the same of an earlier state of the draft,
 #: whose channel identifier and scalars differ.
@@ -92,7 +79,7 @@ def test_both_ends_agree():
     b.verify(bytearray(a.tag()))
     assert a.key() == b.key() and len(a.key()) == 64
     a.wipe()
-    refused(cpace.CPaceError, a.key)
+    refused_as(cpace.CPaceError, a.key)
 
 
 def test_another_code_or_channel_is_refused():
@@ -104,9 +91,9 @@ def test_another_code_or_channel_is_refused():
         a, b = ends(code, channel)
         b.receive(a.share)
         a.receive(b.share)
-        refused(cpace.WrongCodeError, a.verify, b.tag())
+        refused_as(cpace.WrongCodeError, a.verify, b.tag())
         for call in (a.tag, a.key):
-            refused(cpace.CPaceError, call)
+            refused_as(cpace.CPaceError, call)
         assert a.over and bytes(a._key) == bytes(64) == bytes(a._mac_key)
 
 
@@ -117,23 +104,23 @@ def test_altered_tags_are_refused():
         a.receive(b.share)
         tag = bytearray(b.tag())
         tag[at] ^= 1
-        refused(cpace.WrongCodeError, a.verify, tag)
-        refused(cpace.CPaceError, a.verify, b.tag())  # one guess
+        refused_as(cpace.WrongCodeError, a.verify, tag)
+        refused_as(cpace.CPaceError, a.verify, b.tag())  # one guess
     for size in (0, 63, 65):
         a, b = ends()
         b.receive(a.share)
-        refused(cpace.WrongCodeError, b.verify, bytes(size))
+        refused_as(cpace.WrongCodeError, b.verify, bytes(size))
 
 
 def test_what_is_no_share_is_refused():
     for share in [h(u) for u in LOW_ORDER] + [b"", bytes(31), bytes(33)]:
         for end in ends():
-            refused(cpace.ShareError, end.receive, share)
+            refused_as(cpace.ShareError, end.receive, share)
             assert end.over
     for end in ends():
-        refused(cpace.ShareError, end.receive, end.share)
+        refused_as(cpace.ShareError, end.receive, end.share)
     for size in (0, 31, 33):
-        refused(CryptoError, cpace.CPace, True, b"123456", b"", bytes(size))
+        refused_as(CryptoError, cpace.CPace, True, b"123456", b"", bytes(size))
 
 
 def test_an_end_acts_in_its_turn_only():
@@ -146,7 +133,7 @@ def test_an_end_acts_in_its_turn_only():
         lambda a, b: (b.receive(a.share), b.key()),
     ):
         a, b = ends()
-        refused(cpace.CPaceError, wrong, a, b)
+        refused_as(cpace.CPaceError, wrong, a, b)
         assert a.over != b.over
 
 

@@ -3,7 +3,6 @@
 import hashlib
 
 from firmware.crypto import (
-    CryptoError,
     backend,
     ed25519,
     hashes,
@@ -20,18 +19,7 @@ from firmware.crypto import (
 )
 from firmware.crypto.aes import Aes
 from firmware.crypto.des import Des
-
-
-def h(text):
-    return bytes.fromhex(text)
-
-
-def refused(function, *args):
-    try:
-        function(*args)
-    except CryptoError as error:
-        return error.detail
-    raise AssertionError("not refused")
+from tests.portable.crypto_cases import h, refused
 
 
 def test_des_known_answers():

@@ -2,20 +2,7 @@
 
 from firmware.crypto import CryptoError, x25519
 from firmware.link import noise
-
-
-def h(text):
-    return bytes.fromhex(text)
-
-
-def refused(kind, function, *args):
-    try:
-        function(*args)
-    except CryptoError as error:
-        assert type(error) is kind, error
-        return error.detail
-    raise AssertionError("not refused")
-
+from tests.portable.crypto_cases import h, refused_as
 
 #: Cacophony's published vector of Noise_XX_25519_ChaChaPoly_SHA256.
 PROLOGUE = h("4a6f686e2047616c74")
@@ -126,8 +113,8 @@ def test_who_knows_whom_and_when():
 def test_another_prologue_is_refused():
     a, b = ends(prologue=PROLOGUE + b"x")
     b.read(a.write())
-    refused(noise.HandshakeError, a.read, b.write())
-    refused(noise.OutOfTurnError, a.write)
+    refused_as(noise.HandshakeError, a.read, b.write())
+    refused_as(noise.OutOfTurnError, a.write)
     assert a.over and not b.over
 
 
@@ -137,31 +124,31 @@ def test_altered_messages_are_refused():
         b.read(a.write())
         message = bytearray(b.write())
         message[at] ^= 0x80
-        refused(noise.HandshakeError, a.read, message)
-        refused(noise.OutOfTurnError, a.read, message)
+        refused_as(noise.HandshakeError, a.read, message)
+        refused_as(noise.OutOfTurnError, a.read, message)
     for at in (0, 47, 48, 63):
         a, b = ends()
         b.read(a.write())
         a.read(b.write())
         message = bytearray(a.write())
         message[at] ^= 1
-        refused(noise.HandshakeError, b.read, message)
-        refused(noise.OutOfTurnError, b.split)
+        refused_as(noise.HandshakeError, b.read, message)
+        refused_as(noise.OutOfTurnError, b.split)
     a, b = ends()
     message = bytearray(a.write())
     message[5] ^= 1
     b.read(message)
-    refused(noise.HandshakeError, a.read, b.write())
+    refused_as(noise.HandshakeError, a.read, b.write())
 
 
 def test_lengths_of_messages():
     for size in (0, 31, 1041):
         a, b = ends(longest=1040)
-        assert str(size) in refused(noise.HandshakeError, b.read, bytes(size))
+        assert str(size) in refused_as(noise.HandshakeError, b.read, bytes(size))
     for longest, kind in ((1040, None), (1039, noise.HandshakeError)):
         a, b = ends(longest=longest)
         if kind:
-            refused(kind, a.write, bytes(1040 - 32))
+            refused_as(kind, a.write, bytes(1040 - 32))
         else:
             assert b.read(a.write(bytes(1040 - 32))) == bytes(1008)
     a, b = ends()
@@ -170,32 +157,32 @@ def test_lengths_of_messages():
     for cut in (message[:95], message[:-1], message + b"\x00"):
         other, _ = ends()
         other.write()
-        refused(noise.HandshakeError, other.read, cut)
+        refused_as(noise.HandshakeError, other.read, cut)
     for size in (0, 31, 33):
-        refused(CryptoError, noise.Handshake, True, b"", Vault(INITIATOR), bytes(size))
+        refused_as(CryptoError, noise.Handshake, True, b"", Vault(INITIATOR), bytes(size))
 
 
 def test_points_of_low_order_are_refused():
     _, b = ends()
     b.read(bytes(32))
-    assert "low order" in refused(noise.HandshakeError, b.write)
+    assert "low order" in refused_as(noise.HandshakeError, b.write)
     a, _ = ends()
     a.write()
-    assert "low order" in refused(noise.HandshakeError, a.read, bytes(96))
+    assert "low order" in refused_as(noise.HandshakeError, a.read, bytes(96))
     # A peer that makes its own static key one of low order, everything else being right.
     low = Vault(RESPONDER)
     low.public = b"\x01" + bytes(31)
     low.dh = lambda public: b"\x01" * 32
     a, b = ends(responder=low)
     b.read(a.write())
-    assert "low order" in refused(noise.HandshakeError, a.read, b.write())
+    assert "low order" in refused_as(noise.HandshakeError, a.read, b.write())
 
 
 def test_a_vault_that_fails_ends_the_handshake():
     for answer in (CryptoError("sealed"), bytes(32), bytes(31), b""):
         a, b = ends(responder=Vault(RESPONDER, answer))
         b.read(a.write())
-        refused(noise.HandshakeError, b.write)
+        refused_as(noise.HandshakeError, b.write)
         assert b.over
 
 
@@ -208,19 +195,19 @@ def test_calls_out_of_turn_end_it():
         lambda a, b: (a.write(), a.write()),
     ):
         a, b = ends()
-        refused(noise.OutOfTurnError, wrong, a, b)
+        refused_as(noise.OutOfTurnError, wrong, a, b)
         assert a.over != b.over
     for wrong in (lambda a, b: b.write(), lambda a, b: a.read(bytes(96))):  # a fourth message
         a, b = ends()
         b.read(a.write())
         a.read(b.write())
         b.read(a.write())
-        refused(noise.OutOfTurnError, wrong, a, b)
+        refused_as(noise.OutOfTurnError, wrong, a, b)
     a, b = ends()
     shake(a, b)
     for call in (a.write, a.split, b.split):
-        refused(noise.OutOfTurnError, call)
-    refused(noise.OutOfTurnError, b.read, bytes(64))
+        refused_as(noise.OutOfTurnError, call)
+    refused_as(noise.OutOfTurnError, b.read, bytes(64))
     assert a.hash == b.hash and len(a.peer) == 32  # not secret, and still told
 
 
@@ -232,9 +219,9 @@ def test_records():
         assert len(record) == size + noise.TAG and yours.decrypt(record) == bytes(size)
         assert mine.decrypt(yours.encrypt(b"back")) == b"back"
     assert mine.encrypt(b"same") != mine.encrypt(b"same")
-    refused(noise.RecordError, mine.encrypt, bytes(1025))
-    refused(noise.OutOfTurnError, mine.encrypt, b"")
-    refused(noise.OutOfTurnError, mine.decrypt, yours.encrypt(b""))
+    refused_as(noise.RecordError, mine.encrypt, bytes(1025))
+    refused_as(noise.OutOfTurnError, mine.encrypt, b"")
+    refused_as(noise.OutOfTurnError, mine.decrypt, yours.encrypt(b""))
     assert mine.over and not yours.over
 
 
@@ -251,23 +238,23 @@ def test_records_that_are_refused():
     ):
         mine, yours = shake(*ends())
         record = spoil(mine.encrypt(b"first"), mine.encrypt(b"second"))
-        refused(noise.RecordError, yours.decrypt, record)
-        refused(noise.OutOfTurnError, yours.decrypt, record)
-        refused(noise.OutOfTurnError, yours.encrypt, b"")
+        refused_as(noise.RecordError, yours.decrypt, record)
+        refused_as(noise.OutOfTurnError, yours.decrypt, record)
+        refused_as(noise.OutOfTurnError, yours.encrypt, b"")
     mine, yours = shake(*ends())
     record = mine.encrypt(b"once")
     yours.decrypt(record)
-    refused(noise.RecordError, yours.decrypt, record)  # repeated
+    refused_as(noise.RecordError, yours.decrypt, record)  # repeated
     mine, _ = shake(*ends())
-    refused(noise.RecordError, mine.decrypt, mine.encrypt(b"its own"))  # reflected
+    refused_as(noise.RecordError, mine.decrypt, mine.encrypt(b"its own"))  # reflected
 
 
 def test_numbers_end():
     mine, yours = shake(*ends())
     mine._sending.count = yours._receiving.count = (1 << 64) - 2
     assert yours.decrypt(mine.encrypt(b"last")) == b"last"
-    refused(noise.NoncesUsedUpError, mine.encrypt, b"")
-    refused(noise.NoncesUsedUpError, yours.decrypt, bytes(16))
+    refused_as(noise.NoncesUsedUpError, mine.encrypt, b"")
+    refused_as(noise.NoncesUsedUpError, yours.decrypt, bytes(16))
     assert mine.over and yours.over
 
 
