@@ -5,8 +5,8 @@ A link that stays dead is reset again and again: what is alike is told once an h
 
 from firmware import aio
 from firmware.errors import TillError
-from firmware.hal.bearer import LEVELS
 from firmware.payment.journal import records
+from firmware.services.recovery_ladder import RUNGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 AGAIN_MS = 3_600_000
 #: Resets that wait for the journal; more at once are dropped.
 WAITING = 12
+_RUNGS = [rung for rung, _ in RUNGS]
 
 
 def begin(t: "Terminal") -> aio.Task:
@@ -26,7 +27,7 @@ def begin(t: "Terminal") -> aio.Task:
     told: "dict[tuple[str, str], tuple[str, str, int]]" = {}
 
     def heard(step: "Step") -> None:
-        if step.what not in LEVELS and step.what != "reboot":
+        if step.what not in _RUNGS:
             return
         place = (step.link, step.what)
         before = told.get(place)
@@ -45,6 +46,8 @@ def begin(t: "Terminal") -> aio.Task:
 async def _keep(t: "Terminal", queue: aio.Queue) -> None:
     while True:
         step = await queue.get()
+        if not t.may_journal:
+            continue
         detail = step.link + " " + step.what + ", " + step.cause + ": " + step.result
         detail += ", " + str(step.took_ms) + " ms"
         body: "dict[int, Any]" = {records.K_CODE: "link_reset", records.K_DETAIL: detail[:200]}
@@ -52,8 +55,6 @@ async def _keep(t: "Terminal", queue: aio.Queue) -> None:
             body[records.K_TIME] = await t.devices.clock.now()
         except TillError:
             pass  # a dead clock: the record's place tells as much
-        if "error.journal_blocked" in t.blocked or "error.storage" in t.blocked:
-            continue
         try:
             await t.journal.append(records.NOTICE, body, sync=False)
         except TillError as error:

@@ -57,7 +57,7 @@ class Visit:
 
     async def note(self, link: str, what: str) -> None:
         """Journal that a link was changed."""
-        if "error.journal_blocked" in self.t.blocked or "error.storage" in self.t.blocked:
+        if not self.t.may_journal:
             return
         detail = SUPERVISOR + ": " + link + " " + what
         body = {records.K_CODE: "link_changed", records.K_DETAIL: detail}

@@ -113,7 +113,7 @@ async def _language(t: "Terminal") -> None:
         return
     t.view.set_language(languages[chosen])
     await boot.keep_language(t)
-    if "error.journal_blocked" not in t.blocked and "error.storage" not in t.blocked:
+    if t.may_journal:
         await t.journal.append(
             records.SETTING,
             {records.K_NAME: "language", records.K_VALUE: languages[chosen]},

@@ -163,6 +163,11 @@ class Terminal:
         if isinstance(task.error, Exception) and not isinstance(task.error, TillError):
             self.defect = task.error
 
+    @property
+    def may_journal(self) -> bool:
+        """Whether a record that no payment needs may be kept: the journal opened whole."""
+        return "error.journal_blocked" not in self.blocked and "error.storage" not in self.blocked
+
     def note_failure(self, kind: str, error: TillError) -> None:
         """Keep a device's latest failure for the self-test page and the PC."""
         for result in self.results:
