@@ -52,7 +52,7 @@ class Merchant(Front):
         self.devices.files = MemoryFiles()  # type: ignore[attr-defined]
         self.devices.vault = object()  # type: ignore[attr-defined]
         self.provision = self.session = None
-        self.blocked = ["error.storage"]  # no journal here
+        self.may_journal = False
         self.said: list[str] = []
         self.view.on_screen = self._hear
 
