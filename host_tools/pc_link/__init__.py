@@ -1,0 +1,1 @@
+"""The PC's end of the link: transports, known terminals, pairing, calls (docs/link.md)."""
