@@ -5,6 +5,7 @@ A message is a map with the integer keys that its schema names; a schema is
 ``{key: (name, rule, least, most, must)}``. Keys that it does not name are refused.
 """
 
+from firmware.crypto.hashes import sha256
 from firmware.errors import TillError
 
 TYPE_CHECKING = False
@@ -109,8 +110,8 @@ RESULT: "Schema" = {
     20: _bool("test", must=False),  # paid with test keys
 }
 
-#: service: (roles, arguments, item from the terminal or None, its END). The pairing's own
-#: steps are in ``pairing``.
+#: service: (roles, arguments, item from the terminal or None, its END). What the messages of
+#: ``pair_ask`` mean, and which is due, is in ``pairing``.
 SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
     "hello": (
         (ANY,),
@@ -126,6 +127,12 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
             7: _bool("busy"),
             8: _bool("test"),
         },
+    ),
+    "pair_ask": (
+        (ANY,),
+        {1: _list("roles", 5)},
+        {1: _raw("commitment, share or tag", 32, 64), 2: _raw("secret", 32, 32, must=False)},
+        {1: _list("roles", 5)},  # ERROR window, busy (another PC asks), refused, code {1: left}
     ),
     "pairs": ((SERVICE,), {}, None, {1: _list("pairs", 16)}),  # maps of PAIR
     "pair_revoke": ((ANY,), {1: _text("fingerprint", 16, 16)}, None, {}),
@@ -226,6 +233,11 @@ PAIR: "Schema" = {
     4: _int("made"),
     5: _int("seen"),
 }
+
+
+def fingerprint(key: bytes) -> str:
+    """What people compare of a static key: 16 hexadecimal digits."""
+    return sha256(key)[:8].hex()
 
 
 def check(schema: "Schema", value: "Any") -> "dict[int, Any]":
