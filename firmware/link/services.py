@@ -86,7 +86,8 @@ _CURSOR: "Schema" = {
 }
 #: The open batch: totals is a list of [type, currency, count, amount].
 _TOTALS: "Schema" = {1: _int("batch"), 2: _list("totals")}
-#: What became of a register's payment. ``outcome``: approved, declined, cancelled, unknown.
+#: What became of a register's payment. ``outcome``: approved, declined, cancelled (before the
+#: host was asked), unknown, reversed. All but unknown are for ever; unknown may become reversed.
 RESULT: "Schema" = {
     1: _text("reference", 1, 80),
     2: _text("outcome", 1, 16),
@@ -193,15 +194,15 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
     "test_sale": (
         (SERVICE,),
         {1: _int("amount", 1, 999999999999)},
-        {1: _text("step", 1, 64), 2: _int("took ms")},
-        {1: _text("outcome", 1, 16), 2: _text("reason", 0, 64)},
+        {1: _text("step", 1, 64), 2: _int("took ms")},  # amount, card, host, print
+        {1: _text("outcome", 1, 16), 2: _text("reason", 0, 64)},  # done, cancelled, failed
     ),
     "backup": ((SERVICE,), {}, {1: _raw("piece", 1, 3072)}, {1: _raw("SHA-256", 32, 32)}),
     "restore": ((SERVICE,), {1: _int("size", 1)}, None, {}),
     "sale_start": (
         (REGISTER,),
         {
-            1: _text("reference", 1, 80),
+            1: _text("reference", 1, 80),  # printable ASCII
             2: _raw("digest", 32, 32),  # of the register's whole request, by the adapter
             3: _int("amount", 1, 999999999999),
             4: _int("currency", 0, 999),
@@ -209,7 +210,9 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
             6: _text("register", 0, 40, must=False),  # shown to the merchant
         },
         {1: _text("state", 1, 16)},  # reserved, card, pin, online, final
-        RESULT,  # ERROR busy; "conflict": this reference with another digest; "kind"
+        # ERROR busy; "conflict": this reference with another digest; "kind"; "currency"
+        # {1: the merchant's}; "amount" {1: the most}; failed {1: what stands against payments}
+        RESULT,
     ),
     "sale_state": (
         (REGISTER,),
