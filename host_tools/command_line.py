@@ -10,12 +10,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
 import typer.main
 
+from host_tools import texts
 from host_tools.errors import UserError
 
 #: What is shown by ``-h`` too, and no wider than a terminal's usual 80 columns.
@@ -23,6 +24,25 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 #: typer's ClickException, wherever this typer keeps it (BadParameter -> UsageError -> it).
 _Refusal: Any = typer.BadParameter.__mro__[2]
 _MACHINE = ("--json", "--lines")
+
+
+def _speak(language: str) -> str:
+    texts.use(language)
+    return language
+
+
+#: The option by which a command's words for people are chosen (host_tools/texts.py).
+Language = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="CODE",
+        help="Language of the messages: " + ", ".join(texts.languages()) + ".",
+        show_default="the system's",
+        callback=_speak,
+        is_eager=True,
+    ),
+]
 
 
 class Misuse(typer.BadParameter):
@@ -51,6 +71,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
 def guarded(work: Callable[[], object], name: str, arguments: Sequence[str]) -> int:
     """Do ``work`` for the command ``name``; the exit code. Every error has been told."""
     machine = any(option in arguments for option in _MACHINE)
+    texts.use("")  # until an option says otherwise
     _mend_streams()
     code, error = 0, ""
     try:
