@@ -141,11 +141,14 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
         (SYNC,),
         {1: _int("after"), 2: _int("limit", 1, 1 << 31)},
         # Whole frames one behind the other, all of one epoch; ``chain``: before the first.
+        # ``salvaged``: one frame behind a hole of a segment set aside; of the chain before
+        # it only the first 8 bytes are known, the others are 0.
         {
             1: _int("first"),
             2: _int("epoch"),
             3: _raw("frames", 0, 65536),
             4: _raw("chain", 32, 32),
+            5: _bool("salvaged", must=False),
         },
         _CURSOR,  # the journal's head; ERROR "expired" {1: oldest sequence that is kept}
     ),
@@ -184,12 +187,14 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
         {1: _int("last")},
     ),
     "doctor": ((SERVICE,), {1: _text("language", 2, 8)}, {1: _map("device")}, {1: _bool("well")}),
+    # ``names``: [] for all; ``before``: what they were before the last push, to revert it.
     "config_get": (
         (SERVICE,),
-        {1: _list("names")},
+        {1: _list("names"), 2: _bool("before", must=False)},
         {1: _text("name", 1, 64), 2: ("value", "plain", 0, 0, True)},
         {1: _int("version")},
     ),
+    # ERROR "version" {1: the version in force}; "signature"
     "config_push": ((SERVICE,), {1: _raw("set", 1, 3072)}, None, {1: _int("version")}),
     "test_sale": (
         (SERVICE,),
@@ -197,8 +202,17 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
         {1: _text("step", 1, 64), 2: _int("took ms")},  # amount, card, host, print
         {1: _text("outcome", 1, 16), 2: _text("reason", 0, 64)},  # done, cancelled, failed
     ),
-    "backup": ((SERVICE,), {}, {1: _raw("piece", 1, 3072)}, {1: _raw("SHA-256", 32, 32)}),
-    "restore": ((SERVICE,), {1: _int("size", 1)}, None, {}),
+    # ``recipient``: X25519 public key whose private half the PC keeps.
+    "backup": (
+        (SERVICE,),
+        {1: _raw("recipient", 32, 32)},
+        {1: _raw("piece", 1, 3072)},
+        {1: _raw("SHA-256", 32, 32)},
+    ),
+    # The PC sends the archive as ITEMs {1: piece} and its END {1: SHA-256}. ``key``: the
+    # archive's own (docs/link.md, Backup). ERROR "used": there are payments here already;
+    # "foreign": another merchant's or terminal's; "archive": it does not verify
+    "restore": ((SERVICE,), {1: _int("size", 1), 2: _raw("key", 32, 32)}, None, {}),
     "sale_start": (
         (REGISTER,),
         {

@@ -21,6 +21,8 @@ class Call:
     name = ""
     roles: "tuple[str, ...]" = ()
     arguments: "dict[int, Any]" = {}
+    #: The longest message that the PC takes, bytes.
+    most_message = 4096
 
     async def item(self, value: "dict[int, Any]") -> None:
         """Send an ITEM; waits while the PC does not read."""
