@@ -13,9 +13,13 @@ def zeros(algorithm: str, key: "bytes | bytearray", length: int = 4) -> bytes:
 def shown(algorithm: str, key: "bytes | bytearray") -> str:
     """What may be shown and printed, upper-case hex: 3 bytes by ``zeros`` for
     DES and TDES, 5 bytes by CMAC of zeros for AES, 3 bytes of HMAC of nothing
-    for "hmac-sha256"."""
+    for "hmac-sha256", 3 bytes of the public key's SHA-256 for "x25519"."""
     if algorithm == "hmac-sha256":
         value = hashes.hmac_sha256(key, b"")[:3]
+    elif algorithm == "x25519":
+        from firmware.crypto import x25519
+
+        value = hashes.sha256(x25519.public(key))[:3]
     elif algorithm[:3] == "aes":
         value = cmac(backend.cipher(algorithm, key), bytes(16))[:5]
     else:

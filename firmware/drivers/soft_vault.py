@@ -25,6 +25,7 @@ from firmware.drivers.vault_store import Slot, State, VaultStore
 from firmware.hal.vault import (
     KeyMissing,
     KeyRefused,
+    LinkKey,
     SlotStatus,
     Vault,
     VaultError,
@@ -41,13 +42,18 @@ if TYPE_CHECKING:
 
 _WORKING = ("pin", "mac", "track")
 #: Slots that ``destroy`` may empty; the others die only with the whole vault.
-_MORTAL = ("batch", "links", "tmk", "tls") + _WORKING
+_MORTAL = ("batch", "links", "pairs", "tmk", "tls") + _WORKING
 #: Slots that seal, and what their seals are bound to.
-_LABELS = {"batch": b"OpenTill batch 1", "links": b"OpenTill links 1"}
+_LABELS = {
+    "batch": b"OpenTill batch 1",
+    "links": b"OpenTill links 1",
+    "pairs": b"OpenTill pairs 1",
+}
 #: Longest accepted PBKDF2 work: seconds on a microcontroller, hours for nobody.
 _MOST_ITERATIONS = 1000000
 _PASSPHRASE = "passphrase"
 _HMAC = "hmac-sha256"
+_X25519 = "x25519"
 
 
 class SoftVault(Vault):
@@ -222,12 +228,7 @@ class SoftVault(Vault):
 
     async def seal(self, slot: str, plain: bytes) -> bytes:
         label = _label(slot)
-        if slot not in self._now().slots:
-            async with self._lock:
-                state = self._now().copy()
-                if slot not in state.slots:  # another task may have been first
-                    state.slots[slot] = self._made("aes256")
-                    await self._commit(state)
+        await self._make("aes256", slot)
         nonce = self._entropy.random(wrap.NONCE)
         return wrap.seal(self._slot(slot).key, label, plain, nonce)
 
@@ -247,6 +248,10 @@ class SoftVault(Vault):
                 if slot in _WORKING:
                     state.key_set = 0  # a set is whole or it is none
                 await self._commit(state)
+
+    async def link_key(self) -> LinkKey:
+        await self._make(_X25519, "pc")
+        return _PcKey(self)
 
     async def token(self, data: bytes) -> bytes:
         return hashes.hmac_sha256(self._slot("token").key, data)[:16]
@@ -332,6 +337,24 @@ class SoftVault(Vault):
             raise KeyMissing("slot " + name + " is empty")
         return slot
 
+    async def _make(self, algorithm: str, name: str) -> None:
+        """Fill an empty slot with a key of this device's own, durably."""
+        if name in self._now().slots:
+            return
+        async with self._lock:
+            state = self._now().copy()
+            if name not in state.slots:  # another task may have been first
+                state.slots[name] = self._made(algorithm)
+                await self._commit(state)
+
+    def pc_secret(self, public: "bytes | bytearray | None") -> bytes:
+        """For ``_PcKey`` alone: what the private half shares with ``public``; None: its own
+        public half."""
+        from firmware.crypto import x25519
+
+        key = self._slot("pc").key
+        return x25519.public(key) if public is None else x25519.shared(key, public)
+
     def _made(self, algorithm: str) -> Slot:
         return Slot(algorithm, bytearray(self._entropy.random(32)), False, True)
 
@@ -361,6 +384,15 @@ class SoftVault(Vault):
             _wipe_other(state if not kept else before, before if not kept else state)
         self._now()
         self._state = state
+
+
+class _PcKey(LinkKey):
+    def __init__(self, vault: SoftVault) -> None:
+        self._vault = vault
+        self.public = vault.pc_secret(None)
+
+    def dh(self, public: "bytes | bytearray") -> bytes:
+        return self._vault.pc_secret(public)
 
 
 def _wipe_other(dying: State, living: State) -> None:

@@ -4,7 +4,8 @@ Callers name slots and never see key bytes. Slots and operations carry
 algorithm names, so that AES and SM4 keys fit without touching callers.
 Slot names: ``transport`` (key-block protection key that TMKs arrive under),
 ``tmk``, ``pin``, ``mac``, ``track``, ``batch`` (seals PANs, dies with the
-batch), ``links`` (seals passwords and PINs of links), ``token`` (PAN tokens),
+batch), ``links`` (seals passwords and PINs of links), ``pairs`` (seals the table of
+paired PCs), ``pc`` (this terminal's own key on the PC link), ``token`` (PAN tokens),
 ``journal`` (checkpoint MACs), ``tls`` (passphrase of the TLS client key). A slot's
 status names its algorithm, check value and whether it is a published test key.
 """
@@ -43,14 +44,25 @@ class VaultTampered(VaultError):
 
 class SlotStatus:
     """``algorithm``: "des", "tdes2", "tdes3", "aes128", "aes192", "aes256",
-    "hmac-sha256", "passphrase". ``kcv``: check value, upper-case hex ("" for a
-    passphrase). ``test``: a published test key or one that came under it; keys
+    "hmac-sha256", "x25519", "passphrase". ``kcv``: check value, upper-case hex ("" for
+    a passphrase; of "x25519" the beginning of the public key's fingerprint). ``test``: a published test key or one that came under it; keys
     that the device made itself say what its transport key says."""
 
     def __init__(self, algorithm: str, kcv: str, test: bool) -> None:
         self.algorithm = algorithm
         self.kcv = kcv
         self.test = test
+
+
+class LinkKey:
+    """A key pair of X25519 whose private half stays in the vault. ``public``: 32 bytes."""
+
+    public = b""
+
+    def dh(self, public: "bytes | bytearray") -> bytes:
+        """The 32 bytes shared with ``public``. CryptoError for a point of low order,
+        VaultError once the vault was erased."""
+        raise NotImplementedError
 
 
 class Vault:
@@ -128,7 +140,7 @@ class Vault:
 
     async def seal(self, slot: str, plain: bytes) -> bytes:
         """Authenticated encryption (AES-256, encrypt-then-MAC) with a fresh
-        nonce under ``batch`` or ``links``. Made from entropy if the slot is empty."""
+        nonce under ``batch``, ``links`` or ``pairs``. Made from entropy if the slot is empty."""
         raise NotImplementedError
 
     async def unseal(self, slot: str, sealed: bytes) -> bytes:
@@ -137,6 +149,11 @@ class Vault:
 
     async def destroy(self, slot: str) -> None:
         """Erase a slot (``batch`` at batch close, ``links`` when links are forgotten)."""
+        raise NotImplementedError
+
+    async def link_key(self) -> LinkKey:
+        """This terminal's key on the PC link, in slot ``pc``: made from entropy, durably,
+        at the first use, the same ever after until the vault is erased."""
         raise NotImplementedError
 
     async def token(self, data: bytes) -> bytes:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from firmware.crypto import backend, kcv, pin_block
+from firmware.crypto import CryptoError, backend, kcv, pin_block
+from firmware.crypto.x25519 import KeyPair
 from firmware.drivers.soft_vault import SoftVault
 from firmware.hal.pin_entry import PinHandle
 from firmware.hal.vault import KeyMissing, KeyRefused, Vault, VaultError, VaultTampered
@@ -475,5 +476,42 @@ def test_erase_is_final_until_the_factory(make: Make) -> None:
         third, _ = make(disk.after_cut("lost"))
         await third.open()
         assert "transport" in await third.status()
+
+    run(main())
+
+
+def test_the_link_key_is_made_once_and_stays_inside(make: Make) -> None:
+    async def main() -> None:
+        files = MemoryFiles()
+        vault, _ = make(files)
+        with pytest.raises(VaultError):
+            await vault.link_key()  # not open yet
+        await vault.open()
+        assert "pc" not in await vault.status()
+        key = await vault.link_key()
+        assert (await vault.status())["pc"].kcv == hashlib.sha256(key.public).hexdigest()[
+            :6
+        ].upper()
+        other = KeyPair(bytes([5]) * 32)
+        secret = key.dh(other.public)
+        assert secret == other.dh(key.public) and len(secret) == 32
+        assert not [name for name in vars(key) if name not in ("public", "_vault")]
+        for refused in (bytes(32), b"\x01" + bytes(31), bytes(31)):
+            with pytest.raises(CryptoError):
+                key.dh(refused)
+
+        again, _ = make(files.after_cut("lost"))
+        await again.open()
+        after = await again.link_key()
+        assert after.public == key.public and after.dh(other.public) == secret
+        with pytest.raises(VaultError):
+            await again.destroy("pc")
+        await again.erase()
+        with pytest.raises(VaultTampered):
+            after.dh(other.public)
+        with pytest.raises(VaultTampered):
+            await again.link_key()
+        await again.install_transport(parts.TRANSPORT, True)
+        assert len((await again.link_key()).public) == 32
 
     run(main())
