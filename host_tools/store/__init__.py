@@ -1,0 +1,1 @@
+"""The PC's database: what terminals told it, and what follows from that (docs/pc.md)."""
