@@ -6,9 +6,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opentill
 SEED ?= 20261121
 # Test workers: one more than cores, for many tests wait. `make test JOBS=0` runs all in one process.
 JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
-# What `make test` leaves out. Without "and not rig" it runs the rig where its guest is cached or
-# can be built.
+# What the suite leaves out: the rig has the machine alone, both watch the clock.
 LEFT_OUT = not soak and not rig
+# Whether `make test` runs the rig after the suite, where its guest is cached or can be built: yes or
+# no. ARGS chooses among the suite's tests, and then there is no rig.
+RIG_TOO ?= no
 PYTEST = $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 SEEDED = -p no:cacheprovider --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -47,17 +49,20 @@ demo: $(VENV)/.run ## take one chip sale without a browser; leaves demo-out/*.pn
 
 test: $(VENV)/.test ## the tests but soak and rig (installs what they need; under 15 minutes)
 	@$(PYTEST) $(SEEDED) -m "$(LEFT_OUT)" $(ARGS)
+ifeq ($(RIG_TOO)$(ARGS),yes)
+	@$(BIN)/python -m tests.rig --if-possible
+endif
 
 coverage: $(VENV)/.test ## the same tests with a report of branch coverage (takes twice as long)
-	@$(PYTEST) $(SEEDED) -m "not soak and not rig" --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) $(SEEDED) -m "$(LEFT_OUT)" --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(VENV)/.test ## every power cut two deep, then the suite ten times over
 	@$(PYTEST) $(SEEDED) -m soak $(ARGS)
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "suite run $$run of 10"; \
-	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "not soak and not rig" $(ARGS) || exit 1; done
+	  $(PYTEST) --no-header -p no:cacheprovider --randomly-seed=$$run -m "$(LEFT_OUT)" $(ARGS) || exit 1; done
 
 rig: $(VENV)/.test ## drivers against a real Linux kernel in QEMU (docs/rig.md; ARGS= for pytest there)
-	@$(BIN)/python -m tests.rig.run $(ARGS)
+	@$(BIN)/python -m tests.rig $(ARGS)
 
 check: $(VENV)/.test ## format, lint, types, portable modules, board files, catalogues, clause list
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -30,6 +30,23 @@ def test_make_alone_prints_every_target() -> None:
     assert set(told) == set(phony.split()) >= ASKED_FOR
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("asked", "with_rig"),
+    [(["RIG_TOO=yes"], True), (["RIG_TOO=no"], False), (["RIG_TOO=yes", "ARGS=-k money"], False)],
+)
+def test_the_rig_follows_the_suite_and_never_runs_beside_it(
+    asked: list[str], with_rig: bool
+) -> None:
+    command = ["make", "--no-print-directory", "--dry-run", "test", *asked]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = said.splitlines()
+    (suite,) = [at for at, line in enumerate(lines) if "bin/pytest" in line]
+    assert "not rig" in lines[suite]
+    rig = [at for at, line in enumerate(lines) if "-m tests.rig" in line]
+    assert rig == ([suite + 1] if with_rig else [])
+
+
 def test_run_and_demo_take_wheels_only() -> None:
     rules = _rules()
     for target in ("run", "demo"):

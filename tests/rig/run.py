@@ -1,14 +1,15 @@
-"""Boot the rig's guest once and run tests/rig/guest in it: ``make rig``.
+"""Boot one guest of the rig once and run tests/rig/guest in it.
 
-    python -m tests.rig.run                      all tests
+    python -m tests.rig.run                      all tests, and the last act
     python -m tests.rig.run -k printer -x        arguments go to pytest in the guest
     python -m tests.rig.run tests/rig/guest/test_i2c.py
     python -m tests.rig.run --limit 3600 -m soak     the storms of re-plugs
     python -m tests.rig.run --shell              a shell in the guest instead
 
-Leaves console.txt, junit.xml, result.json and the daemons' logs in build/rig. Ends with 0 only
-when the guest said so itself: a guest that hangs, panics or says nothing for
-too long has failed.
+Leaves console.txt, junit.xml, result.json and the daemons' logs in build/rig, or in a folder
+there that ``--out`` names. Ends with 0 only when the guest said so itself: a guest that hangs,
+panics or says nothing for too long has failed. ``make rig`` shares the tests out among several
+of these (tests/rig/__main__.py).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ LIMIT_S, SILENCE_S = 600, 150
 #: A guest under KVM that has not greeted by then never will.
 PROBE_S = 20
 MEMORY_MIB = 1024
+#: Processors of a guest that runs alone.
+CPUS = 2
 KERNEL = (
     "console=ttyS0 quiet panic=1 oops=panic mitigations=off no_timer_check sysrq_always_enabled"
 )
@@ -74,11 +77,13 @@ def command(
     accelerator: str,
     more: str,
     patient: bool = False,
+    cpus: int = CPUS,
 ) -> list[str]:
     """QEMU's command line; the disk is written to a snapshot that is thrown away.
 
-    ``patient``: the guest's clock counts what its one processor did, two nanoseconds an
-    instruction, so that a machine that is busy otherwise makes no time-outs in it.
+    ``cpus``: how many processors it has. ``patient``: the guest's clock counts what its one
+    processor did, two nanoseconds an instruction, so that a machine that is busy otherwise
+    makes no time-outs in it.
     """
     host_cpu = accelerator == "kvm"
     counted = patient and not host_cpu
@@ -87,7 +92,7 @@ def command(
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-accel", accelerator if host_cpu else f"tcg,thread={'single' if counted else 'multi'}",
         *(["-icount", "shift=1,sleep=on"] if counted else []),
-        "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "1" if counted else "2",
+        "-cpu", "host" if host_cpu else "max,la57=off", "-smp", "1" if counted else str(cpus),
         "-m", str(MEMORY_MIB),
         "-kernel", str(guest.kernel), "-initrd", str(first), "-append", f"{KERNEL} {more}",
         "-drive", f"file={guest.disk},format=raw,if=virtio,snapshot=on",
@@ -232,14 +237,14 @@ def _job(what: str, arguments: list[str], last_act: bool) -> str:
     )
 
 
-def run(
-    arguments: list[str], limit_s: float = LIMIT_S, shell: bool = False, patient: bool = False
-) -> int:
-    """Build if need be, boot, test, report; the exit status."""
+def run(arguments: list[str], asked: argparse.Namespace) -> int:
+    """Build if need be, boot, test, report; the exit status. ``arguments``: of pytest in the
+    guest; ``asked``: those of ``main``."""
+    out, limit_s, patient = OUT / asked.out, asked.limit, asked.patient
     began = time.monotonic()
     guest = build.RECIPE.prepare()
     built_s = time.monotonic() - began
-    OUT.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="opentill-rig-") as name:
         shared = Path(name)
         first = shared / "initramfs"
@@ -252,12 +257,12 @@ def run(
             "--durations=12",
             *arguments,
         ]  # fmt: skip
-        last_act = not arguments  # a chosen test needs no reset
-        job = _job("shell" if shell else "tests", pytest_arguments, last_act)
+        last_act = asked.last_act or not arguments  # a chosen test needs no reset
+        job = _job("shell" if asked.shell else "tests", pytest_arguments, last_act)
         (shared / "job").write_text(job)
         print(f"rig: booting under {accelerator}", flush=True)
-        start = command(guest, first, shared, accelerator, "", patient)
-        if shell:
+        start = command(guest, first, shared, accelerator, "", patient, asked.cpus)
+        if asked.shell:
             return subprocess.call(start)
         with subprocess.Popen(
             start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -269,16 +274,16 @@ def run(
             outcome, what = watchdog(boot, shared)
             tests[outcome].append(what)
             wrong = what if outcome == "failed" else ""
-        (OUT / "console.txt").write_text("\n".join(boot.lines) + "\n")
-        for old in OUT.glob("*.log"):
+        (out / "console.txt").write_text("\n".join(boot.lines) + "\n")
+        for old in out.glob("*.log"):
             old.unlink()
         for kept in [*shared.glob("*.log"), *shared.glob("junit.xml")]:
-            shutil.copyfile(kept, OUT / kept.name)
+            shutil.copyfile(kept, out / kept.name)
     result = {
         "wrong": wrong, "accelerator": accelerator, "built_s": round(built_s, 1),
         "up_s": boot.up_s and round(boot.up_s, 1), "took_s": round(boot.took_s, 1), **tests,
     }  # fmt: skip
-    (OUT / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     for skipped in tests["skipped"]:
         print(f"rig: skipped {skipped}")
     counts = ", ".join(f"{len(names)} {outcome}" for outcome, names in tests.items())
@@ -288,7 +293,7 @@ def run(
     return 1 if wrong else 0
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.rig.run", description=__doc__)
     parser.add_argument("--shell", action="store_true", help="a shell in the guest, no tests")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for all of it")
@@ -296,10 +301,15 @@ def main() -> int:
         "--patient", action="store_true",
         help="for a busy machine: the guest's clock counts its instructions",
     )  # fmt: skip
-    known, rest = parser.parse_known_args()
+    parser.add_argument("--cpus", type=int, default=CPUS, help="processors of the guest")
+    parser.add_argument("--out", default="", help="folder under build/rig for what it leaves")
+    parser.add_argument(
+        "--last-act", action="store_true", help="starve the watchdog though tests were chosen"
+    )
+    asked, rest = parser.parse_known_args(given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        return run(rest, known.limit, known.shell, known.patient)
+        return run(rest, asked)
     except build.CannotBuild as error:
         print(f"rig: FAILED: {error}")
         return 1

@@ -1,4 +1,4 @@
-"""``make rig`` as one test: drivers against a real kernel in QEMU (docs/rig.md)."""
+"""``make rig`` as one test: drivers against real kernels in QEMU (docs/rig.md)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.rig
 
 def _result(*arguments: str) -> dict[str, list[str]]:
     """The rig's own result; what it skipped is told with its reason."""
-    command = [sys.executable, "-m", "tests.rig.run", *arguments]
+    command = [sys.executable, "-m", "tests.rig", *arguments]
     done = subprocess.run(command, cwd=build.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     result: dict[str, list[str]] = json.loads((run.OUT / "result.json").read_text())
@@ -36,7 +36,7 @@ def _guest() -> None:
 
 @pytest.mark.usefixtures("_guest")
 def test_the_rig() -> None:
-    """Every test in the guest passes."""
+    """Every test in the guests passes."""
     _result()
 
 
