@@ -20,7 +20,7 @@ OUTCOMES = (r.OUTCOME_APPROVED, r.OUTCOME_DECLINED, r.OUTCOME_REVERSE)
 STEPS = st.sampled_from(
     ["intent", "request", "unsent", "yes", "no", "bad mac", "approved", "declined", "reverse"]
     + ["scripts", "sent", "reversed", "released", "print", "done", "close", "in", "out", "set"]
-    + ["notice", "lock", "boot", "count", "served", "ended"]
+    + ["notice", "lock", "boot", "count", "served", "ended", "asked", "asked for", "uncharged"]
     + ["reserve", "restart", "sale", "sale", "sale"]
 )
 
@@ -57,9 +57,29 @@ def _body(step: str, journal: Journal, number: int) -> "tuple[int, dict[int, Any
         "count": (r.COUNTERS, {r.K_COUNTS: {number % 8 + 1: number}}),
         "served": (r.SERVICED, {r.K_WHO: "00", r.K_COUNTS: {number % 8 + 1: number}}),
         "ended": (r.ENDED, {r.K_CODE: "stopped"}),
+        "asked": (r.INTENT, {r.K_STAN: state.stan, r.K_TYPE: "sale", **_asked(number)}),
+        "asked for": (
+            r.REQUEST,
+            {**request(state.stan, number, state.batch), **_asked(number)},
+        ),
+        "uncharged": (
+            r.UNCHARGED,
+            {
+                r.K_AMOUNT: number,
+                r.K_CURRENCY: 156,
+                r.K_OUTCOME: "cancelled",
+                r.K_REASON: "x",
+                **_asked(number),
+            },
+        ),
         "lock": (r.LOCKOUT, {r.K_WHO: f"{number % 20}", r.K_FAILURES: number % 4}),
     }
     return table[step]
+
+
+def _asked(number: int) -> dict[int, Any]:
+    """A register's name for its payment, and the digest of one of two requests."""
+    return {r.K_REFERENCE: f"till:{number // 3}", r.K_DIGEST: bytes((number % 3 == 0,)) * 32}
 
 
 async def _live(

@@ -8,6 +8,7 @@ it must. The state's own encoding (``dump``, ``load``) is the checkpoint.
 
 from firmware.payment.journal import records as r
 from firmware.payment.journal.records import JournalError
+from firmware.payment.journal.registered import Payments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +57,13 @@ class Debt:
         """Field 11 of request and reversal."""
         stan: int = self.request[r.K_STAN]
         return stan
+
+    def approved_amount(self, commit: "dict[int, Any]") -> int:
+        """What an approval is about: partly approved, the answer's amount counts (rules of
+        money, 6)."""
+        answer = self.answer if self.answer is not None else {}
+        amount: int = commit.get(r.K_AMOUNT, answer.get(r.K_AMOUNT, self.request[r.K_AMOUNT]))
+        return amount
 
 
 class ScriptOwed:
@@ -128,11 +136,17 @@ class State:
         #: records.C_... -> total, and what it was when a supervisor last had it serviced.
         self.counters: "dict[int, int]" = {}
         self.serviced: "dict[int, int]" = {}
+        #: Up to here a PC keeps the records as well. No record says so: it is as the last
+        #: checkpoint, or a PC since, has it.
+        self.acknowledged = 0
+        #: Payments that registers asked for, by their references.
+        self.registered = Payments()
 
     # --- what may follow -------------------------------------------------
 
     def check(self, kind: int, body: "dict[int, Any]") -> None:
         """JournalError if a record of this kind must not follow now."""
+        self.registered.check(body)
         if kind == r.REQUEST:
             if self.unconfirmed:
                 raise JournalError("a supervisor must confirm the journal's damage first")
@@ -203,6 +217,7 @@ class State:
 
     def apply(self, sequence: int, kind: int, body: "dict[int, Any]") -> None:
         """Add a record that ``check`` let through."""
+        self.registered.apply(sequence, kind, body, self.debt)
         if kind == r.REQUEST:
             self.debt = Debt(sequence, body)
             self._stan_used(body[r.K_STAN])
@@ -316,10 +331,8 @@ class State:
         if results:
             self.scripts_owed.append(ScriptOwed(debt.request, debt.answer, bytes(results)))
         if body[r.K_OUTCOME] == r.OUTCOME_APPROVED:
-            answer = debt.answer if debt.answer is not None else {}
             request = debt.request
-            # Partial approval: the answer's amount counts (rules of money, 6).
-            amount = body.get(r.K_AMOUNT, answer.get(r.K_AMOUNT, request[r.K_AMOUNT]))
+            amount = debt.approved_amount(body)
             type_, currency = request[r.K_TYPE], request[r.K_CURRENCY]
             self.transactions.append(Transaction(stan, sequence, type_, currency, amount, APPROVED))
             self._count(type_, currency, 1, amount)

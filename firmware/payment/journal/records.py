@@ -44,6 +44,7 @@ CONFIRMED = 20
 COUNTERS = 21
 SERVICED = 22
 ENDED = 23
+UNCHARGED = 24
 
 # Keys of bodies; a number keeps its meaning in every kind.
 K_STAN = 1  # field 11, 1 to 999999
@@ -97,6 +98,8 @@ K_TERMINAL_ID = 48  # field 41 of the request, and of whatever follows it
 K_MERCHANT_ID = 49  # field 42
 K_SEQUENCE = 50  # of the record whose slip was printed
 K_COUNTS = 51  # {C_...: total}
+K_REFERENCE = 52  # a register's own name for its payment, printable ASCII
+K_DIGEST = 53  # SHA-256 of the register's whole request
 
 # Counters of wear and of starts; each is a total that never goes back.
 C_PAPER = 1  # millimetres of paper fed
@@ -113,6 +116,8 @@ MAX_COUNT = 999999999
 OUTCOME_APPROVED = "approved"
 OUTCOME_DECLINED = "declined"
 OUTCOME_REVERSE = "reverse"
+#: Of UNCHARGED alone, beside "declined" (by the card).
+OUTCOME_CANCELLED = "cancelled"
 
 COPY_MERCHANT = "merchant"
 COPY_CUSTOMER = "customer"
@@ -235,6 +240,8 @@ _RULES: "dict[int, tuple[str, int, int]]" = {
     K_MERCHANT_ID: ("text", 15, 15),
     K_SEQUENCE: ("int", 1, (1 << 63) - 1),
     K_COUNTS: ("counts", 0, 32),
+    K_REFERENCE: ("ascii", 1, 80),
+    K_DIGEST: ("bytes", 32, 32),
 }
 
 #: kind: (critical, keys that must be there, keys that may be)
@@ -248,14 +255,14 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
     INTENT: (
         True,
         (K_STAN, K_TYPE),
-        (K_BATCH, K_AMOUNT, K_CURRENCY, K_EXPONENT, K_TIME, K_LOCAL_TIME),
+        (K_BATCH, K_AMOUNT, K_CURRENCY, K_EXPONENT, K_TIME, K_LOCAL_TIME, K_REFERENCE, K_DIGEST),
     ),
     REQUEST: (
         True,
         (K_STAN, K_BATCH, K_TYPE, K_PROCESSING_CODE, K_AMOUNT, K_CURRENCY, K_EXPONENT)
         + (K_LOCAL_TIME, K_ENTRY_MODE, K_CONDITION, K_MESSAGE_TYPE),
         (K_CSN, K_PIN_PRESENT, K_F60, K_PAN_MASKED, K_PAN_TOKEN, K_PAN_SEALED, K_EMV, K_TIME)
-        + (K_TERMINAL_ID, K_MERCHANT_ID),
+        + (K_TERMINAL_ID, K_MERCHANT_ID, K_REFERENCE, K_DIGEST),
     ),
     UNSENT: (True, (K_STAN,), (K_REASON,)),
     ANSWER: (
@@ -281,6 +288,12 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
     COUNTERS: (False, (K_COUNTS,), ()),
     SERVICED: (False, (K_WHO, K_COUNTS), (K_TIME,)),
     ENDED: (False, (K_CODE,), ()),
+    # A register's payment ended and no request stands: nobody was charged.
+    UNCHARGED: (
+        False,
+        (K_REFERENCE, K_DIGEST, K_AMOUNT, K_CURRENCY, K_OUTCOME, K_REASON),
+        (K_STAN, K_BATCH, K_TIME),
+    ),
 }
 
 
@@ -308,12 +321,16 @@ def validate(kind: int, body: "dict[int, Any]") -> None:
         complaint = _complaint(_RULES[key], body[key])
         if complaint:
             raise JournalError(_place(kind, key) + " " + complaint)
+    if (K_REFERENCE in body) != (K_DIGEST in body):
+        raise JournalError(_place(kind, K_REFERENCE) + " goes with its digest")
     if kind == COMMIT and body[K_OUTCOME] not in (
         OUTCOME_APPROVED,
         OUTCOME_DECLINED,
         OUTCOME_REVERSE,
     ):
         raise JournalError(_place(kind, K_OUTCOME) + " is not an outcome")
+    if kind == UNCHARGED and body[K_OUTCOME] not in (OUTCOME_CANCELLED, OUTCOME_DECLINED):
+        raise JournalError(_place(kind, K_OUTCOME) + " is not an outcome without a request")
     if kind == ANSWER and body[K_MAC_STATE] not in ("ok", "bad", "missing"):
         raise JournalError(_place(kind, K_MAC_STATE) + " is not a MAC state")
     if kind == PRINTED and body[K_COPY] not in COPIES:
@@ -340,11 +357,13 @@ def _complaint(rule: "tuple[str, int, int]", value: "Any") -> str:
         return "" if good else "is not an integer of " + str(least) + " to " + str(most)
     if name == "bool":
         return "" if value is True or value is False else "is not a bool"
-    if name in ("text", "digits", "masked"):
+    if name in ("text", "digits", "masked", "ascii"):
         if not isinstance(value, str) or not least <= len(value) <= most:
             return "is not text of " + str(least) + " to " + str(most) + " characters"
         if name == "digits" and not _digits(value):
             return "is not digits"
+        if name == "ascii" and not all([" " <= letter <= "~" for letter in value]):
+            return "is not printable ASCII"
         return "" if name != "masked" or is_masked(value) else "is not a truncated PAN"
     if name == "bytes":
         good = isinstance(value, (bytes, bytearray)) and least <= len(value) <= most

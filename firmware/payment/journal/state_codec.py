@@ -9,6 +9,7 @@ from firmware.payment.journal.fold import (
     Transaction,
 )
 from firmware.payment.journal.records import JournalError
+from firmware.payment.journal.registered import BEGUN, DIGEST, REVERSED, UNKNOWN, Payment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ _STAN, _BATCH, _KEY_SET, _SIGNED_IN, _DEBT, _SCRIPTS, _TOTALS, _TRANSACTIONS = (
 )
 _RECEIPT, _RECEIPT_SEQUENCE, _PRINTS, _SETTINGS, _FAILURES, _UNCONFIRMED = 9, 10, 11, 12, 13, 14
 _OPTIONAL = 64
-_COUNTERS, _SERVICED = 64, 65
+_OUTCOMES = (
+    BEGUN, UNKNOWN, REVERSED, r.OUTCOME_APPROVED, r.OUTCOME_DECLINED, r.OUTCOME_CANCELLED,
+)  # fmt: skip
+_COUNTERS, _SERVICED, _REGISTERED = 64, 65, 66
+_ACKNOWLEDGED = 70
 
 
 def dump(state: State) -> "dict[int, Any]":
@@ -69,6 +74,8 @@ def dump(state: State) -> "dict[int, Any]":
         _UNCONFIRMED: state.unconfirmed,
         _COUNTERS: state.counters,
         _SERVICED: state.serviced,
+        _ACKNOWLEDGED: state.acknowledged,
+        _REGISTERED: [one.row() for one in state.registered.kept],
     }
 
 
@@ -114,7 +121,21 @@ def load(value: "Any") -> State:
         state.failures[_text(who)] = _int(value[_FAILURES][who])
     state.counters = _counts(value.get(_COUNTERS, {}))
     state.serviced = _counts(value.get(_SERVICED, {}))
+    state.acknowledged = _int(value.get(_ACKNOWLEDGED, 0))
+    for row in _rows(value.get(_REGISTERED, []), 10):
+        state.registered.kept.append(_load_payment(row))
     return state
+
+
+def _load_payment(row: "list[Any]") -> Payment:
+    one = Payment(_text(row[0]), _bytes(row[1]))
+    one.amount, one.currency = _int(row[2]), _int(row[3], 0, 999)
+    one.stan, one.batch = _int(row[4], 0, 999999), _int(row[5], 0, 999999)
+    one.outcome, one.reason = _text(row[6]), _text(row[9])
+    one.requested, one.sequence = _int(row[7]), _int(row[8])
+    if len(one.digest) != DIGEST or one.outcome not in _OUTCOMES:
+        raise _wrong()
+    return one
 
 
 def _counts(value: "Any") -> "dict[int, int]":
