@@ -45,8 +45,9 @@ class VaultTampered(VaultError):
 class SlotStatus:
     """``algorithm``: "des", "tdes2", "tdes3", "aes128", "aes192", "aes256",
     "hmac-sha256", "x25519", "passphrase". ``kcv``: check value, upper-case hex ("" for
-    a passphrase; of "x25519" the beginning of the public key's fingerprint). ``test``: a published test key or one that came under it; keys
-    that the device made itself say what its transport key says."""
+    a passphrase; of "x25519" the beginning of the public key's fingerprint).
+    ``test``: a published test key or one that came under it; keys that the device
+    made itself say what its transport key says."""
 
     def __init__(self, algorithm: str, kcv: str, test: bool) -> None:
         self.algorithm = algorithm

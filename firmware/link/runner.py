@@ -34,7 +34,8 @@ class StreamOver(TillError):
 class Runner:
     """``run`` is spawned once. ``reopen``: makes the pipe anew (PipeError when it cannot yet);
     the PC's, for a terminal waits for the next PC by reading. ``on_event``: hears what the
-    session's ``event`` gives. ``once``: ``run`` returns when the session has ended."""
+    session's ``event`` gives. ``once``: ``run`` returns when the session has ended. ``read``
+    and ``backlog``: other limits than READ and BACKLOG."""
 
     def __init__(
         self,
@@ -43,12 +44,16 @@ class Runner:
         reopen: "Callable[[], Awaitable[None]] | None" = None,
         on_event: "Callable[[str, TillError | None], None] | None" = None,
         once: bool = False,
+        read: int = READ,
+        backlog: int = BACKLOG,
     ) -> None:
         self.session = session
         self._pipe = pipe
         self._reopen = reopen
         self._on_event = on_event
         self._once = once
+        self._most_read = read
+        self._backlog = backlog
         self._over = False
         self._up = True
         self._wake = aio.Event()
@@ -78,7 +83,7 @@ class Runner:
 
     async def send(self, stream: "Stream", kind: int, value: object) -> None:
         """Queue a message, once there is room for it. StreamRefused."""
-        while stream.backlog > BACKLOG and not stream.over:
+        while stream.backlog > self._backlog and not stream.over:
             self._moved.clear()
             await self._moved.wait()
         stream.send(kind, value)
@@ -169,7 +174,7 @@ class Runner:
                 self._back()
                 self._wake.set()
             try:
-                data = await self._pipe.read(READ)
+                data = await self._pipe.read(self._most_read)
             except PipeError:
                 self._gone()
                 await aio.sleep_ms(AGAIN_MS)
