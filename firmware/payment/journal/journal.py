@@ -7,6 +7,7 @@ the next segment never falls between a payment's request and its commit;
 """
 
 import hashlib
+import sys
 
 from firmware import aio
 from firmware.cbor import CborError, decode, encode
@@ -25,6 +26,7 @@ from firmware.payment.journal.records import JournalError, Notice, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from firmware.hal.files import AppendFile, Files
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 
 #: Room for one payment, its reversal attempts' records and the notices between.
 PAYMENT_ROOM = 8192
-#: Segments kept beside what the open batch needs.
+#: Segments kept beside what the open batch needs; and so many, while so many bytes stay
+#: free, of those that hold what no PC has acknowledged yet.
 KEEP_SEGMENTS = 64
+KEEP_UNREAD = 512 if sys.implementation.name == "cpython" else 128
+SPARE = 1 << 20
 
 _KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED, r.RELEASED, r.CONFIRMED)
 #: After these the vault notes the position: an older copy of the file, put back,
@@ -64,8 +69,9 @@ class OpenReport:
         self.trading = trading
 
 
-class _Segment:
-    """Where to read: ``first`` is the sequence before its first record."""
+class Place:
+    """A segment's file. ``first``: the sequence before its first record; ``chain``: the
+    chain there, empty when its checkpoint does not read."""
 
     def __init__(self, name: str, epoch: int, first: int, chain: bytes) -> None:
         self.name = name
@@ -95,7 +101,7 @@ class Journal:
         self._unsynced = 0
         self._oldest = 1
         self._bad: "list[int]" = []
-        self._segments: "list[_Segment]" = []
+        self._segments: "list[Place]" = []
         self._in_payment = False
         #: Sequence that the vault was to note and could not; 0 for none.
         self._unnoted = 0
@@ -105,6 +111,9 @@ class Journal:
         self.epoch = 0
         self.head_hash = segment.genesis(0)
         self.trading = BLOCKED
+        #: Hear of each record once it is appended (kind, body); they must not raise.
+        self.listeners: "list[Callable[[int, dict[int, Any]], None]]" = []
+        self._durable = (0, 0, self.head_hash)
 
     # --- opening ----------------------------------------------------------
 
@@ -118,6 +127,7 @@ class Journal:
         self.state = found.state
         self.epoch, self.sequence, self.head_hash = found.epoch, found.sequence, found.chain
         self._number, self._size = found.newest, found.size
+        self._settled()
         notices = found.damage + found.notices
         if found.blocked:
             self.broken = "the journal holds records of newer firmware"
@@ -163,8 +173,8 @@ class Journal:
         self._opened_at = frame.end if frame is not None else 0
         self._file = await self._files.open_append(segment_name(base.number))
         # What the last run wrote without a sync may still be only in the cache.
-        self._unsynced = 0
         await self._file.sync()
+        self._settled()
 
     async def _restart(self, found: recovery.Recovered) -> None:
         """After damage: a new epoch in a new segment, untradable until confirmed."""
@@ -221,9 +231,9 @@ class Journal:
             try:
                 opening = read_unverified(frame, number)
             except JournalError:
-                self._segments.append(_Segment(name, 0, 0, b""))
+                self._segments.append(Place(name, 0, 0, b""))
                 continue
-            self._segments.append(_Segment(name, opening.epoch, opening.sequence, opening.chain))
+            self._segments.append(Place(name, opening.epoch, opening.sequence, opening.chain))
 
     # --- appending --------------------------------------------------------
 
@@ -297,6 +307,8 @@ class Journal:
         if sync:
             await self._sync()
         self.state.apply(self.sequence, kind, body)
+        for listener in self.listeners:
+            listener(kind, body)
         return self.sequence
 
     async def _put(self, raw: bytes) -> None:
@@ -331,7 +343,12 @@ class Journal:
             # What reached the disk is unknown; only reading it back tells.
             self._break("a sync failed: " + str(error))
             raise
+        self._settled()
+
+    def _settled(self) -> None:
+        """All that was appended is durable."""
         self._unsynced = 0
+        self._durable = (self.sequence, self.epoch, self.head_hash)
 
     def _break(self, why: str) -> None:
         self.broken = why
@@ -359,6 +376,9 @@ class Journal:
                 raise JournalError("script results must be sent first")
             room = 2 * self._room + segment.MAX_FRAME_BODY
             free = await self._files.free()
+            if free < room and self._oldest < self._oldest_kept(self._number, False):
+                await self._roll(False)  # what waits for a PC costs no payment
+                free = await self._files.free()
             if free < room:
                 raise StorageFull(str(free) + " bytes free, a payment needs " + str(room))
             if self._size + self._room > self._full_at() and self._size > self._opened_at:
@@ -373,15 +393,16 @@ class Journal:
             if self._size > recovery.MAX_FILE - segment.MAX_FRAME_BODY:
                 raise
 
-    async def _roll(self) -> None:
-        """Begin the next segment. The old one is whole and durable before."""
+    async def _roll(self, generous: bool = True) -> None:
+        """Begin the next segment. The old one is whole and durable before. ``generous``:
+        what no PC has read is kept if there is room."""
         if self._unsynced:
             await self._sync()
         # MicroPython's digest() ends the object: after a failure it is made anew.
         previous = (self._number, self._size, self._digest.digest())
         number = self._number + 1
         try:
-            await self._start_segment(number, previous)
+            await self._start_segment(number, previous, generous)
         except StorageFull:
             await self._give_up_segment(number)
             raise
@@ -399,11 +420,16 @@ class Journal:
             raise
         self._digest = hashlib.sha256(whole[: self._size])
 
-    async def _start_segment(self, number: int, previous: "tuple[int, int, bytes] | None") -> None:
+    async def _start_segment(
+        self, number: int, previous: "tuple[int, int, bytes] | None", generous: bool = True
+    ) -> None:
         head = Checkpoint(number, self.epoch, self.sequence, self.head_hash, self.state)
         if previous is not None:
             head.previous, head.previous_size, head.previous_digest = previous
-        self._oldest = self._oldest_kept(number)
+        generous = generous and self.state.acknowledged > 0
+        if generous:
+            generous = await self._files.free() >= SPARE
+        self._oldest = self._oldest_kept(number, generous)
         self._bad = [one for one in self._bad if one >= self._oldest]
         head.oldest, head.bad = self._oldest, self._bad
         raw = await head.frame(self._vault)
@@ -421,20 +447,28 @@ class Journal:
         self._file = file
         self._number, self._size, self._opened_at = number, len(raw), len(raw)
         self._digest = hashlib.sha256(raw)
-        self._unsynced = 0
-        self._segments.append(_Segment(name, self.epoch, self.sequence, self.head_hash))
+        self._settled()
+        self._segments.append(Place(name, self.epoch, self.sequence, self.head_hash))
 
-    def _oldest_kept(self, number: int) -> int:
-        """The oldest segment to keep: the last KEEP_SEGMENTS and what the batch needs."""
+    def _oldest_kept(self, number: int, generous: bool) -> int:
+        """The oldest segment to keep: the last KEEP_SEGMENTS and what the batch needs, and
+        with ``generous`` what no PC has acknowledged."""
         needed = self.state.oldest_needed()
-        oldest = max(self._oldest, number - KEEP_SEGMENTS)
+        oldest = number - KEEP_SEGMENTS
+        if generous:
+            unread = self._covering(self.state.acknowledged + 1)
+            oldest = min(oldest, max(unread, number - KEEP_UNREAD))
         if needed:
-            covering = self._oldest
-            for segment_at in self._segments:
-                if 0 < segment_at.first < needed:
-                    covering = max(covering, _number_of(segment_at.name))
-            oldest = min(oldest, covering)
+            oldest = min(oldest, self._covering(needed))
         return max(oldest, self._oldest)
+
+    def _covering(self, sequence: int) -> int:
+        """The segment that holds a record, the oldest kept if none does."""
+        covering = self._oldest
+        for place in self._segments:
+            if 0 < place.first < sequence:
+                covering = max(covering, _number_of(place.name))
+        return covering
 
     async def _expire(self) -> None:
         """Remove what is older than the oldest kept; a cut here is finished at open."""
@@ -464,6 +498,20 @@ class Journal:
         self.trading = OK
 
     # --- reading ----------------------------------------------------------
+
+    def head(self) -> "tuple[int, int, bytes]":
+        """(sequence, epoch, chain) of the last record that is durable: what a power cut may
+        take back is told to nobody."""
+        return self._durable
+
+    def places(self) -> "list[Place]":
+        """The segments kept, ascending."""
+        return list(self._segments)
+
+    def acknowledge(self, sequence: int) -> None:
+        """A PC keeps every record up to this durable one by itself. The next segment's
+        checkpoint remembers it; until then a power cut takes it back, at no cost."""
+        self.state.acknowledged = max(self.state.acknowledged, min(sequence, self._durable[0]))
 
     async def read(self, after: int, most: int = 100) -> "list[Record]":
         """At most ``most`` records with a sequence above ``after``, ascending.
