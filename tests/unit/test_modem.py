@@ -59,6 +59,11 @@ def test_the_chip_speaks_as_v250_says() -> None:
     assert _dialogue("ec25", b"ATE0\r", b"AT+CMEE=1\r", b"AT+SPIC\r").endswith(b"+CME ERROR: 4\r\n")
     both = _dialogue("ec25", b"ATE0\r", b'AT+CMEE=1;+CGDCONT=1,"IP","a;b";+CGDCONT?\r')
     assert b'\r\n+CGDCONT: 1,"IP","a;b","0.0.0.0",0,0\r\n\r\nOK\r\n' in both
+    # The SIM's number, as its file has it; a file that is not there.
+    files = _dialogue(
+        "ec25", b"ATE0\r", b"AT+CRSM=176,12258,0,0,10\r", b"AT+CRSM=176,28589,0,0,4\r"
+    )
+    assert b'+CRSM: 144,0,"98680000000000000071"\r\n\r\nOK' in files and b": 106,130\r\n" in files
     # Data mode: an echo, an escape between pauses, back on line, hang up.
     call = _dialogue("sim7600", b"ATE0\r", b"ATD*99#\r", b"a+++b", b"+++", b"ATO\r", b"x")
     assert call.endswith(b"\r\nCONNECT 115200\r\nA+++B\r\nOK\r\n\r\nCONNECT 115200\r\nX")

@@ -13,6 +13,9 @@ from collections.abc import Callable
 
 from host_tools.emulator.chips.modem_wires import ModemPort, ModemWires
 
+#: Number of the SIM.
+ICCID = "89860000000000000017"
+
 
 class AtModemChip(ModemWires):
     """The modem: its commands."""
@@ -26,7 +29,8 @@ class AtModemChip(ModemWires):
         self.log.append("AT" + text)
         now = self.now_us()
         name = _name(text)
-        delay = _DELAYS.get(name, 15_000) + self.faults.late_us.get(name, 0)
+        usual = _DELAYS.get(name, _DELAYS.get(text[: len(name) + 1].upper(), 15_000))
+        delay = usual + self.faults.late_us.get(name, 0)
         port.busy_until = max(port.busy_until, now) + delay
         self._later(port.busy_until - now, lambda: self._do(port, text))
 
@@ -85,12 +89,22 @@ class AtModemChip(ModemWires):
             "+CGMR": [words.revision],
             "+CGSN": ["861234050000017"],
             "+CIMI": ["001010123456789"],
-            "+QCCID": ["+QCCID: 89860000000000000017"],
-            "+CICCID": ["+ICCID: 89860000000000000017"],
+            "+QCCID": [f"+QCCID: {ICCID}"],
+            "+CICCID": [f"+ICCID: {ICCID}"],
         }
         if name in ("+CIMI", "+QCCID", "+CICCID") and self.sim == "absent":
             return [], self._error(10)
         return texts[name], "OK"
+
+    def _crsm(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
+        """27.007, 8.18: READ BINARY (176) of the SIM's number (31.101, 13.2: EF 2FE2, digits
+        swapped in pairs); no other file is there (6A82)."""
+        if self.sim == "absent":
+            return [], self._error(10)
+        if rest.lstrip("=").split(",")[:2] != ["176", "12258"]:
+            return ["+CRSM: 106,130"], "OK"
+        pairs = zip(ICCID[1::2], ICCID[::2], strict=True)
+        return [f'+CRSM: 144,0,"{"".join(map("".join, pairs))}"'], "OK"
 
     def _cmee(self, port: ModemPort, name: str, rest: str) -> tuple[list[str], str]:
         if rest == "?":
@@ -278,7 +292,7 @@ _HANDLERS: dict[str, _Handler] = {
     **dict.fromkeys(("+CREG", "+CGREG", "+CEREG"), AtModemChip._registration),
     **dict.fromkeys(("+CSQ", "+CESQ", "+QCSQ"), AtModemChip._signal),
     **dict.fromkeys(("+QPOWD", "+CPOF"), AtModemChip._power_off),
-    "+CMEE": AtModemChip._cmee, "+CGATT": AtModemChip._cgatt,
+    "+CMEE": AtModemChip._cmee, "+CRSM": AtModemChip._crsm, "+CGATT": AtModemChip._cgatt,
     "+CPIN": AtModemChip._cpin, "+COPS": AtModemChip._cops, "+CFUN": AtModemChip._cfun,
     "+CRESET": AtModemChip._reset, "+CGDCONT": AtModemChip._cgdcont,
     "+CGPADDR": AtModemChip._cgpaddr, "+QGDCNT": AtModemChip._counters,
@@ -286,8 +300,8 @@ _HANDLERS: dict[str, _Handler] = {
     "+CMGS": AtModemChip._cmgs,
     "D": AtModemChip._dial, "O": AtModemChip._online, "H": AtModemChip._hook,
 }  # fmt: skip
-#: Usual time until the answer, in us, where it is not 15 ms.
-_DELAYS = {"+CFUN": 900_000, "+CPIN": 120_000, "D": 400_000, "+COPS": 80_000, "H": 200_000}
+#: Usual time until the answer, in us, where it is not 15 ms; with "=" of the setting alone.
+_DELAYS = {"+CFUN=": 900_000, "+CPIN": 120_000, "D": 400_000, "+COPS": 80_000, "H": 200_000}
 _ERROR_WORDS = {
     3: "operation not allowed", 4: "operation not supported", 10: "SIM not inserted",
     11: "SIM PIN required", 12: "SIM PUK required", 13: "SIM failure", 14: "SIM busy",
