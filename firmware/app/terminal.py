@@ -68,6 +68,8 @@ class Terminal:
         self.messages: "dict[str, list[ShortMessage]]" = {}
         #: What no code foresaw, found beside the flows: the idle screen ends with it.
         self.defect: "Exception | None" = None
+        #: Hear of a device's failure (kind, error); they must not raise.
+        self.failure_listeners: "list[Callable[[str, TillError], None]]" = []
 
     @property
     def currency(self) -> Currency:
@@ -170,6 +172,8 @@ class Terminal:
 
     def note_failure(self, kind: str, error: TillError) -> None:
         """Keep a device's latest failure for the self-test page and the PC."""
+        for listener in self.failure_listeners:
+            listener(kind, error)
         for result in self.results:
             if result.kind == kind:
                 result.state = "fail"

@@ -117,6 +117,34 @@ async def examine(
     tested: "dict[str, self_test.Result]" = {}
     await _links_known(devices.network)
     await self_test.run(devices, int(board["built"]), heard)
+    return _findings(devices, board, kinds, tested)
+
+
+def known(
+    devices: "Any", board: "dict[str, Any]", results: "list[self_test.Result]"
+) -> "list[Finding]":
+    """As ``examine``, from what a terminal that runs found before: no device is asked. What
+    it found beside its devices (provisioning, journal) follows."""
+    tested = {}
+    for result in results:
+        tested[result.kind] = result
+    kinds = tuple([kind for kind in self_test.KINDS if kind in board])
+    findings = _findings(devices, board, kinds, tested)
+    for result in results:
+        if result.kind not in self_test.KINDS and result.state != "absent":
+            finding = Finding(result.kind, {}, board)
+            finding.state, finding.text_key = result.state, result.text_key
+            finding.cause = result.detail
+            findings.append(finding)
+    return findings
+
+
+def _findings(
+    devices: "Any",
+    board: "dict[str, Any]",
+    kinds: "tuple[str, ...]",
+    tested: "dict[str, self_test.Result]",
+) -> "list[Finding]":
     broken = {}
     for kind, _, error in devices.failures:
         broken[kind] = error

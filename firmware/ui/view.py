@@ -28,6 +28,8 @@ class View:
         self.overflow: "list[str]" = []
         #: Hears of each tree once it is on the panel: the debug link of an emulated terminal.
         self.on_screen: "Callable[[dict[str, Any]], None] | None" = None
+        #: Called whenever another screen is on the panel; they must not raise.
+        self.listeners: "list[Callable[[], None]]" = []
 
     @property
     def language(self) -> str:
@@ -49,6 +51,8 @@ class View:
         await self.display.show(self.frame)
         if self.on_screen is not None:
             self.on_screen(self.tree())
+        for listener in self.listeners:
+            listener()
 
     def forget(self) -> None:
         """Let go of glyphs and texts, which are read again when they are needed."""
