@@ -90,11 +90,12 @@ async def serve(
         background += await boot.links(terminal)
         if devices.power is not None and devices.power.watch_ms:
             background.append(aio.spawn("power", terminal.counters.watch()))
-        from firmware.app import faults, idle  # after the splash, which is up by now
+        from firmware.app import faults, idle, pc_link  # after the splash, which is up by now
 
         await idle.begin(terminal)
         if terminal.session is not None:
             background.append(aio.spawn("reversals", faults.keep_reversing(terminal)))
+        terminal.pc_link = pc_link.begin(terminal)
         await idle.run(terminal)
     except DisplayError:
         end = "display"
@@ -108,6 +109,8 @@ async def serve(
         await faults.last_screen(devices, view, error)
         raise
     finally:
+        if terminal is not None and terminal.pc_link is not None:
+            await terminal.pc_link.stop()
         for task in background:
             task.cancel()
         if terminal is not None:

@@ -309,6 +309,8 @@ async def _tampered(t: Terminal) -> None:
     """The case opened: every key is erased at once, then said."""
     t.blocked.insert(0, "error.tamper")  # first: whatever fails below, nothing is paid
     await t.devices.vault.erase()
+    if t.pc_link is not None:
+        t.pc_link.tampered()
     try:
         await t.journal.append(records.NOTICE, {records.K_CODE: "tamper"})
     except TillError as error:

@@ -35,6 +35,7 @@ ITEMS = (
     "menu.readers",
     "menu.counters",
     "menu.network",
+    "menu.pc",
 )
 
 
@@ -171,6 +172,14 @@ async def _network(t: "Terminal") -> None:
     await network_menu.run(t)
 
 
+async def _pc(t: "Terminal") -> None:
+    for name in ("firmware.ui.pc_screens", "firmware.services.pair_window"):
+        __import__(name)
+    from firmware.app import pc_menu
+
+    await pc_menu.run(t)
+
+
 async def _readers(t: "Terminal") -> None:
     from firmware.app import reader_test
 
@@ -297,4 +306,5 @@ _ACTIONS = {
     "menu.network": _network,
     "menu.readers": _readers,
     "menu.counters": _counters,
+    "menu.pc": _pc,
 }

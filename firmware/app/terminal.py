@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.aio import Task
+    from firmware.app.pc_link import PcLink
     from firmware.hal.mobile import ShortMessage
     from firmware.services.host_session import HostSession
     from firmware.services.provision import Provision
@@ -66,6 +67,8 @@ class Terminal:
         self.debt_first = False
         #: Short messages by their link (app/sms_menu.py), the newest first.
         self.messages: "dict[str, list[ShortMessage]]" = {}
+        #: What serves PCs (app/pc_link.py); None where the board has no pipe to one.
+        self.pc_link: "PcLink | None" = None
         #: What no code foresaw, found beside the flows: the idle screen ends with it.
         self.defect: "Exception | None" = None
         #: Hear of a device's failure (kind, error); they must not raise.

@@ -161,9 +161,21 @@ class LinkHost:
             if len(self._serving) >= self._most:  # those before still tidy up
                 self._error(stream, services.BUSY, {})
             else:
-                self._serving.append(aio.spawn("link request", self._serve(stream)))
+                self._serving.append(aio.spawn("link request", self._guarded(stream)))
 
     # -- one request
+
+    async def _guarded(self, stream: "Stream") -> None:
+        """A defect of ours is answered as well."""
+        task = aio.spawn("link serve", self._serve(stream))
+        try:
+            await task.done.wait()
+        finally:
+            task.cancel()
+            await task.done.wait()
+        if task.error is not None:
+            self._error(stream, services.FAILED, {1: "error.crash"})
+            self._on_defect(task)
 
     async def _serve(self, stream: "Stream") -> None:
         what, asked = await aio.first(("asked", self._request(stream)), timeout_ms=REQUEST_MS)
@@ -191,14 +203,16 @@ class LinkHost:
         self, stream: "Stream", service: str, arguments: "dict[Any, Any]"
     ) -> "tuple[Handler, _Asked]":
         """CallRefused: no such service, not for this PC, or arguments that it does not take."""
-        handler = self._handler(service) if service in services.SERVICES else None
-        if handler is None:
+        if service not in services.SERVICES:
             raise services.CallRefused(services.NO_SERVICE)
         key = self.session.peer_key
         pair = self._find(key)
         roles = pair.roles if pair is not None else ()
         if not services.allows(service, roles):
             raise services.CallRefused(services.NOT_ALLOWED)
+        handler = self._handler(service)
+        if handler is None:
+            raise services.CallRefused(services.NO_SERVICE)
         try:
             services.check(services.SERVICES[service][1], arguments)
         except services.NotOfTable as error:

@@ -4,6 +4,7 @@ It has a pipe given to it: in memory (``Cable``) or the far end of the rack's se
 (``RackCable``), on virtual time.
 """
 
+import contextlib
 import random
 from typing import Any
 
@@ -15,7 +16,7 @@ from firmware.link.delivery import PcEnd
 from firmware.link.pairing import PcPairing
 from firmware.link.runner import Runner, StreamOver
 from firmware.link.session import CREDIT, MOST_MESSAGE, NAME, VERSION, PcSession
-from firmware.link.streams import END, ERROR, ITEM, Stream
+from firmware.link.streams import END, ERROR, ITEM, Stream, StreamRefused
 from host_tools.emulator.chips.serial_line import SerialLine
 
 LOOK_MS = 2
@@ -192,7 +193,8 @@ class PcSide:
             for kind, value in messages:
                 if spoil is not None:
                     value = spoil(step, value)
-                await self.runner.send(stream, kind, value)
+                with contextlib.suppress(StreamRefused):  # the terminal's last word is there
+                    await self.runner.send(stream, kind, value)
 
         async def hear() -> Any:
             kind, value = await self.runner.receive(stream)

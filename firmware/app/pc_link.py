@@ -1,0 +1,243 @@
+"""The PC link of this terminal: who serves what, from the first byte of a PC to the end.
+
+Nothing of the link is imported before a PC says something: a terminal without one keeps its
+memory. What a service needs is imported when it is first asked for (``_ROOMS``).
+"""
+
+import sys
+
+from firmware import aio
+from firmware.errors import TillError
+from firmware.hal.clock import ClockError
+from firmware.hal.pc_pipe import PipeError
+from firmware.payment.journal import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.app.terminal import Terminal
+    from firmware.services.link_calls import Call, Handler
+    from firmware.services.link_host import LinkHost
+    from firmware.services.pair_table import PairTable
+    from firmware.services.pair_window import Pairings
+
+#: A pipe that is broken is tried again after so long.
+AGAIN_MS = 500
+#: The last answer to a PC that revoked itself has so long to get out.
+LAST_ANSWER_MS = 500
+#: MicroPython's clock starts again at this.
+_PERIOD = 0 if sys.implementation.name == "cpython" else 1 << 30
+
+
+class PcLink:
+    """Made by ``begin``. ``host``: None until a PC was heard."""
+
+    def __init__(self, t: "Terminal") -> None:
+        self.t = t
+        self.host: "LinkHost | None" = None
+        self._pairings: "Pairings | None" = None
+        self._handlers: "dict[str, Handler]" = {}
+        self._beside: "list[aio.Task]" = []
+        self._task = aio.spawn("PC link", self._run())
+
+    async def stop(self) -> None:
+        """End it: a PC that is there is told, handlers are waited for."""
+        for task in [self._task] + self._beside:
+            task.cancel()
+            await task.done.wait()
+
+    def tampered(self) -> None:
+        """The vault is erased: no PC is paired any more."""
+        if self._pairings is not None:
+            self._pairings.table.forget()
+            self._pairings.close()
+        if self.host is not None:
+            from firmware.link import packets
+
+            self.host.drop(packets.REVOKED)
+
+    async def pairings(self) -> "Pairings":
+        """The pair table with what belongs to it, read at the first use. A table that is lost
+        is named on the self-test's page and in the journal, and begun anew."""
+        if self._pairings is None:
+            from firmware.services.pair_table import PairTable
+            from firmware.services.pair_window import Pairings
+
+            t = self.t
+            table = PairTable(t.devices.files, t.devices.vault)
+            await self._load(table)
+            if self._pairings is None:  # another task may have been first
+                self._pairings = Pairings(
+                    table, t.journal, t.devices.entropy, self._channel, self.note, self.now,
+                    self._revoked,
+                )  # fmt: skip
+        return self._pairings
+
+    async def _load(self, table: "PairTable") -> None:
+        try:
+            await table.load()
+        except TillError as error:
+            from firmware.services.self_test import Result
+
+            self.t.results = [one for one in self.t.results if one.kind != "pairs"]
+            self.t.results.append(Result("pairs", "fail", error.text_key, str(error)))
+            await self.note("pairs_lost", str(error)[:80])
+
+    async def note(self, code: str, detail: str) -> None:
+        """A NOTICE in the journal, where it takes one."""
+        t = self.t
+        if not t.may_journal:
+            return
+        body: "dict[int, Any]" = {records.K_CODE: code, records.K_DETAIL: detail}
+        now = await self.now()
+        if now:
+            body[records.K_TIME] = now
+        try:
+            await t.journal.append(records.NOTICE, body, sync=False)
+        except TillError as error:
+            t.note_failure("files", error)
+
+    async def now(self) -> int:
+        """Unix seconds, 0 while the clock is dead."""
+        try:
+            return await self.t.now()
+        except ClockError:
+            return 0
+
+    def _channel(self) -> bytes:
+        return self.host.session.hash if self.host is not None else b""
+
+    def _revoked(self, key: bytes, soon: bool) -> None:
+        if self.host is not None and self.host.key == key:
+            self._spawn("revoked", self._drop(self.host, key, LAST_ANSWER_MS if soon else 0))
+
+    async def _drop(self, host: "LinkHost", key: bytes, after_ms: int) -> None:
+        from firmware.link import packets
+
+        await aio.sleep_ms(after_ms)
+        if host.key == key:
+            host.drop(packets.REVOKED)
+
+    def _spawn(self, name: str, work: "Any") -> None:
+        self._beside = [task for task in self._beside if not task.done.is_set()]
+        self._beside.append(aio.spawn(name, work))
+
+    # -- serving
+
+    async def _run(self) -> None:
+        """Wait for a PC's first byte, then serve. What no code foresaw ends the terminal's
+        life at the idle screen, as any other defect."""
+        pipe = self.t.devices.pc_pipe
+        while True:
+            try:
+                first = await pipe.read(1024)
+            except PipeError:
+                await aio.sleep_ms(AGAIN_MS)
+                continue
+            try:
+                host = await self._make()
+            except TillError as error:  # no vault, no link: the self-test names it
+                self.t.note_failure("pc_pipe", error)
+                await aio.sleep_ms(AGAIN_MS)
+                continue
+            break
+        self.host = host
+        host.arrived(first)
+        serving = aio.spawn("PC link host", host.run())
+        try:
+            await serving.done.wait()
+        finally:
+            serving.cancel()
+            await serving.done.wait()
+        self.t.note_end(serving)
+
+    async def _make(self) -> "LinkHost":
+        """The host with the terminal's key and pairs. VaultError, FilesError."""
+        for name in (  # leaves first, as main does
+            "crypto.x25519", "crypto.chacha_poly", "link.packets", "link.window", "link.noise",
+            "link.delivery", "link.streams", "link.session", "link.runner", "services.link_host",
+        ):  # fmt: skip
+            __import__("firmware." + name)
+        from firmware.services.link_host import Limits, LinkHost
+
+        t = self.t
+        board = t.board
+        pairings = await self.pairings()
+        return LinkHost(
+            t.devices.pc_pipe,
+            await t.devices.vault.link_key(),
+            (str(board["serial"]), str(board["name"]), str(board["version"])),
+            t.devices.entropy.random,
+            pairings.table.find,
+            self._handler,
+            self._ready,
+            t.note_end,
+            Limits(bool(board["pc_pipe"].get("small", False))),
+            _PERIOD,
+        )
+
+    def _ready(self, key: bytes, name: str) -> None:
+        if self._pairings is not None and self._pairings.table.find(key) is not None:
+            self._spawn("seen", self._saw(self._pairings.table, key))
+
+    async def _saw(self, table: "PairTable", key: bytes) -> None:
+        now = await self.now()
+        if not now:
+            return
+        try:
+            await table.saw(key, now)
+        except TillError as error:
+            self.t.note_failure("files", error)
+
+    def _handler(self, service: str) -> "Handler | None":
+        if service not in self._handlers and service in _ROOMS:
+            self._handlers.update(_ROOMS[service](self))
+        return self._handlers.get(service)
+
+
+def begin(t: "Terminal") -> "PcLink | None":
+    """The link, where the board has a pipe and what keeps keys and pairs."""
+    devices = t.devices
+    if None in (devices.pc_pipe, devices.files, devices.vault, devices.entropy):
+        return None
+    return PcLink(t)
+
+
+# ---- who serves what ---------------------------------------------------------------------
+
+
+def _pairing(link: PcLink) -> "dict[str, Handler]":
+    assert link._pairings is not None
+    return link._pairings.handlers()
+
+
+def _hello(link: PcLink) -> "dict[str, Handler]":
+    async def hello(call: "Call") -> None:
+        t = link.t
+        sequence, epoch, chain = t.journal.head()
+        told: "dict[int, Any]" = {
+            1: list(call.roles),
+            3: sequence,
+            4: epoch,
+            5: chain,
+            6: sorted(_ROOMS),
+            7: t.view.screen is None or t.view.screen.name != "idle",
+            8: t.test or bool(t.devices.capabilities.emulated),
+        }
+        now = await link.now()
+        if now:
+            told[2] = now
+        await call.end(told)
+
+    return {"hello": hello}
+
+
+#: What makes the handlers of each service, itself among them.
+_ROOMS: "dict[str, Callable[[PcLink], dict[str, Handler]]]" = {
+    "hello": _hello,
+    "pair_ask": _pairing,
+    "pairs": _pairing,
+    "pair_revoke": _pairing,
+}
