@@ -84,12 +84,19 @@ class Stream:
         self._out.append((kind, body))
 
     def cancel(self) -> None:
-        """The PC gives the request up; the terminal's last word still comes."""
-        if not self.over and not self.cancelled:
-            self.cancelled = True
-            self._ended = True
-            self._out = [(CANCEL, b"")]
-            self._at = 0
+        """The PC gives the request up; the terminal's last word still comes. A request that
+        has not left never does, and is over."""
+        if self.over or self.cancelled:
+            return
+        self.cancelled = True
+        self._ended = True
+        unsent = bool(self._out) and self._out[0][0] == REQUEST and not self._at
+        self._out = [] if unsent else [(CANCEL, b"")]
+        self._at = 0
+        if unsent:
+            self._inbox.append((ERROR, ["cancelled", {}], 0))
+            self.over = True
+            self._streams.sweep(self)
 
     def read(self) -> "tuple[int, Any] | None":
         """The next message (kind, value) that arrived whole, its bytes given back to the peer."""
@@ -305,10 +312,11 @@ class Streams:
             self._add(stream)
         if not stream.over:
             stream.arrived(kind, record[HEAD:])
-        self._sweep(stream)
+        self.sweep(stream)
         return stream
 
-    def _sweep(self, stream: Stream) -> None:
+    def sweep(self, stream: Stream) -> None:
+        """Forget a stream of which nothing more comes or goes."""
         if stream.idle and stream.number in self._open:
             del self._open[stream.number]
             self._turn.remove(stream.number)
@@ -324,7 +332,7 @@ class Streams:
             stream = self._open[number]
             chunk = stream.next_chunk(room)
             if chunk is not None:
-                self._sweep(stream)
+                self.sweep(stream)
                 return chunk
         return None
 

@@ -106,6 +106,25 @@ def test_one_slow_reader_stops_no_other() -> None:
     assert slow.read() == (ITEM, {1: bytes(60)})
 
 
+def test_a_request_that_has_not_left_never_does_once_it_is_given_up() -> None:
+    pc, terminal = _pair(streams=2)
+    for number in range(5):
+        gone = pc.open("status", 0, {})
+        gone.cancel()
+        assert gone.over and gone.read() == (ERROR, ["cancelled", {}]) and gone.read() is None
+    assert _carry(pc, terminal) == []
+    begun = pc.open("log", 0, {1: b"x" * 600})
+    record = pc.pull(ROOM)
+    assert record is not None and record[0] == PART
+    terminal.take(record)
+    begun.cancel()  # its beginning is there already
+    (there,) = _carry(pc, terminal)
+    assert there.cancelled and there.read() == (CANCEL, None)
+    there.send(ERROR, ["cancelled", {}])
+    _carry(terminal, pc)
+    assert begun.read() == (ERROR, ["cancelled", {}]) and begun.over
+
+
 def test_cancel_crosses_what_is_under_way() -> None:
     pc, terminal = _pair()
     asked = pc.open("log", 0, {})
