@@ -32,8 +32,8 @@ def installed(wire: Wire, seats: dict[str, str], port: str) -> Iterator[Any]:
     try:
         yield modules["machine"]
     finally:
-        for name, module in before.items():
-            if module is None:
+        for name, old in before.items():
+            if old is None:
                 del sys.modules[name]
             else:
-                sys.modules[name] = module
+                sys.modules[name] = old

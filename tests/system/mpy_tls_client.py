@@ -16,15 +16,19 @@ from firmware.buses.tcp_mpy import TcpMpy
 from firmware.drivers.tls_link_mpy import TlsLinkMpy
 from firmware.hal.network import ConnectionLost, NetworkError, TlsConfig, TlsFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 FOLDER = sys.argv[2] + "/"
 
 
-def load(name):
+def load(name: str) -> bytes:
     with open(FOLDER + name, "rb") as file:
         return file.read()
 
 
-async def talk(link, case):
+async def talk(link: TlsLinkMpy, case: "dict[str, Any]") -> str:
     config = TlsConfig(
         [load(name) for name in case["trust"]],
         case["server_name"],
@@ -54,7 +58,7 @@ async def talk(link, case):
         await stream.close()
 
 
-async def main():
+async def main() -> None:
     link = TlsLinkMpy(TcpMpy())
     with open(FOLDER + "cases.json") as file:
         cases = json.load(file)

@@ -199,10 +199,10 @@ def test_networks_of_python_dbusmock(daemon: PrivateBus) -> None:
         assert [(one.name, one.bars) for one in found] == [("cafe", 4), ("new", 3), ("shop", 2)]
         assert [one.known for one in found] == [False, False, False]
         assert await wifi.known() == [] and not await wifi.forget(b"cafe")
-        known = []
-        for ssid, kind, password in ((b"cafe", OPEN, ""), (b"shop", WPA2, "correct horse")):
-            await wifi.join(ssid, kind, password, 3000)
-            known.append(ssid)
+        known: list[bytes] = []
+        for joined, kind, password in ((b"cafe", OPEN, ""), (b"shop", WPA2, "correct horse")):
+            await wifi.join(joined, kind, password, 3000)
+            known.append(joined)
             assert await wifi.known() == known
             # Its devices have no access point in use: a link of unknown quality.
             assert (await wifi.status()).state == bearer.DEGRADED

@@ -274,7 +274,8 @@ class FakePort:
         if how["parity"] == "S":
             raise termios.error(22, "Invalid argument")
         self.modes = [(baud, how["parity"], how["stopbits"])]
-        self.baudrate, self._parity, self.stopbits = baud, how["parity"], how["stopbits"]
+        self._parity: str = how["parity"]
+        self.baudrate, self.stopbits = baud, how["stopbits"]
 
     @property
     def parity(self) -> str:
