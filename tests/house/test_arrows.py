@@ -20,6 +20,7 @@ KNOW_ALL = {"main", "doctor", "board_loader", "board_buses", "board_links"}
 #: Rooms of the firmware that PC tools may import, as whole dotted prefixes.
 HOST_MAY = (
     "firmware.link",
+    "firmware.hal.pc_pipe",
     "firmware.crypto",
     "firmware.cbor",
     "firmware.errors",
