@@ -1,0 +1,166 @@
+"""What registers asked for: that no message counts twice, and how each was answered.
+
+The terminal is the truth about money; it keeps the last results only. Here stands, durable
+before a payment is asked of it, which message of which register it was, and afterwards its
+settled answer.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, create_engine, delete, event, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from host_tools.errors import UserError
+
+#: A register's message id is its own again after this (nexo: 48 h).
+UNIQUE_S = 48 * 3600
+#: A message is known again, word for word, for so long.
+KEPT_S = 400 * 24 * 3600
+VERSION = 1
+
+
+class _Base(DeclarativeBase):
+    """Base of the one table."""
+
+
+class _Message(_Base):
+    __tablename__ = "message"
+    __table_args__ = (Index(None, "register", "request", "seen"), Index(None, "digest"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    register: Mapped[str]
+    request: Mapped[str]
+    kind: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    seen: Mapped[int]
+    context: Mapped[str]
+    answer: Mapped[str]
+
+
+@dataclass(frozen=True)
+class Message:
+    """``kind``: the message's category; ``seen``: Unix seconds; ``context``: what its answer
+    repeats of it; ``answer``: empty until it is settled."""
+
+    register: str
+    request: str
+    kind: str
+    digest: bytes
+    seen: int
+    context: Mapping[str, Any] = field(default_factory=dict)
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+class Memory:
+    """The file ``path``, made if new; without one everything is forgotten at the end."""
+
+    def __init__(self, path: Path | None = None, now: Callable[[], int] = _now) -> None:
+        self.now = now
+        self._engine = create_engine(f"sqlite:///{path or ':memory:'}")
+
+        @event.listens_for(self._engine, "connect")
+        def _prepare(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+        try:
+            with self._engine.begin() as connection:
+                found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                if found not in (0, VERSION):
+                    raise UserError(f"{path}: of version {found}, this till knows {VERSION}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+            _Base.metadata.create_all(self._engine)
+            with Session(self._engine) as session, session.begin():
+                session.execute(delete(_Message).where(_Message.seen < self.now() - KEPT_S))
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise UserError(f"{path} cannot be opened: {error.orig}") from error
+        except UserError:
+            self._engine.dispose()
+            raise
+
+    def note(
+        self, register: str, request: str, kind: str, digest: bytes, context: Mapping[str, Any]
+    ) -> Message | None:
+        """Keep a message; the one that stands against it when there is one: the same id
+        within UNIQUE_S, or the same words within KEPT_S. UserError: the disk does not keep it."""
+        now = self.now()
+        try:
+            with Session(self._engine) as session, session.begin():
+                known = session.scalars(
+                    select(_Message)
+                    .where(_Message.register == register, _Message.digest == digest)
+                    .order_by(_Message.id.desc())
+                ).first()
+                if known is None:
+                    known = self._latest(session, register, request, now - UNIQUE_S)
+                if known is not None:
+                    return _message(known)
+                session.add(
+                    _Message(
+                        register=register,
+                        request=request,
+                        kind=kind,
+                        digest=digest,
+                        seen=now,
+                        context=json.dumps(dict(context)),
+                        answer="",
+                    )
+                )
+        except DatabaseError as error:
+            raise UserError(f"the register's message cannot be kept: {error.orig}") from error
+        return None
+
+    def find(self, register: str, request: str) -> Message | None:
+        """The last message of that id."""
+        with Session(self._engine) as session:
+            row = self._latest(session, register, request, 0)
+            return None if row is None else _message(row)
+
+    def settle(self, register: str, request: str, answer: Mapping[str, Any]) -> None:
+        """Keep how the last message of that id was answered, for ever. UserError."""
+        try:
+            with Session(self._engine) as session, session.begin():
+                row = self._latest(session, register, request, 0)
+                if row is not None and not row.answer:
+                    row.answer = json.dumps(dict(answer))
+        except DatabaseError as error:
+            raise UserError(f"the register's answer cannot be kept: {error.orig}") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._engine.dispose()
+
+    @staticmethod
+    def _latest(session: Session, register: str, request: str, since: int) -> _Message | None:
+        return session.scalars(
+            select(_Message)
+            .where(
+                _Message.register == register,
+                _Message.request == request,
+                _Message.seen > since,
+            )
+            .order_by(_Message.id.desc())
+        ).first()
+
+
+def _message(row: _Message) -> Message:
+    return Message(
+        row.register,
+        row.request,
+        row.kind,
+        row.digest,
+        row.seen,
+        json.loads(row.context),
+        json.loads(row.answer) if row.answer else {},
+    )

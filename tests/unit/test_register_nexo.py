@@ -1,0 +1,687 @@
+"""nexo over the gate: messages, ids, sealing, and what a client on the network may try."""
+
+import asyncio
+import base64
+import copy
+import hashlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.payment.money import Currency
+from host_tools.register.gate import Gate
+from host_tools.register.memory import KEPT_S, UNIQUE_S, Memory
+from host_tools.register.nexo import messages, number_json, sealed
+from host_tools.register.nexo.messages import BadMessage
+from host_tools.register.nexo.server import MOST_BODY, Client, NexoApp
+from host_tools.register.nexo.station import RETRY_S, Speaker, Station
+from tests.support.register_terminal import RegisterTerminal
+from tests.support.virtual_time import run
+
+KEY = sealed.key_of("till-1", 1, "correct horse battery staple")
+OTHER = sealed.key_of("till-2", 1, "another passphrase")
+EUR = Currency.by_code("EUR")
+AMOUNTS = "PaymentRequest.PaymentTransaction.AmountsReq."
+CONDITIONS = "PaymentRequest.PaymentTransaction.TransactionConditions."
+STAMP = "2026-11-22T01:02:03.000Z"
+
+
+class Desk:
+    """A terminal, its gate and the nexo port, as one register sees it."""
+
+    def __init__(self, **app: Any) -> None:
+        self.clock = 1_000_000
+        self.terminal = RegisterTerminal()
+        self.gate = Gate(self.terminal.reach, patience_s=5)
+        self.memory = Memory(now=lambda: self.clock)
+        self.station = Station(self.gate, self.memory, version="1.2")
+        clients = [
+            Client(Speaker("Till 1", ("POS-1", "POS-9")), KEY),
+            Client(Speaker("Till 2", ("POS-2",)), OTHER),
+            Client(Speaker("Till 3", ("POS-3",)), api_key="secret"),
+        ]
+        self.app = NexoApp(self.station, clients, **app)
+        self.service = 0
+
+    def header(self, category: str, **changed: Any) -> dict[str, Any]:
+        self.service += 1
+        header = {
+            "ProtocolVersion": "3.0", "MessageClass": "Service", "MessageCategory": category,
+            "MessageType": "Request", "SaleID": "POS-1", "ServiceID": str(self.service),
+            "POIID": "POI-1",
+        }  # fmt: skip
+        return {**header, **changed}
+
+    def message(self, category: str, body: Any, **changed: Any) -> dict[str, Any]:
+        name = "EventNotification" if category == "Event" else category + "Request"
+        return {"SaleToPOIRequest": {"MessageHeader": self.header(category, **changed), name: body}}
+
+    def payment(self, amount: Any = Decimal("10.00"), **changed: Any) -> dict[str, Any]:
+        body = {
+            "SaleData": {"SaleTransactionID": {"TransactionID": "27908", "TimeStamp": STAMP}},
+            "PaymentTransaction": {"AmountsReq": {"Currency": "EUR", "RequestedAmount": amount}},
+        }
+        return self.message("Payment", body, **changed)
+
+    async def raw(self, body: bytes, path: str = "/nexo/", **headers: str) -> tuple[int, bytes]:
+        return await http(self.app, [body], path, **headers)
+
+    async def send(self, message: Any, key: sealed.Key = KEY) -> Any:
+        """Sealed, and the answer opened and checked; None when it is empty."""
+        status, answer = await self.raw(sealed_bytes(key, message))
+        assert status == 200, answer
+        if not answer:
+            return None
+        value = number_json.read(answer.decode())["SaleToPOIResponse"]
+        _, header, inner = sealed.opened([key], value)
+        assert header["MessageType"] == "Response"
+        return inner["SaleToPOIResponse"]
+
+    async def paid(self, message: Any) -> Any:
+        return (await self.send(message))["PaymentResponse"]
+
+
+async def http(
+    app: NexoApp, parts: list[bytes], path: str = "/nexo/", method: str = "POST", **headers: str
+) -> tuple[int, bytes]:
+    sent: list[Any] = []
+    waiting = list(parts)
+
+    async def receive() -> Any:
+        if not waiting:
+            await asyncio.Event().wait()
+        part = waiting.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(waiting) or part == b"..."}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": named}
+    await app(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+def sealed_bytes(key: sealed.Key, message: Any) -> bytes:
+    header = message["SaleToPOIRequest"]["MessageHeader"]
+    closed = sealed.seal(key, header, number_json.write(message))
+    return number_json.write({"SaleToPOIRequest": closed}).encode()
+
+
+def told(story: Callable[[Desk], Awaitable[None]], **app: Any) -> None:
+    async def main() -> None:
+        desk = Desk(**app)
+        await story(desk)
+        await desk.gate.close()
+        desk.memory.close()
+
+    run(main())
+
+
+async def settle() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+def condition(body: Any) -> str:
+    response = body["Response"]
+    assert response["Result"] == "Failure"
+    assert parse_qs(response["AdditionalResponse"], strict_parsing=True)["message"]
+    return str(response["ErrorCondition"])
+
+
+def test_a_payment_is_answered_with_all_that_a_register_keeps() -> None:
+    async def story(desk: Desk) -> None:
+        answer = await desk.send(desk.payment(Decimal("12.34")))
+        assert answer["MessageHeader"] == {
+            "ProtocolVersion": "3.0", "MessageClass": "Service", "MessageCategory": "Payment",
+            "MessageType": "Response", "SaleID": "POS-1", "ServiceID": "1", "POIID": "POI-1",
+        }  # fmt: skip
+        assert answer["PaymentResponse"] == {
+            "Response": {"Result": "Success", "AdditionalResponse": "test=true"},
+            "SaleData": {"SaleTransactionID": {"TransactionID": "27908", "TimeStamp": STAMP}},
+            "POIData": {
+                "POITransactionID": {
+                    "TransactionID": "TERM0001.000003.000001", "TimeStamp": "2026-11-22T01:02:03",
+                },
+                "POIReconciliationID": "3",
+            },
+            "PaymentResult": {
+                "PaymentType": "Normal",
+                "OnlineFlag": True,
+                "AmountsResp": {"Currency": "EUR", "AuthorizedAmount": Decimal("12.34")},
+                "PaymentInstrumentData": {
+                    "PaymentInstrumentType": "Card",
+                    "CardData": {
+                        "MaskedPan": "622848******0014", "PaymentBrand": "UnionPay Credit",
+                        "EntryMode": ["ICC"],
+                    },
+                },
+                "PaymentAcquirerData": {
+                    "MerchantID": "MERCHANT0000001",
+                    "AcquirerPOIID": "TERM0001",
+                    "AcquirerTransactionID": {
+                        "TransactionID": "000000000001", "TimeStamp": "2026-11-22T01:02:03",
+                    },
+                    "ApprovalCode": "A1B2C3",
+                },
+            },
+        }  # fmt: skip
+        assert desk.terminal.started[0][3] == 1234
+        assert desk.terminal.started[0][1] == "nexo:POS-1:1"
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    "ending, wanted",
+    [(124, "Refusal"), (125, "Refusal"), (126, "Refusal"), (127, "Refusal"),
+     (128, "InvalidCard"), (134, "WrongPIN")],
+)  # fmt: skip
+def test_amount_endings_force_their_declines(ending: int, wanted: str) -> None:
+    async def story(desk: Desk) -> None:
+        body = await desk.paid(desk.payment(Decimal(10_000 + ending).scaleb(-2)))
+        assert condition(body) == wanted
+        assert body["PaymentResult"]["AmountsResp"]["AuthorizedAmount"] == 0
+
+    told(story)
+
+
+def test_what_the_terminal_refuses_has_its_condition() -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.keyed = 500
+        body = await desk.paid(desk.payment())
+        assert condition(body) == "Busy" and "500" in body["Response"]["AdditionalResponse"]
+        desk.terminal.keyed, desk.terminal.currency = 0, 156
+        assert condition(await desk.paid(desk.payment())) == "NotAllowed"
+        desk.terminal.currency, desk.terminal.blocked = 978, "blocked.no_bundle"
+        assert condition(await desk.paid(desk.payment())) == "UnavailableDevice"
+        desk.terminal.blocked = ""
+        desk.terminal.cut()
+        assert condition(await desk.paid(desk.payment())) == "DeviceOut"
+        desk.terminal.mend()
+        assert desk.terminal.started == []
+        message = desk.payment()
+        message["SaleToPOIRequest"]["PaymentRequest"]["PaymentData"] = {"PaymentType": "Refund"}
+        assert condition(await desk.paid(message)) == "UnavailableService"
+
+    told(story)
+
+
+def change(path: str, value: Any) -> Callable[[Any], None]:
+    def do(message: Any) -> None:
+        *way, last = path.split(".")
+        part = message["SaleToPOIRequest"]
+        for name in way:
+            part = part.setdefault(name, {})
+        part[last] = value
+
+    return do
+
+
+@pytest.mark.parametrize(
+    "path, value, wanted",
+    [
+        (AMOUNTS + "RequestedAmount", Decimal("1.001"), "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", -1, "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", 0, "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", "10", "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", True, "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", 10**12, "MessageFormat"),
+        (AMOUNTS + "RequestedAmount", None, "MessageFormat"),
+        (AMOUNTS + "Currency", "XYZ", "MessageFormat"),
+        (AMOUNTS + "Currency", "eur", "MessageFormat"),
+        (AMOUNTS + "TipAmount", 11, "MessageFormat"),
+        (AMOUNTS + "CashBackAmount", 5, "UnavailableService"),
+        (CONDITIONS + "ForceEntryMode", ["Keyed"], "UnavailableService"),
+        ("PaymentRequest.PaymentData.PaymentType", "FirstReservation", "UnavailableService"),
+        ("PaymentRequest.PaymentData.PaymentType", 3, "MessageFormat"),
+        ("PaymentRequest.SaleData", None, "MessageFormat"),
+        ("PaymentRequest.SaleData.SaleTransactionID.TransactionID", "a\nb", "MessageFormat"),
+        ("PaymentRequest", [], "MessageFormat"),
+    ],
+)  # fmt: skip
+def test_a_payment_that_cannot_be_kept_to_is_refused_whole(
+    path: str, value: Any, wanted: str
+) -> None:
+    async def story(desk: Desk) -> None:
+        message = desk.payment()
+        change(path, value)(message)
+        assert condition(await desk.paid(message)) == wanted
+        assert desk.terminal.started == []
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("MessageClass", "Device"), ("MessageClass", 3), ("MessageCategory", "Paiment"),
+     ("MessageType", "Response"), ("ProtocolVersion", "2.0"), ("SaleID", ""), ("SaleID", None),
+     ("ServiceID", "12345678901"), ("ServiceID", None), ("POIID", "x" * 65)],
+)  # fmt: skip
+def test_a_header_that_is_none_is_a_bad_request(name: str, value: Any) -> None:
+    async def story(desk: Desk) -> None:
+        status, answer = await desk.raw(sealed_bytes(KEY, desk.payment(**{name: value})))
+        assert status == 400 and json.loads(answer)["errors"]
+        assert desk.terminal.started == []
+
+    told(story)
+
+
+def test_one_id_is_one_payment_whatever_is_sent_under_it() -> None:
+    async def story(desk: Desk) -> None:
+        message = desk.payment()
+        desk.terminal.go.clear()
+        first = asyncio.create_task(desk.paid(message))
+        await settle()
+        assert condition(await desk.paid(message)) == "InProgress"
+        assert condition(await desk.paid(desk.payment())) == "Busy"
+        desk.terminal.go.set()
+        done = await first
+        assert await desk.paid(message) == done
+        # Long forgotten by the terminal, and after the id may be used again: still the answer.
+        desk.terminal.results.clear()
+        desk.clock += UNIQUE_S + 1
+        assert await desk.paid(message) == done
+        other = copy.deepcopy(message)
+        change(AMOUNTS + "RequestedAmount", 99)(other)
+        desk.clock -= UNIQUE_S
+        assert condition(await desk.paid(other)) == "NotAllowed"
+        assert len(desk.terminal.started) == 1
+        desk.clock += UNIQUE_S
+        assert (await desk.paid(other))["Response"]["Result"] == "Success"
+
+    told(story)
+
+
+def test_what_the_terminal_never_heard_of_may_be_sent_again_for_a_while() -> None:
+    async def story(desk: Desk) -> None:
+        message = desk.payment()
+        desk.terminal.cut()
+        assert condition(await desk.paid(message)) == "DeviceOut"
+        desk.terminal.mend()
+        desk.clock += RETRY_S
+        assert (await desk.paid(message))["Response"]["Result"] == "Success"
+        message = desk.payment()
+        desk.terminal.cut()
+        await desk.paid(message)
+        desk.terminal.mend()
+        desk.clock += RETRY_S + 1
+        assert condition(await desk.paid(message)) == "NotAllowed"
+        assert len(desk.terminal.started) == 1
+
+    told(story)
+
+
+def test_a_lost_answer_is_asked_for_by_its_reference() -> None:
+    async def story(desk: Desk) -> None:
+        def ask(**about: Any) -> Any:
+            body = {"MessageReference": {"MessageCategory": "Payment", **about}} if about else {}
+            return desk.message("TransactionStatus", body)
+
+        async def status(**about: Any) -> Any:
+            return (await desk.send(ask(**about)))["TransactionStatusResponse"]
+
+        assert condition(await status()) == "NotFound"
+        assert condition(await status(SaleID="POS-1", ServiceID="77")) == "NotFound"
+        desk.terminal.go_online.clear()
+        message = desk.payment(ServiceID="A1")
+        first = asyncio.create_task(desk.paid(message))
+        await settle()
+        assert condition(await status(ServiceID="A1")) == "InProgress"
+        desk.terminal.go_online.set()
+        paid = await first
+        for about in ({"SaleID": "POS-1", "ServiceID": "A1"}, {"ServiceID": "A1"}, {}):
+            body = await status(**about)
+            assert body["Response"]["Result"] == "Success"
+            assert body["MessageReference"]["ServiceID"] == "A1"
+            repeated = body["RepeatedMessageResponse"]
+            assert repeated["MessageHeader"]["ServiceID"] == "A1"
+            assert repeated["RepeatedResponseMessageBody"]["PaymentResponse"] == paid
+        assert condition(await status(SaleID="POS-2", ServiceID="A1")) == "NotAllowed"
+        # Another register of the shop neither reads it nor the terminal's last one.
+        other = desk.message("TransactionStatus", {}, SaleID="POS-2")
+        answer = await desk.send(other, OTHER)
+        assert condition(answer["TransactionStatusResponse"]) == "NotFound"
+        desk.terminal.cut()
+        assert (await status(ServiceID="A1"))["Response"]["Result"] == "Success"
+        assert condition(await status(ServiceID="A2")) == "DeviceOut"
+
+    told(story)
+
+
+def test_an_outcome_that_nobody_knows_stays_a_question_until_it_is_reversed() -> None:
+    async def story(desk: Desk) -> None:
+        message = desk.payment(ServiceID="U1")
+        desk.terminal.go_online.clear()
+        first = asyncio.create_task(desk.paid(message))
+        await settle()
+        sale = desk.terminal.sale
+        assert sale is not None
+        desk.terminal._end(sale, "unknown", "error.no_answer")
+        assert condition(await first) == "UnreachableHost"
+        ask = {"MessageReference": {"ServiceID": "U1"}}
+        body = await desk.send(desk.message("TransactionStatus", ask))
+        assert condition(body["TransactionStatusResponse"]) == "InProgress"
+        desk.terminal.results[sale.reference][1][2] = "reversed"
+        body = (await desk.send(desk.message("TransactionStatus", ask)))[
+            "TransactionStatusResponse"
+        ]
+        repeated = body["RepeatedMessageResponse"]["RepeatedResponseMessageBody"]["PaymentResponse"]
+        assert condition(repeated) == "UnreachableHost"
+        assert "reversed" in repeated["Response"]["AdditionalResponse"]
+
+    told(story)
+
+
+def test_abort_is_answered_with_nothing_and_the_payment_says_aborted() -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.go.clear()
+        first = asyncio.create_task(desk.paid(desk.payment(ServiceID="P1")))
+        await settle()
+        about = {"MessageCategory": "Payment", "SaleID": "POS-1", "ServiceID": "P1"}
+        other = desk.message("Abort", {"AbortReason": "x", "MessageReference": about})
+        other["SaleToPOIRequest"]["MessageHeader"]["SaleID"] = "POS-2"
+        assert await desk.send(other, OTHER) is None
+        await settle()
+        assert not first.done(), "another register took it back"
+        abort = desk.message("Abort", {"AbortReason": "MerchantAbort", "MessageReference": about})
+        assert await desk.send(abort) is None
+        assert condition(await first) == "Aborted"
+        assert await desk.send(desk.message("Event", {"EventToNotify": "SaleWakeUp"},
+            MessageClass="Event", MessageType="Notification")) is None  # fmt: skip
+
+    told(story)
+
+
+def test_login_diagnosis_totals_and_logout() -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.roles = ["register", "service"]
+        login = {"DateTime": STAMP, "OperatorLanguage": "en", "SaleSoftware": {
+            "ManufacturerID": "x", "ApplicationName": "y", "SoftwareVersion": "1",
+            "CertificationCode": "z"}}  # fmt: skip
+        body = (await desk.send(desk.message("Login", login)))["LoginResponse"]
+        assert body["Response"]["Result"] == "Success"
+        data = body["POISystemData"]
+        assert data["POITerminalData"]["POISerialNumber"] == "OT-0001"
+        assert data["POISoftware"]["SoftwareVersion"] == "1.2"
+        await desk.paid(desk.payment(Decimal("3.50")))
+        body = (await desk.send(desk.message("Diagnosis", {"HostDiagnosisFlag": True})))[
+            "DiagnosisResponse"
+        ]
+        assert body["LoggedSaleID"] == ["POS-1"]
+        assert body["POIStatus"] == {
+            "GlobalStatus": "OK", "PrinterStatus": "NoPaper", "CommunicationOKFlag": True,
+        }  # fmt: skip
+        assert body["HostStatus"] == [{"AcquirerID": "MERCHANT0000001", "IsReachableFlag": True}]
+        body = (await desk.send(desk.message("GetTotals", {})))["GetTotalsResponse"]
+        assert body["POIReconciliationID"] == "3"
+        assert body["TransactionTotals"] == [
+            {
+                "PaymentInstrumentType": "Card", "PaymentCurrency": "EUR",
+                "PaymentTotals": [{
+                    "TransactionType": "Debit", "TransactionCount": 1,
+                    "TransactionAmount": Decimal("3.50"),
+                }],
+            }
+        ]  # fmt: skip
+        body = (await desk.send(desk.message("Logout", {})))["LogoutResponse"]
+        assert body["Response"] == {"Result": "Success"}
+        desk.terminal.cut()
+        body = (await desk.send(desk.message("Diagnosis", {})))["DiagnosisResponse"]
+        assert body["POIStatus"] == {"GlobalStatus": "Unreachable"} and body["LoggedSaleID"] == []
+        body = (await desk.send(desk.message("GetTotals", {})))["GetTotalsResponse"]
+        assert condition(body) == "DeviceOut"
+
+    told(story)
+
+
+def test_every_other_message_is_answered_as_unavailable_in_its_own_shape() -> None:
+    bodies: dict[str, Any] = {
+        "Reversal": {
+            "OriginalPOITransaction": {
+                "POITransactionID": {"TransactionID": "1", "TimeStamp": STAMP}
+            },
+            "ReversalReason": "MerchantCancel",
+        },
+        "Reconciliation": {"ReconciliationType": "SaleReconciliation"},
+        "EnableService": {"TransactionAction": "StartTransaction"},
+    }
+    done = {"Login", "Logout", "Payment", "TransactionStatus", "Diagnosis", "GetTotals"}
+
+    async def story(desk: Desk) -> None:
+        for name, category in messages.CATEGORIES.items():
+            if name in done or not category.response:
+                continue
+            header = desk.header(name, MessageClass=category.message_class)
+            message = {"SaleToPOIRequest": {"MessageHeader": header,
+                                            category.request: bodies.get(name, {})}}  # fmt: skip
+            body = (await desk.send(message))[category.response]
+            inner = body.get("OutputResult", [body.get("InputResult", body)])[0]
+            assert condition(inner) == "UnavailableService", name
+
+    told(story)
+
+
+def test_an_id_is_used_once_for_all_messages() -> None:
+    async def story(desk: Desk) -> None:
+        message = desk.message("Diagnosis", {})
+        assert (await desk.send(message))["DiagnosisResponse"]["Response"]["Result"] == "Success"
+        body = (await desk.send(message))["DiagnosisResponse"]
+        assert condition(body) == "NotAllowed"
+        used = message["SaleToPOIRequest"]["MessageHeader"]["ServiceID"]
+        assert condition(await desk.paid(desk.payment(ServiceID=used))) == "NotAllowed"
+        assert desk.terminal.started == []
+        # The other register's numbers are its own.
+        other = desk.message("Diagnosis", {}, SaleID="POS-2", ServiceID=used)
+        assert (await desk.send(other, OTHER))["DiagnosisResponse"]["Response"][
+            "Result"
+        ] == "Success"
+
+    told(story)
+
+
+def test_two_registers_at_once_are_one_payment_and_one_busy() -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.go.clear()
+        mine = asyncio.create_task(desk.paid(desk.payment()))
+        await settle()
+        theirs = await desk.send(desk.payment(5, SaleID="POS-2"), OTHER)
+        assert condition(theirs["PaymentResponse"]) == "Busy"
+        desk.terminal.go.set()
+        assert (await mine)["Response"]["Result"] == "Success"
+        # And the name of one is not the other's to use.
+        stolen = await desk.send(desk.payment(5, SaleID="POS-1"), OTHER)
+        assert condition(stolen["PaymentResponse"]) == "NotAllowed"
+        assert len(desk.terminal.started) == 1
+
+    told(story)
+
+
+# ---- sealing ----------------------------------------------------------------------------
+
+
+def test_the_keys_are_those_of_the_published_derivation() -> None:
+    raw = hashlib.pbkdf2_hmac("sha1", b"mypassphrase", b"AdyenNexoV1Salt", 4000, 80)
+    key = sealed.key_of("id", 1, "mypassphrase")
+    assert (key.mac, key.cipher, key.iv) == (raw[:32], raw[32:64], raw[64:])
+    assert "mac" not in repr(key) and len(sealed.new_passphrase()) == 32
+
+
+def test_a_sealed_message_is_as_other_code_reads_it() -> None:
+    header = {"SaleID": "POS-1"}
+    inner = json.dumps({"SaleToPOIRequest": {"MessageHeader": header, "x": "收" * 20}})
+    closed = sealed.seal(KEY, header, inner)
+    trailer = closed["SecurityTrailer"]
+    nonce = base64.b64decode(trailer["Nonce"])
+    iv = bytes(a ^ b for a, b in zip(KEY.iv, nonce, strict=True))
+    decryptor = Cipher(algorithms.AES(KEY.cipher), modes.CBC(iv)).decryptor()
+    padded = decryptor.update(base64.b64decode(closed["NexoBlob"])) + decryptor.finalize()
+    assert padded[: -padded[-1]].decode() == inner
+    mac = hmac.new(KEY.mac, inner.encode(), hashlib.sha256).digest()
+    assert base64.b64decode(trailer["Hmac"]) == mac
+    assert sealed.opened([OTHER, KEY], closed)[1] == header
+
+
+def test_no_flipped_bit_of_a_sealed_payment_is_taken() -> None:
+    """Every bit of the whole body: outer header, blob, trailer, and the JSON around them."""
+
+    async def story(desk: Desk) -> None:
+        body = sealed_bytes(KEY, desk.payment())
+        taken = []
+        for place in range(len(body) * 8):
+            bad = bytearray(body)
+            bad[place // 8] ^= 1 << place % 8
+            status, answer = await desk.raw(bytes(bad))
+            assert status in (400, 401), answer
+            if desk.terminal.asked or desk.memory.find("POS-1", "1"):
+                taken.append(place)
+        assert taken == []
+        assert (await desk.raw(body))[0] == 200
+        assert len(desk.terminal.started) == 1
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("KeyVersion", 2), ("KeyVersion", True), ("KeyVersion", Decimal("1.0")),
+     ("AdyenCryptoVersion", 0), ("AdyenCryptoVersion", True), ("KeyIdentifier", "till-9"),
+     ("KeyIdentifier", None), ("Nonce", ""), ("Hmac", ""), ("Nonce", 5), ("Extra", 1)],
+)  # fmt: skip
+def test_another_trailer_is_refused(name: str, value: Any) -> None:
+    async def story(desk: Desk) -> None:
+        message = number_json.read(sealed_bytes(KEY, desk.payment()).decode())
+        message["SaleToPOIRequest"]["SecurityTrailer"][name] = value
+        status, _ = await desk.raw(number_json.write(message).encode())
+        assert status == 401 and desk.terminal.asked == []
+
+    told(story)
+
+
+def test_a_header_outside_that_is_not_the_one_inside_is_refused() -> None:
+    async def story(desk: Desk) -> None:
+        inside = desk.payment()
+        outside = {**inside["SaleToPOIRequest"]["MessageHeader"], "SaleID": "POS-9"}
+        closed = sealed.seal(KEY, outside, number_json.write(inside))
+        status, _ = await desk.raw(number_json.write({"SaleToPOIRequest": closed}).encode())
+        assert status == 401
+        # A key of ours, under the name of another of ours.
+        closed = sealed.seal(KEY, inside["SaleToPOIRequest"]["MessageHeader"],
+                             number_json.write(inside))  # fmt: skip
+        closed["SecurityTrailer"]["KeyIdentifier"] = "till-2"
+        status, _ = await desk.raw(number_json.write({"SaleToPOIRequest": closed}).encode())
+        assert status == 401 and desk.terminal.asked == []
+
+    told(story)
+
+
+def test_plain_messages_need_the_api_key_of_a_plain_register() -> None:
+    async def story(desk: Desk) -> None:
+        message = number_json.write(desk.payment(SaleID="POS-3")).encode()
+        for headers in ({}, {"x_api_key": ""}, {"x_api_key": "Secret"}, {"x_api_key": "secret2"}):
+            assert (await desk.raw(message, **headers))[0] == 401
+        status, answer = await desk.raw(message, x_api_key="secret")
+        body = json.loads(answer)["SaleToPOIResponse"]["PaymentResponse"]
+        assert status == 200 and body["Response"]["Result"] == "Success"
+        assert b'"AuthorizedAmount":10.00' in answer
+        stolen = number_json.write(desk.payment(SaleID="POS-1")).encode()
+        status, answer = await desk.raw(stolen, x_api_key="secret")
+        assert condition(json.loads(answer)["SaleToPOIResponse"]["PaymentResponse"]) == "NotAllowed"
+        assert len(desk.terminal.started) == 1
+
+    told(story)
+
+
+def test_bodies_are_bounded_in_size_and_time_and_are_json() -> None:
+    async def story(desk: Desk) -> None:
+        assert (await http(desk.app, [b"x" * MOST_BODY, b"x"]))[0] == 413
+        assert (await http(desk.app, [b"{", b"..."]))[0] == 408  # and then nothing more
+        assert (await http(desk.app, [b""], "/nexo", method="GET"))[0] == 405
+        assert (await http(desk.app, [b""], "/"))[0] == 404
+        for bad in (
+            b"",
+            b"\xff",
+            b"[]",
+            b"1",
+            b"{}",
+            b'{"a":NaN}',
+            b'{"a":1,"a":2}',
+            b"[" * 9999,
+            b'{"SaleToPOIRequest":{}, "x":1}',
+            b'{"a":' + b"9" * 30 + b"}",
+            b'{"a":1e99}',
+            b'{"SaleToPOIRequest":' + b'{"a":' * 30 + b"1" + b"}" * 31,
+        ):
+            assert (await desk.raw(bad))[0] in (400, 401), bad
+        assert desk.terminal.asked == []
+
+    told(story)
+
+
+# ---- numbers, shapes and the memory -------------------------------------------------------
+
+
+@given(st.integers(0, 999_999_999_999), st.sampled_from(["EUR", "JPY", "KWD", "CNY"]))
+def test_amounts_come_back_as_they_went(value: int, code: str) -> None:
+    currency = Currency.by_code(code)
+    text = number_json.write({"a": messages.major(value, currency)})
+    assert "e" not in text.lower()
+    assert messages.minor(number_json.read(text)["a"], currency) == value
+    if currency.exponent:
+        finer = Decimal(value).scaleb(-currency.exponent) + Decimal(1).scaleb(
+            -currency.exponent - 1
+        )
+        with pytest.raises(BadMessage):
+            messages.minor(finer, currency)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=9)
+        | st.decimals(-1000, 1000, places=3),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+        max_leaves=12,
+    )
+)  # fmt: skip
+def test_json_is_read_as_it_was_written_and_its_canonical_form_is_one(value: Any) -> None:
+    text = number_json.write(value)
+    assert number_json.read(text) == value
+    again = number_json.write(number_json.read(text), canonical=True)
+    assert again == number_json.write(value, canonical=True)
+    assert json.loads(text) == json.loads(again)
+
+
+def test_a_binary_float_is_never_written() -> None:
+    with pytest.raises(TypeError):
+        number_json.write({"a": 0.1})
+
+
+def test_messages_are_kept_on_the_disk(tmp_path: Path) -> None:
+    clock = [1000]
+    path = tmp_path / "messages.sqlite"
+    memory = Memory(path, lambda: clock[0])
+    assert memory.note("POS", "1", "Payment", b"d", {"a": 1}) is None
+    memory.close()
+    memory = Memory(path, lambda: clock[0])
+    known = memory.note("POS", "1", "Payment", b"e", {})
+    assert known is not None and known.digest == b"d" and known.context == {"a": 1}
+    memory.settle("POS", "1", {"end": "approved"})
+    memory.settle("POS", "1", {"end": "declined"})  # what is settled stays
+    found = memory.find("POS", "1")
+    assert found is not None and found.answer == {"end": "approved"}
+    assert memory.find("POS", "2") is None
+    clock[0] += KEPT_S + 1
+    memory.close()
+    memory = Memory(path, lambda: clock[0])
+    assert memory.find("POS", "1") is None
+    memory.close()
