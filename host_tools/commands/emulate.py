@@ -59,12 +59,23 @@ Command = Annotated[
     typer.Option(
         metavar="CMD",
         help="Run this program (by itself, not in a shell) with the page's address in "
-        "OPENTILL_URL, and exit as it does.",
+        "OPENTILL_URL, where the PC's tools find the terminal in OPENTILL_LINK, and exit as it "
+        "does.",
     ),
 ]
 Trace = Annotated[
     str,
     typer.Option(metavar="KIND", help="The kernel's trace: masked, or full (test keys only)."),
+]
+PcPort = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Port of 127.0.0.1 that the PC link listens on, 0: any; else a pseudo-terminal.",
+        min=-1,
+        max=65_535,
+        show_default=False,
+    ),
 ]
 
 
@@ -80,6 +91,7 @@ class Plan:
     language: str
     seed: int | None
     trace: str
+    pc_port: int | None
     command: list[str]
 
 
@@ -93,6 +105,7 @@ def emulate(
     command: Command = None,
     seed: Seed = -1,
     trace: Trace = "masked",
+    pc_port: PcPort = -1,
 ) -> None:
     """Start the virtual handheld with its bank, and serve its page.
 
@@ -120,7 +133,8 @@ def emulate(
             temporary = tempfile.TemporaryDirectory(prefix="opentill-")
             folder = Path(stack.enter_context(temporary))
         wanted = None if seed < 0 else seed
-        plan = Plan(folder, bool(data), port, state, board, language, wanted, trace, words)
+        cable = None if pc_port < 0 else pc_port
+        plan = Plan(folder, bool(data), port, state, board, language, wanted, trace, cable, words)
         code = asyncio.run(_until_signal(_serve(plan), bool(words)))
     raise typer.Exit(code)
 
@@ -171,8 +185,9 @@ async def _serve(plan: Plan) -> int:
     from host_tools.quiet_uvicorn import QuietServer
 
     machine = Machine(
-        plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep, trace=plan.trace
-    )
+        plan.folder, plan.board, plan.seed, language=plan.language, keep=plan.keep,
+        trace=plan.trace, pc_port=plan.pc_port,
+    )  # fmt: skip
     async with running(machine, start=False), contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(plan.port))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -186,8 +201,8 @@ async def _serve(plan: Plan) -> int:
         try:
             await scripted.after_power(machine, plan.state)
             if plan.command:
-                return await _run(plan.command, address)
-            _announce(address)
+                return await _run(plan.command, address, machine.pc.target)
+            _announce(address, machine.pc.target)
             await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in (serving, watching):
                 if task.done():
@@ -204,19 +219,21 @@ async def _serve(plan: Plan) -> int:
             await asyncio.gather(serving, watching, return_exceptions=True)
 
 
-def _announce(address: str) -> None:
+def _announce(address: str, pc: str) -> None:
     print(f"The virtual handheld is at {address}   (Ctrl-C ends it)")
+    if pc:
+        print(f"For the PC's tools it is at {pc}")
     print('Try: key an amount, Enter, insert the card "approve", its PIN, Enter.', flush=True)
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if (screen or sys.platform in ("darwin", "win32")) and sys.stdout.isatty():
         webbrowser.open(address)
 
 
-async def _run(command: list[str], address: str) -> int:
+async def _run(command: list[str], address: str, pc: str) -> int:
     """The command's exit code, as a shell would give it."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "OPENTILL_URL": address}
+            *command, env={**os.environ, "OPENTILL_URL": address, "OPENTILL_LINK": pc}
         )
     except FileNotFoundError:
         print(f"till emulate: {command[0]}: no such command", file=sys.stderr)

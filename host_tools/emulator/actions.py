@@ -39,8 +39,9 @@ RULES: list[tuple[str, str, str, dict[str, Any]]] = [
 @cache
 def screens() -> frozenset[str]:
     """The names of screens that the terminal can show, as its own source has them."""
-    source = (ROOT / "firmware" / "ui" / "screens.py").read_text(encoding="utf-8")
-    made = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    sources = sorted((ROOT / "firmware" / "ui").glob("*screens.py"))
+    trees = [ast.parse(source.read_text(encoding="utf-8")) for source in sources]
+    made = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = {
         call.args[0].value
         for call in made
@@ -156,6 +157,8 @@ class Actions:
             rack.gauge.percent = value
         elif not isinstance(value, bool):
             raise UserError('"value" of a switch is true or false')
+        elif name == "pc":
+            await self._m.pc.plug(value)
         elif name == "network":
             self._m.switch_network(value)
         elif name == "paper":
@@ -167,7 +170,7 @@ class Actions:
         elif name == "mains":
             rack.mains.set(value)
         else:
-            known = "network, paper, cover, tamper, mains, battery"
+            known = "network, paper, cover, tamper, mains, battery, pc"
             raise UserError(f"no switch {name!r}; known: {known}")
         self._m.note("switch", f"{name}: {json.dumps(value)}")
 

@@ -29,6 +29,7 @@ from host_tools.emulator import keeping, tap
 from host_tools.emulator.chips.net import TcpEndpoint
 from host_tools.emulator.deck import Deck, load
 from host_tools.emulator.link_bench import CAUSES, LinkBench
+from host_tools.emulator.pc_cable import PcCable
 from host_tools.emulator.rack import Rack
 from host_tools.emulator.rack_server import RackServer
 from host_tools.errors import UserError
@@ -67,6 +68,7 @@ class Machine:
     with ``keep`` the bank's books and the cards' memories stay in ``folder``
     too, so that a later machine there goes on where this one ended. ``trace``:
     "masked" or "full", the kernel's trace that the terminal is asked for; "" for none.
+    ``pc_port``: PCs connect to this port of loopback (0: any), not to a pseudo-terminal.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Machine:
         language: str = "en",
         keep: bool = False,
         trace: str = "",
+        pc_port: int | None = None,
     ) -> None:
         self.folder = folder
         self.trace = trace
@@ -130,6 +133,9 @@ class Machine:
         self.rack.debug.on_trace.append(self._tap_kernel)
         #: The links of a board that has several.
         self.links = LinkBench(self.rack, self.note)
+        #: Where PCs connect, on a board that has a pipe to one.
+        self.pc = PcCable(self.rack.pc)
+        self._pc_port = pc_port
         self._scans = SCANS
         #: By key: looks at the keypad when it last moved.
         self._fingers: dict[str, int] = {}
@@ -157,6 +163,8 @@ class Machine:
             TcpEndpoint("127.0.0.1", port) if host == BANK_HOST else None
         )
         await self._rack_server.listen_unix(str(self.socket))
+        if "pc_pipe" in self.board:
+            await self.pc.open(self.folder / "pc", self._pc_port)
         self._write_board()
 
     @property
@@ -286,6 +294,7 @@ class Machine:
     async def stop(self) -> None:
         """End everything that ``start`` began."""
         await self.power_cut()
+        await self.pc.close()
         await self._rack_server.close()
         await self._bank_server.stop()
         self._cards.write()

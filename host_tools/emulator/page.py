@@ -166,6 +166,8 @@ class Page:
             "tamper": not rack.tamper.closed,
             "mains": rack.mains.closed,
             "battery": rack.gauge.percent,
+            "pc": self._m.pc.plugged,
+            "pc_target": self._m.pc.target,
             "rules_waiting": len(self._m.acquirer.rules.waiting()),
         }
 

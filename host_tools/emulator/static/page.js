@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const LABELS = { up: "▲", down: "▼", ".": "·" };
 const SPOKEN = { up: "up", down: "down", ".": "point", cancel: "cancel", clear: "clear", enter: "enter" };
 const BY_KEYBOARD = { Enter: "enter", Backspace: "clear", Delete: "clear", Escape: "cancel", ArrowUp: "up", ArrowDown: "down", m: "menu", M: "menu", f: "feed", F: "feed", ".": "." };
-const SWITCHES = ["network", "paper", "cover", "tamper", "mains"];
+const SWITCHES = ["network", "paper", "cover", "tamper", "mains", "pc"];
 const TAGS = { zh: "zh-Hans" };
 const TRACE_KEPT = 900;
 let socket, audio, step = -1, tornPapers = [], texts = {}, language = "";
@@ -343,6 +343,8 @@ function drawState({ state }) {
     button.setAttribute("aria-pressed", String(button === card));
   }
   for (const name of SWITCHES) $(`sw-${name}`).checked = state[name];
+  $("pc-cable").hidden = !state.pc_target;
+  $("pc-cable").title = state.pc_target;
   drawLinkStates(state.links);
   if (document.activeElement !== $("sw-battery")) $("sw-battery").value = state.battery;
   $("battery").textContent = `${state.battery} %`;
