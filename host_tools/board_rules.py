@@ -506,7 +506,7 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
             },
         )
     },
-    "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus})},
+    "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus, "small": _flag})},
     "restart": {
         "system": ({}, {"command": Rule(_command, required=False)}),
         "mpy_reset": ({}, {}),
