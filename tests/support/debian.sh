@@ -13,6 +13,8 @@ need unshare util-linux
 need gcc gcc
 need node nodejs
 need npm npm
+need hledger hledger
+need ledger ledger
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing Debian packages: ${missing[*]}"
