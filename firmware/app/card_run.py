@@ -132,14 +132,15 @@ class CardRun:
                     )
                 )
 
+        self._t.tell_register("pin")
         drawing = aio.spawn("pin screen", draw())
         self.drop_pin()
         entry = self._t.devices.pin_entry.enter(
             counts.put, 4, 12, step.bypass_allowed, PIN_TIMEOUT_MS
         )
         try:
-            name, handle = await aio.first(
-                ("pin", entry), ("out", self._t.devices.card_reader.wait_removed())
+            name, handle = await dialogs.first(
+                self._t, ("pin", entry), ("out", self._t.devices.card_reader.wait_removed())
             )
         except (PinCancelled, PinTimeout):
             return self._kernel.resume(("cancelled", None))

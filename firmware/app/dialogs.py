@@ -6,7 +6,7 @@ from firmware.ui import screens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from firmware.app.terminal import Terminal
@@ -17,9 +17,25 @@ if TYPE_CHECKING:
 MESSAGE_MS = 10_000
 
 
+async def first(
+    t: "Terminal",
+    *named: "tuple[str, Coroutine[Any, Any, Any]]",
+    timeout_ms: "int | None" = None,
+) -> "tuple[str, Any]":
+    """``aio.first`` for what waits for a person: Cancelled when the register takes the
+    payment back."""
+    if t.order is None:
+        return await aio.first(*named, timeout_ms=timeout_ms)
+    back = ("back", t.order.aborted.wait())
+    name, value = await aio.first(back, *named, timeout_ms=timeout_ms)
+    if name == "back":
+        raise Cancelled("the register took it back")
+    return name, value
+
+
 async def key(t: "Terminal", timeout_ms: int) -> str:
     """The next key press. Timeout when none comes; the key clicks."""
-    name, value = await aio.first(("key", t.devices.keypad.read()), timeout_ms=timeout_ms)
+    name, value = await first(t, ("key", t.devices.keypad.read()), timeout_ms=timeout_ms)
     if name == "timeout":
         raise Timeout("no key for " + str(timeout_ms) + " ms")
     await t.sound("key")
@@ -49,18 +65,28 @@ async def acknowledge(t: "Terminal", timeout_ms: int, digits: bool = False) -> s
     """Leave what is shown until Enter, Cancel or Clear, or for ``timeout_ms``.
 
     Gives the key, "" after silence. ``digits``: one that begins an amount ends it
-    as well; the caller begins the payment with it.
+    as well; the caller begins the payment with it. Where nothing else is to be done a
+    register's next payment ends it too.
     """
     started = aio.ticks_ms()
-    while True:
-        left = timeout_ms - aio.elapsed_ms(started)
-        if left <= 0:
-            return ""
-        name, value = await aio.first(("key", t.devices.keypad.read()), timeout_ms=left)
-        if name == "timeout":
-            return ""
-        if value in ("enter", "cancel", "clear") or (digits and begins_amount(value)):
-            return str(value)
+    held = not t.free
+    t.free = not held or (t.order is not None and t.order.final)
+    try:
+        while True:
+            left = timeout_ms - aio.elapsed_ms(started)
+            if left <= 0:
+                return ""
+            sources = [("key", t.devices.keypad.read())]
+            if t.free:
+                sources.append(("asked", t.asked.wait()))
+            name, value = await aio.first(*sources, timeout_ms=left)
+            if name != "key":
+                return ""
+            if value in ("enter", "cancel", "clear") or (digits and begins_amount(value)):
+                return str(value)
+    finally:
+        if held:
+            t.free = False
 
 
 def begins_amount(key: str) -> bool:
@@ -192,8 +218,13 @@ class CancelWatch:
         self._task = aio.spawn("cancel watch", self._watch())
 
     async def _watch(self) -> None:
+        """A register that takes the payment back counts as the key."""
         while not self.pressed:
-            self.pressed = await self._t.devices.keypad.read() == "cancel"
+            try:
+                _, pressed = await first(self._t, ("key", self._t.devices.keypad.read()))
+            except Cancelled:
+                pressed = "cancel"
+            self.pressed = pressed == "cancel"
 
     async def pause(self) -> None:
         """Leave the keypad to a dialog."""

@@ -82,6 +82,7 @@ async def _mute(t: Terminal) -> None:
 async def _revive(t: Terminal, error: DisplayError) -> None:
     """The panel died in service; no payment is in flight here. Lamp and sound say
     so while it is brought up again. DisplayError when it stays dead."""
+    t.begin()
     for wait in REVIVE_MS:
         t.note_failure("display", error)
         print("till: display: " + str(error), file=sys.stderr)
@@ -123,6 +124,7 @@ async def guarded(t: Terminal, step: "object") -> None:
 
 
 async def _once(t: Terminal) -> None:
+    t.free, t.keyed = True, 0
     await _keyboards(t)
     watched = await _watched(t)
     reader = t.devices.card_reader
@@ -146,9 +148,11 @@ async def _once(t: Terminal) -> None:
     if t.told != heard:
         t.slot_free = False
         if dialogs.begins_amount(pressed):
+            t.begin()
             await _key(t, pressed)
         return
-    sources = [("key", t.devices.keypad.read())]
+    # A key goes first, a card last: who asks for a payment may find it in the slot already.
+    sources = [("key", t.devices.keypad.read()), ("asked", t.asked.wait())]
     if free:
         sources.append(("card", reader.wait_present()))
     elif left:
@@ -163,6 +167,13 @@ async def _once(t: Terminal) -> None:
         t.debt_first = not t.debt_first
     if name in ("timeout", "changed", "out"):
         return
+    if name == "asked":
+        from firmware.app import register
+
+        await register.run(t)
+        return
+    if name != "card":
+        t.begin()
     if name == "tamper":
         await _tampered(t)
         return

@@ -36,9 +36,12 @@ _KEPT = {
     "reversed": "print.kept.reversed",
     "self_test": "print.skipped",
     "counters": "print.skipped",
+    "training": "print.skipped",
 }
 #: What is said to be printed, of slips that are no copy of a payment's.
-_COPIES = {"self_test": "print.copy.self_test", "counters": "menu.counters"}
+_COPIES = {
+    "self_test": "print.copy.self_test", "counters": "menu.counters", "training": "training.title",
+}  # fmt: skip
 
 
 async def _print(

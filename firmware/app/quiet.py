@@ -19,7 +19,7 @@ _PAYING = (
     "firmware.payment.emv.oda", "firmware.payment.emv.actions",
     "firmware.payment.emv.cvm", "firmware.payment.emv.kernel",
     "firmware.app.card_run", "firmware.services.online",
-    "firmware.app.sale",
+    "firmware.app.amount_entry", "firmware.app.sale",
 )  # fmt: skip
 
 

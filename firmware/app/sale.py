@@ -5,7 +5,7 @@ merchant), except in the protected section of ``_online``.
 """
 
 from firmware import aio
-from firmware.app import dialogs, owed, printing
+from firmware.app import amount_entry, dialogs, owed, printing
 from firmware.app.card_run import CardRun
 from firmware.app.stages import StageScreen, during
 from firmware.errors import Cancelled, TillError, Timeout
@@ -16,7 +16,6 @@ from firmware.payment.emv.kernel import Kernel
 from firmware.payment.emv.trace import Trace
 from firmware.payment.host import unionpay
 from firmware.payment.journal import records
-from firmware.payment.money import Entry
 from firmware.services import calendar, online, slip_data
 from firmware.services.host_session import DebtStands
 from firmware.ui import screens
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from firmware.app.terminal import Terminal
 
-AMOUNT_TIMEOUT_MS = 60_000
 CARD_TIMEOUT_MS = 60_000
 RESULT_MS = 10_000
 APPROVED_MS = 1_500
@@ -89,7 +87,8 @@ class NotReady(TillError):
 
 
 async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
-    """One sale from the first digit or the card to the idle screen.
+    """One sale from the first digit or the card, or of ``Terminal.order``, to the idle
+    screen.
 
     ``slot_free``: a card in the slot now was put in for this sale; any other is
     asked out first.
@@ -101,25 +100,31 @@ async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
     try:
         first_key = await _debt_first(t, first_key)
         await _charged(t)
-        if not slot_free and await _old_card_out(t):
+        if not slot_free and await old_card_out(t):
             first_key = ""  # the amount is begun anew
-        amount = await _amount(t, first_key)
+        amount = t.order.amount if t.order is not None else await amount_entry.run(t, first_key)
+        if not amount:  # a register's payment goes before: the card is for that
+            t.slot_free = slot_free
+            return
         await t.lamps("busy")
         async with session.lock:
             await _prepare(t, t.amount_text(amount))
             await _rounds(t, amount)
-    except (Cancelled, Timeout):
-        pass  # the screens said so; there is nothing more to tell
+    except (Cancelled, Timeout) as given_up:  # the screens said so; the merchant knows
+        await t.settle(given_up.text_key)
     except Unresolved as unresolved:  # the lock is free: the reversal is retried meanwhile
+        await t.settle()
         await _hold(t, unresolved)
     except TillError as error:
+        await t.settle(error.text_key)
         await dialogs.failure(t, error)
+    await t.settle("error.cancelled")  # a card that left between two PINs
     # Not in a ``finally``: whoever cancels this task must not wait for a hand.
-    await _end(t)
+    await end(t)
     await t.lamps("ready")
 
 
-async def _end(t: "Terminal") -> None:
+async def end(t: "Terminal") -> None:
     """Card without power and out; keys pressed meanwhile start nothing."""
     try:
         await t.devices.card_reader.power_off()
@@ -150,32 +155,6 @@ async def _hold(t: "Terminal", unresolved: Unresolved) -> None:
         )
         if name == "key" and pressed in ("enter", "cancel", "clear"):
             return
-
-
-async def _amount(t: "Terminal", first_key: str) -> int:
-    """Digits fill from the right; Enter takes the amount. Cancelled, Timeout."""
-    assert t.provision is not None
-    entry = Entry(t.currency, t.provision.terminal.largest_amount)
-    if first_key:
-        entry.key(first_key)
-    while True:
-        await t.view.show(screens.amount(entry.money().format(), t.currency.code))
-        pressed = await dialogs.key(t, AMOUNT_TIMEOUT_MS)
-        if pressed == "cancel":
-            raise Cancelled("amount entry")
-        if pressed == "clear":
-            entry.key("clear")
-        elif pressed == "enter":
-            if entry.money().minor:
-                return entry.money().minor
-            await _refuse(t, "sale.amount.zero")
-        elif pressed.isdigit() and not entry.key(pressed):
-            await _refuse(t, "sale.amount.too_large")
-
-
-async def _refuse(t: "Terminal", text_key: str) -> None:
-    await t.sound("error")
-    await dialogs.message(t, text_key, {}, 3_000)
 
 
 async def _debt_first(t: "Terminal", first_key: str) -> str:
@@ -227,6 +206,8 @@ async def _rounds(t: "Terminal", amount: int) -> None:
             return
         if not await t.devices.card_reader.present():
             return
+        if t.order is not None:
+            t.order.again()
         await t.session.prepare()
 
 
@@ -239,7 +220,7 @@ async def _transaction(t: "Terminal", amount: int, attempt: int) -> str:
     assert session is not None
     amount_text = t.amount_text(amount)
     await _charged(t)
-    await _card_in(t, amount_text)
+    await card_in(t, amount_text)
     moment = await t.local_time()
     sale = await _new_sale(t, amount, moment)
     try:
@@ -286,17 +267,19 @@ async def _new_sale(
     assert session is not None
     await t.keep_counters()
     currency = t.currency
-    stan = await session.next_stan(
-        "sale",
-        {
-            records.K_BATCH: session.batch,
-            records.K_AMOUNT: amount,
-            records.K_CURRENCY: currency.number,
-            records.K_EXPONENT: currency.exponent,
-            records.K_LOCAL_TIME: calendar.stamp(moment),
-        },
-    )
-    return online.Sale(stan, session.batch, amount, currency.number, currency.exponent, moment)
+    body: "dict[int, Any]" = {
+        records.K_BATCH: session.batch,
+        records.K_AMOUNT: amount,
+        records.K_CURRENCY: currency.number,
+        records.K_EXPONENT: currency.exponent,
+        records.K_LOCAL_TIME: calendar.stamp(moment),
+    }
+    if t.order is not None:
+        body.update(t.order.keys)
+    stan = await session.next_stan("sale", body)
+    sale = online.Sale(stan, session.batch, amount, currency.number, currency.exponent, moment)
+    sale.order = t.order
+    return sale
 
 
 async def _charged(t: "Terminal") -> None:
@@ -306,7 +289,7 @@ async def _charged(t: "Terminal") -> None:
         raise NotReady("error.battery_low")
 
 
-async def _old_card_out(t: "Terminal") -> bool:
+async def old_card_out(t: "Terminal") -> bool:
     """Ask for a card from before this sale; whether there was one. Cancelled by the
     key, Timeout after a minute."""
     reader = t.devices.card_reader
@@ -316,7 +299,8 @@ async def _old_card_out(t: "Terminal") -> bool:
     started = aio.ticks_ms()
     while aio.elapsed_ms(started) < CARD_TIMEOUT_MS:
         await t.sound("remove")
-        name, value = await aio.first(
+        name, value = await dialogs.first(
+            t,
             ("key", t.devices.keypad.read()),
             ("out", reader.wait_removed()),
             timeout_ms=REMOVE_BEEP_MS,
@@ -328,15 +312,20 @@ async def _old_card_out(t: "Terminal") -> bool:
     raise Timeout("the card stays")
 
 
-async def _card_in(t: "Terminal", amount_text: str) -> None:
+async def card_in(t: "Terminal", amount_text: str) -> None:
     """Wait for the card. Cancelled by the key, Timeout after a minute."""
     reader = t.devices.card_reader
+    t.tell_register("card")
     if await reader.present():
         return
-    await t.view.show(screens.present_card(amount_text))
+    who, training = "", False
+    if t.order is not None:
+        who, training = t.order.name, t.order.training
+    await t.view.show(screens.present_card(amount_text, who=who, training=training))
     await t.sound("card")
     while True:
-        name, value = await aio.first(
+        name, value = await dialogs.first(
+            t,
             ("key", t.devices.keypad.read()),  # first: a press is consumed, a card stays
             ("card", reader.wait_present()),
             timeout_ms=CARD_TIMEOUT_MS,
@@ -413,6 +402,7 @@ async def _online(
         await online.commit(session, sale, result, outcome, receipt)
         return result, authorisation, outcome, receipt
 
+    t.tell_register("online")
     stages = StageScreen(t, amount_text)
     try:
         result, authorisation, outcome, receipt = await aio.protected(section())
@@ -446,8 +436,11 @@ async def _show_result(
 ) -> None:
     amount_text = t.amount_text(sale.amount)
     if result.outcome == "not_sent":
+        await t.settle(authorisation.error.text_key)
         await _finish(t, "cancelled", authorisation.error.text_key, amount_text, "")
         return
+    if result.outcome != records.OUTCOME_REVERSE:
+        await t.settle()
     if result.outcome == records.OUTCOME_APPROVED:
         key = "result.signature" if outcome.signature else ""
         await _finish(t, "approved", key, amount_text, receipt["auth_code"])
@@ -487,6 +480,7 @@ async def _reversed(
         await session.pay_debt()
     except TillError as error:
         await stages.stop()
+        await t.settle()
         await t.sound("error")
         await printing.slip(t, "unknown", receipt)
         told = isinstance(error, DebtStands) or bool(t.journal.broken)
@@ -496,6 +490,7 @@ async def _reversed(
         raise unresolved from None
     finally:
         await stages.stop()
+    await t.settle()
     code = authorisation.code if then[0] == "declined" else ""
     await _finish(t, then[0], then[1], amount_text, code)
     await owed.reversed_in_sale(t, sale.stan)
@@ -541,6 +536,7 @@ async def _ended_offline(t: "Terminal", sale: online.Sale, outcome: "steps.Outco
     kind = "declined" if outcome.kind == "approved" else outcome.kind
     key = _BY_REASON.get(outcome.reason, _BY_KIND[kind])
     shown = "cancelled" if kind in _BROKEN_OFF else "declined"
+    await t.settle(key, shown)
     await _finish(t, shown, key, t.amount_text(sale.amount), "")
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from firmware import aio
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from firmware.hal.mobile import ShortMessage
     from firmware.services.host_session import HostSession
     from firmware.services.provision import Provision
+    from firmware.services.register import Order, Register
     from firmware.services.self_test import Result
     from firmware.ui.tree import Screen
     from firmware.ui.view import View
@@ -67,6 +69,16 @@ class Terminal:
         self.debt_first = False
         #: Short messages by their link (app/sms_menu.py), the newest first.
         self.messages: "dict[str, list[ShortMessage]]" = {}
+        #: What takes a register's payments; None until the first (app/register.py). It sets
+        #: ``asked`` when one waits for the idle screen.
+        self.register: "Register | None" = None
+        self.asked = aio.Event()
+        #: Whether one would be taken: the merchant is at nothing of his own.
+        self.free = False
+        #: The register's payment at work, None while the merchant is at his own; the amount
+        #: that he has keyed, 0 for none yet.
+        self.order: "Order | None" = None
+        self.keyed = 0
         #: What serves PCs (app/pc_link.py); None where the board has no pipe to one.
         self.pc_link: "PcLink | None" = None
         #: What no code foresaw, found beside the flows: the idle screen ends with it.
@@ -160,6 +172,23 @@ class Terminal:
                 await self.devices.indicators.lamp(name, name in on)
         except TillError as error:
             self.note_failure("indicators", error)
+
+    def begin(self) -> None:
+        """The merchant begins something of his own: a register that waits is told so."""
+        self.free = False
+        if self.register is not None:
+            self.register.turn_away()
+
+    def tell_register(self, state: str) -> None:
+        """How far a payment has come, if a register asked for it."""
+        if self.order is not None:
+            self.order.tell(state)
+
+    async def settle(self, reason: str = "", outcome: str = records.OUTCOME_CANCELLED) -> None:
+        """The payment at work has ended: a register that asked for it may know
+        (``Order.settle``)."""
+        if self.order is not None:
+            await self.order.settle(reason, outcome)
 
     def note_end(self, task: "Task") -> None:
         """Take note of what ended a task beside the flow. A device's error meets the

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from firmware.payment.emv.steps import Outcome
     from firmware.payment.host.iso8583 import Message
     from firmware.services.host_session import HostSession
+    from firmware.services.register import Order
 
 #: What a reversal or a script result is rebuilt from (rules of money, 5).
 KEPT_TAGS = (
@@ -61,6 +62,9 @@ class Sale:
         self.exponent = exponent
         self.moment = moment
         self.requested = False
+        #: What a register asked for: its records carry that name, and until the request it
+        #: may be taken back.
+        self.order: "Order | None" = None
 
 
 class Authorisation:
@@ -125,7 +129,8 @@ async def authorise(
 
     ``tags``: the kernel's data objects. What is raised was raised before the
     request was journalled (VaultError, Iso8583Error), or by the journal itself;
-    ``sale.requested`` tells which: the debt stands and will be reversed.
+    ``sale.requested`` tells which: the debt stands and will be reversed. Cancelled:
+    a register took it back, nothing was journalled.
     """
     pan = tags[0x5A].hex().upper().rstrip("F")
     expiry = tags[0x5F24].hex()[:4] if 0x5F24 in tags else ""
@@ -168,7 +173,12 @@ async def authorise(
     if csn is not None:
         body[records.K_CSN] = calendar.digits(csn, 3)
 
+    if sale.order is not None:
+        body.update(sale.order.keys)
+
     async def note() -> None:
+        if sale.order is not None:
+            sale.order.leave()
         await session.journal.append(records.REQUEST, body)
         sale.requested = True
 

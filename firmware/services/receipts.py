@@ -19,7 +19,7 @@ take ``stan``, ``amount_text``, ``currency_text``, ``who``, ``reason``;
 "damage" takes ``who``, ``notices`` (list of text); "self_test" takes
 ``results`` (list of (kind, state, detail)), ``serial``, ``version``; "counters"
 takes ``counters`` (list of (text key, text)), ``due`` (list of text keys),
-``serial``, ``version``. They take
+``serial``, ``version``; "training" takes ``amount_text``, ``currency_text``. They take
 ``shop``, ``merchant_id``, ``terminal_id``, ``date``, ``time``, ``test`` and
 ``emulated`` too.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Slips of a payment, with the English and Chinese heading each.
 PAYMENTS = ("sale", "declined", "reversed", "unknown")
-KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test", "counters")
+KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test", "counters", "training")
 
 _CVM_LINES = {
     "pin": "slip.pin",
@@ -73,6 +73,8 @@ def receipt(
         slip.damage()
     elif kind == "counters":
         slip.counters()
+    elif kind == "training":
+        slip.training()
     else:
         slip.self_test()
     if duplicate:
@@ -301,6 +303,19 @@ class _Slip:
             self.line("- " + str(notice))
         self.item("slip.released_by", self.value("who"))
         self.both("slip.damage")
+        self.rule()
+
+    def training(self) -> None:
+        """A training sale: no payment at all."""
+        self.both("training.title", "cbhi")
+        self.rule()
+        self.ids()
+        self.when()
+        self.rule()
+        self.amount()
+        self.rule()
+        self.both("slip.not_real", "cb")
+        self.both("training.title", "cbhi")
         self.rule()
 
     def machine(self, title: str) -> None:

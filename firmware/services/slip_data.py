@@ -122,6 +122,21 @@ def supervised(
     return values
 
 
+def training(
+    provision: "Provision",
+    emulated: bool,
+    amount: int,
+    moment: "tuple[int, int, int, int, int, int] | None",
+) -> "dict[str, Any]":
+    """The values of a training sale's slip. ``moment``: local time, None where the clock is
+    dead."""
+    values = _shop(provision, emulated)
+    _price(values, amount, provision.merchant.currency)
+    if moment is not None:
+        values["date"], values["time"] = stamped(calendar.stamp(moment))
+    return values
+
+
 def _head(provision: "Provision", emulated: bool, amount: int, currency: int) -> "dict[str, Any]":
     """Who took the payment, how much it is, and what is real about it."""
     values = _shop(provision, emulated)

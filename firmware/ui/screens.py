@@ -158,14 +158,21 @@ def confirm_amount(amount_text: str) -> Screen:
     return Screen("confirm_amount", nodes + _foot("hint.no", "hint.yes"))
 
 
-def present_card(amount_text: str, again: bool = False) -> Screen:
-    """Insert the card; ``again``: it could not be read, once more."""
+def present_card(
+    amount_text: str, again: bool = False, who: str = "", training: bool = False
+) -> Screen:
+    """Insert the card; ``again``: it could not be read, once more. ``who``: the register
+    that asks; ``training``: no money is meant."""
     key = "sale.card.again" if again else "sale.card.prompt"
     nodes: "list[Node]" = [
         Amount("amount", amount_text, BIG),
         Icon("icon", "card", optional=1),
         Text("prompt", key),
     ]
+    if training:
+        nodes.insert(0, Text("training", "training.title", inverse=True, single=True))
+    elif who:
+        nodes.insert(0, Text("who", text=who, size=SMALL, most=1))
     return Screen("present_card", nodes + _foot("hint.cancel", ""))
 
 
