@@ -29,6 +29,8 @@ NEEDED = (
 _LANGUAGE_FILE = "language"
 #: As in services/link_settings.py, which is imported by terminals that have it only.
 _LINKS_FILE = "links.cbor"
+#: As in services/link_config.py: settings of a PC that a power cut interrupted.
+_PUSHED_FILE = "config.new"
 
 
 async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Terminal:
@@ -45,6 +47,7 @@ async def boot(devices: "Any", view: "View", board: "dict[str, Any]") -> Termina
     await _recover(t)
     await _provision(t)
     await _settle(t)
+    await _pushed(t)
     note_service(t)
     await keep_language(t)
     return t
@@ -230,6 +233,22 @@ async def links(t: Terminal) -> "list[Task]":
     if lost is not None:
         t.results.append(self_test.Result("links", "fail", lost.text_key, str(lost)))
     return background + tasks
+
+
+async def _pushed(t: Terminal) -> None:
+    """Finish a PC's push of settings that a power cut interrupted."""
+    if t.devices.files is None or not t.may_journal or t.journal.broken:
+        return
+    try:
+        await t.devices.files.size(_PUSHED_FILE)
+    except TillError:
+        return  # there is none, or the self-test names the storage
+    from firmware.app import pc_config
+
+    try:
+        await pc_config.config(t, lambda key: ()).finish()
+    except TillError as error:
+        t.note_failure("files", error)
 
 
 async def _settle(t: Terminal) -> None:

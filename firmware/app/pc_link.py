@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from firmware.app.pc_state import PcState
     from firmware.app.terminal import Terminal
     from firmware.services.link_calls import Call, Handler
     from firmware.services.link_host import LinkHost
@@ -39,8 +40,24 @@ class PcLink:
         self.host: "LinkHost | None" = None
         self._pairings: "Pairings | None" = None
         self._handlers: "dict[str, Handler]" = {}
+        self._state: "PcState | None" = None
+        if sys.implementation.name == "cpython":
+            self.state()  # the log is kept from the start; elsewhere from its first reader on
         self._beside: "list[aio.Task]" = []
         self._task = aio.spawn("PC link", self._run())
+
+    def state(self) -> "PcState":
+        """What a PC is told of the terminal; listens from its first use on."""
+        if self._state is None:
+            from firmware.app.pc_state import PcState
+
+            self._state = PcState(self.t)
+        return self._state
+
+    def roles(self, key: bytes) -> "tuple[str, ...]":
+        """Those of the pair with this static key, none for a stranger."""
+        pair = self._pairings.table.find(key) if self._pairings is not None else None
+        return tuple(pair.roles) if pair is not None else ()
 
     async def stop(self) -> None:
         """End it: a PC that is there is told, handlers are waited for."""
@@ -234,10 +251,46 @@ def _hello(link: PcLink) -> "dict[str, Handler]":
     return {"hello": hello}
 
 
+def _journal(link: PcLink) -> "dict[str, Handler]":
+    from firmware.services.link_journal import LinkJournal
+
+    return LinkJournal(link.t.journal, link.t.devices.files).handlers()
+
+
+def _state(link: PcLink) -> "dict[str, Handler]":
+    return link.state().handlers()
+
+
+def _config(link: PcLink) -> "dict[str, Handler]":
+    from firmware.app import pc_config
+
+    return pc_config.config(link.t, link.roles).handlers()
+
+
+def _register(link: PcLink) -> "dict[str, Handler]":
+    from firmware.app import register
+
+    return register.handlers(link.t)
+
+
 #: What makes the handlers of each service, itself among them.
 _ROOMS: "dict[str, Callable[[PcLink], dict[str, Handler]]]" = {
     "hello": _hello,
     "pair_ask": _pairing,
     "pairs": _pairing,
     "pair_revoke": _pairing,
+    "journal_read": _journal,
+    "journal_ack": _journal,
+    "status": _state,
+    "watch": _state,
+    "totals": _state,
+    "screen": _state,
+    "log": _state,
+    "doctor": _state,
+    "config_get": _config,
+    "config_push": _config,
+    "sale_start": _register,
+    "sale_state": _register,
+    "sale_abort": _register,
+    "test_sale": _register,
 }

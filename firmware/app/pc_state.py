@@ -13,6 +13,7 @@ from firmware.services import doctor
 from firmware.services.link_watch import LinkWatch
 from firmware.services.log_ring import LogRing
 from firmware.text.texts import LANGUAGES, Texts
+from firmware.ui.tree import REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from firmware.services.link_watch import Look
 
 READY, BLOCKED, BUSY = "ready", "blocked", "busy"
+#: (screen, node) that one PC must not read for another: the code that pairs it.
+_NOT_FOR_PCS = (("pair_code", "code"),)
 #: Bounds of the table in firmware/link/services.py.
 _MOST_BLOCKED, _MOST_TOTALS, _MOST_TEXT = 32, 64, 240
 
@@ -144,7 +147,11 @@ class PcState:
         await call.end(await self._tree())
 
     async def _tree(self) -> "dict[int, Any]":
-        return {1: self.t.view.tree()}
+        tree = self.t.view.tree()
+        for node in tree["nodes"]:
+            if (tree["screen"], node["name"]) in _NOT_FOR_PCS:
+                node["text"] = REDACTED
+        return {1: tree}
 
     # -- doctor
 

@@ -36,6 +36,8 @@ LIMITS = {
     r.C_INSERTS: ("inserts", 100_000, 1),
     r.C_SWIPES: ("swipes", 300_000, 1),
 }
+#: Before a setting's name: the journal's setting of it, which counts before the board's.
+REMIND = "remind."
 
 
 class Due:
@@ -105,7 +107,9 @@ class Tally:
         totals = self.totals()
         for number in sorted(LIMITS):
             name, usual, unit = LIMITS[number]
-            limit = self._limits.get(name, usual) * unit
+            limit = self._limits.get(name, usual)
+            kept = self._books.state.settings.get(REMIND + name)
+            limit = (limit if kept is None else kept) * unit
             total = totals[number]
             if total is not None and limit:
                 used = total - serviced.get(number, 0)

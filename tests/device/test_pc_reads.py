@@ -1,35 +1,20 @@
 """A PC reads a terminal that trades: the payment is as it would be without."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from firmware.app import boot
 from firmware.app.pc_state import PcState
 from firmware.app.terminal import Terminal
 from firmware.hal.printer import PrinterError
 from firmware.link.services import CallRefused
 from firmware.payment.journal import records as r
 from firmware.services.link_journal import LinkJournal
+from firmware.ui import pc_screens
 from tests.device.stories import sell, tell
 from tests.portable.test_link_journal import Pc
 from tests.support.handheld import Handheld
 from tests.support.made_call import MadeCall, ask
-
-
-@pytest.fixture
-def terminals(monkeypatch: pytest.MonkeyPatch) -> list[Terminal]:
-    """Every terminal that boots, as the flows see it."""
-    made: list[Terminal] = []
-    boots = boot.boot
-
-    async def told(*given: Any) -> Terminal:
-        made.append(await boots(*given))
-        return made[-1]
-
-    monkeypatch.setattr(boot, "boot", told)
-    return made
 
 
 async def _follow(t: Terminal, pc: Pc) -> None:
@@ -138,5 +123,18 @@ def test_a_doctor_tells_what_was_found_without_asking_a_device(terminals: list[T
             assert (kinds["printer"][5].isascii()) == (language == "en")
         with pytest.raises(CallRefused, match="arguments"):
             await ask(handlers, "doctor", {1: "tlh"})
+
+    tell(story)
+
+
+def test_no_pc_reads_the_code_that_pairs_another(terminals: list[Terminal]) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        terminal = terminals[-1]
+        await terminal.view.show(pc_screens.code("493817"))
+        tree = (await ask(PcState(terminal).handlers(), "screen", {})).ended[1]
+        assert tree["screen"] == "pair_code"
+        digits = [sign for sign in str(tree["nodes"]) if sign.isdigit()]
+        assert digits == [] and "493" in str(terminal.view.tree())
 
     tell(story)
