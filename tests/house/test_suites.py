@@ -48,14 +48,6 @@ ELSEWHERE = {
         "unit/test_mpy_buses.py::test_the_usb_port_carries_both_ways_and_tells_when_the_pc_goes",
         "its far end is a PC's driver, not a port of ours",
     ),
-    "buses.wlan_mpy.MpyWlan": (
-        "unit/test_wlan.py::test_joins_tells_and_leaves",
-        "stands on the module network",
-    ),
-    "buses.wire_wlan.WireWlan": (
-        "unit/test_wire_links.py::test_each_link_of_the_board_carries_by_itself",
-        "a radio, whose bearer is tried with it",
-    ),
     "buses.wire_call.WireCall": (
         "unit/test_wire_links.py::test_connections_of_a_call_keep_their_bytes_apart",
         "its far end is a virtual operator",

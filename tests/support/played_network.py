@@ -147,19 +147,23 @@ class PlayedNm(Played):
             self.objects.pop(path, None)
             if point.in_the_air:
                 seen.append(path)
-                self.objects[path] = {
-                    f"{NM}.AccessPoint": {
-                        "Ssid": Variant("ay", b"" if point.hidden else point.ssid),
-                        "Strength": Variant("y", point.strength),
-                        "Flags": Variant("u", 1 if point.rsn else 0),
-                        "WpaFlags": Variant("u", 0),
-                        "RsnFlags": Variant("u", point.rsn),
-                    }
-                }
+                self._tell(path, point, b"" if point.hidden else point.ssid)
         radio = self.values("wlan0", "Device.Wireless")
         radio["AccessPoints"] = Variant("ao", seen)
         radio["LastScan"] = Variant("x", radio["LastScan"].value + 1)
         self._offer()
+
+    def _tell(self, path: str, point: Point, ssid: bytes) -> None:
+        """What is known of an access point; a hidden one's name once it was joined."""
+        self.objects[path] = {
+            f"{NM}.AccessPoint": {
+                "Ssid": Variant("ay", ssid),
+                "Strength": Variant("y", point.strength),
+                "Flags": Variant("u", 1 if point.rsn else 0),
+                "WpaFlags": Variant("u", 0),
+                "RsnFlags": Variant("u", point.rsn),
+            }
+        }
 
     def _offer(self) -> None:
         """Profiles that could be activated now, by device."""
@@ -258,9 +262,9 @@ class PlayedNm(Played):
         values["Ip4Config"] = Variant("o", config)
         if name == "wlan0":
             at = next(n for n, one in enumerate(self.points) if one is self._point(settings))
-            self.values(name, "Device.Wireless")["ActiveAccessPoint"] = Variant(
-                "o", f"{NM_PATH}/AccessPoint/{at}"
-            )
+            path = f"{NM_PATH}/AccessPoint/{at}"
+            self._tell(path, self.points[at], self.points[at].ssid)
+            self.values(name, "Device.Wireless")["ActiveAccessPoint"] = Variant("o", path)
         if name == "modem":
             values["IpInterface"] = Variant("s", "ppp0")
         self.change(name, 100)
