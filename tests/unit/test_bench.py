@@ -7,6 +7,7 @@ from bench import (
     bench_at,
     bench_display,
     bench_idle,
+    bench_register,
     bench_sale,
     bench_start,
     bench_tlv,
@@ -42,6 +43,10 @@ def test_the_device_starts_and_its_imports_are_rows() -> None:
     rows = bench_start.rows(quick=True)
     _sound(rows)
     assert any(row[0].startswith("import firmware") and row[3] == "MB" for row in rows)
+
+
+def test_a_registers_request_is_timed() -> None:
+    _sound(bench_register.rows(1))
 
 
 def test_a_sale_needs_at_most_six_barriers() -> None:
