@@ -226,7 +226,7 @@ class _Call(Call):
 
     async def _next(self) -> dict[int, Any] | None:
         """The next ITEM; None at its END."""
-        coming = asyncio.ensure_future(anext(self._answer))  # type: ignore[arg-type]
+        coming = asyncio.ensure_future(anext(self._answer))
         losing = asyncio.ensure_future(self._lost.wait())
         try:
             await asyncio.wait((coming, losing), return_when=asyncio.FIRST_COMPLETED)
