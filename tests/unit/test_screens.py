@@ -16,7 +16,7 @@ from firmware.services.reader_test import KINDS
 from firmware.text.canvas import Canvas
 from firmware.text.faces import Face
 from firmware.text.texts import LANGUAGES, Texts
-from firmware.ui import link_screens, parts, screens, tree
+from firmware.ui import link_screens, parts, pc_screens, screens, tree
 from firmware.ui.draw import draw
 from firmware.ui.multi_tap import DIGITS, LOWER, UPPER, MultiTap
 from firmware.ui.tree import Screen
@@ -161,6 +161,7 @@ def worst() -> Iterator[tuple[str, Screen]]:
     for copy in ("print.copy.merchant", "print.copy.cardholder"):
         yield f"printing_{copy}", screens.printing(copy)
     yield from _links()
+    yield from _pairing()
 
 
 def _links() -> Iterator[tuple[str, Screen]]:
@@ -213,6 +214,32 @@ def _links() -> Iterator[tuple[str, Screen]]:
     for key in KEYS:
         if key.startswith("link.stage."):
             yield f"progress_{key}", link_screens.working(key, 59)
+
+
+def _pairing() -> Iterator[tuple[str, Screen]]:
+    """A PC that is paired, whose name is as long as it may be."""
+    yield "pair_wait", pc_screens.waiting(120)
+    for at, name in enumerate(("Office PC", "W" * 40, SHOP_ZH_LONG * 2)):
+        yield f"pair_asks_{at}", pc_screens.asks(name, "0123456789abcdef")
+        yield f"pair_done_{at}", pc_screens.paired(name)
+        known = [("pc.key", "dddddddd"), ("", "dddddddd")]
+        known += [("pc.may", key) for key in KEYS if key.startswith("pc.role.")]
+        known += [("pc.made", "2026-11-22"), ("pc.seen", "-")]
+        for first in (0, len(known) - 1):
+            yield f"pair_{at}_{first}", pc_screens.pair(name, known, first)
+    for language, _ in LANGUAGES:
+        texts = Texts(language)
+        words = [texts.get(key) for key in KEYS if key.startswith("pc.role.")]
+        yield f"pair_roles_{language}", pc_screens.roles(texts.get("pc.and").join(words))
+        texts.close()
+    yield "pair_code", pc_screens.code("000000")
+    yield "pair_choose", screens.menu("menu.pc", ["pc.pair", "pc.paired"], 1)
+    yield "pair_stage", screens.progress("pc.stage.agreed", 9)
+    yield "pair_revoke", screens.question("pc.revoke", {})
+    for key in ("pc.none", "pc.nobody", "pc.nobody_asked", "pc.failed", "pc.revoked"):
+        yield f"message_{key}", screens.message(key)
+    yield "message_pc.wrong", screens.message("pc.wrong", {"left": 2})
+    yield "message_pc.locked", screens.message("pc.locked", {"minutes": 60})
 
 
 #: Why a typed line is not taken.
