@@ -1,4 +1,5 @@
-"""``till doctor``: what each device of a board says of itself, and what to do."""
+"""``till doctor``: what stands between this PC and a terminal; or, on the terminal itself, what
+each device of its board says of itself. Either with what to do."""
 
 import asyncio
 import json
@@ -12,12 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
-from host_tools import board_file
-from host_tools.command_line import command_app
+from host_tools import board_file, texts
+from host_tools.command_line import Language, Misuse, command_app
 from host_tools.commands.board import build_time, version
 from host_tools.errors import UserError
+from host_tools.texts import said
 
-app = command_app("Name each device of a board, its driver, its bus and its state.")
+app = command_app("Find what is wrong with a terminal, its link, or a board's devices.")
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A dead bus is given up after seconds; a device that holds its driver longer is named.
@@ -27,29 +29,117 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 @app.command()
 def doctor(
-    board: Annotated[
-        str, typer.Argument(metavar="BOARD", help="A board's name, its folder, or its file.")
-    ],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[TERMINAL|BOARD]",
+            help="A terminal as for `till status`; or a board's name, its folder, or its file.",
+            show_default=False,
+        ),
+    ] = "",
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The terminal's data folder; an empty one if not given."),
+        typer.Option(
+            metavar="DIR",
+            help="Of a board: the terminal's data folder; an empty one if not given.",
+        ),
     ] = None,
-    language: Annotated[str, typer.Option(metavar="CODE", help="en or zh.")] = "en",
+    write_udev_rule: Annotated[
+        bool,
+        typer.Option("--write-udev-rule", help="Linux: write the rule that opens USB ports."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines, both languages.")] = False,
+    language: Language = "",
 ) -> None:
-    """Name each device of a board, its driver, its bus and its state.
+    """Find what is wrong, and say what to do.
 
-    Runs on the terminal itself, while its app does not run; a board of software
-    chips gets them here. What is wrong comes with its cause and what to do.
-    Exits 1 if a device failed.
+    With a terminal: this PC's key, the port, who may open it and who has it
+    open, the link, the pairing, the clocks, the terminal's own devices.
+
+    With a board: each device, its driver and its bus. That runs on the terminal
+    itself, while its app does not run; a board of software chips gets them here.
+
+    Exits 1 if something failed.
 
     \b
     Examples:
+      till doctor
+      till doctor /dev/ttyACM0
+      sudo till doctor --write-udev-rule
       till doctor virtual
-      till doctor rpi-zero-2w --language zh
     """
-    if language not in ("en", "zh"):
-        raise UserError(f"no language {language!r}; known: en, zh")
+    if _is_board(what):
+        if write_udev_rule:
+            raise Misuse(said("--write-udev-rule is for terminals, not for boards"))
+        _board(what, data, as_json)
+    elif data is not None:
+        raise Misuse(said("--data is for boards: name one"))
+    else:
+        _terminal(what, write_udev_rule, as_json)
+
+
+def _is_board(what: str) -> bool:
+    """UserError when it is neither a board nor anything that a terminal may be called."""
+    from host_tools.pc_link import discovery, targets
+    from host_tools.pc_link.known import KnownTerminals
+
+    if not what:
+        return False
+    if targets.parse(what) is not None and not (what.endswith(".toml") or os.path.isdir(what)):
+        return False
+    try:
+        board_file.find(what)
+    except UserError:
+        if any(one.serial == what for one in KnownTerminals().all()):
+            return False
+        if any(one.serial == what for one in discovery.usb_ports()):
+            return False
+        raise
+    return True
+
+
+def _terminal(which: str, write_rule: bool, as_json: bool) -> None:
+    from host_tools.pc_doctor import checks, ports
+    from host_tools.pc_link import at_command, discovery
+    from host_tools.pc_link.known import KnownTerminals
+
+    if write_rule:
+        usb = next((one.usb for one in discovery.usb_ports() if which in (one.path, "")), "")
+        place = ports.write_rule(usb)
+        if as_json:
+            at_command.show({"file": str(place)})
+        else:
+            typer.echo(
+                said("Wrote {file}. Type: sudo udevadm control --reload, and plug the terminal in "
+                     "again.", file=place)
+            )  # fmt: skip
+        return
+    report = asyncio.run(checks.examine(which, KnownTerminals()))
+    if as_json:
+        table = report.table()
+        at_command.show(table)
+    else:
+        for row in report.rows:
+            _tell_row(row["state"], row["text"], row["do"])
+        for row in report.devices:
+            name = f"{row['kind']}: {row['driver']}" + (f" ({row['bus']})" if row["bus"] else "")
+            _tell_row(row["state"], name, row["text"], row["cause"], row["do"])
+        denied = any(r["check"] == "permission" and r["state"] == "fail" for r in report.rows)
+        if denied and report.target is not None and sys.platform.startswith("linux"):
+            typer.echo(said("The rule that `till doctor --write-udev-rule` writes:"))
+            typer.echo(ports.udev_rule(report.target.usb))
+    if not report.well:
+        raise typer.Exit(1)
+
+
+def _tell_row(state: str, head: str, *more: str) -> None:
+    typer.echo(f"{_MARKS[state]}  {head}")
+    for line in more:
+        if line:
+            typer.echo(f"      {line}")
+
+
+def _board(board: str, data: Path | None, as_json: bool) -> None:
     if data is not None and not data.is_dir():
         raise UserError(f"{data}: no such folder; --data is the terminal's own, or left out")
     described = board_file.read(board_file.find(board))
@@ -63,6 +153,7 @@ def doctor(
         else:
             report = _report(_run(words))
     devices = report["devices"]
+    language = "zh" if texts.language() == "zh" else "en"
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:

@@ -15,6 +15,7 @@ import typer
 
 from firmware.link import services
 from host_tools.pc_link.connection import LinkedTerminal, Settings, connect
+from host_tools.pc_link.discovery import printable
 from host_tools.texts import said
 
 T = TypeVar("T")
@@ -92,3 +93,28 @@ def end_of(service: str, value: dict[int, Any]) -> dict[str, Any]:
 def items_of(service: str, value: dict[int, Any]) -> dict[str, Any]:
     """An ITEM of ``service`` with the table's names."""
     return by_name(services.SERVICES[service][2] or {}, value)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> Any:
+    """A table for ``console``: a word that is too long goes on in the next line."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def clean(value: Any, most: int = 256) -> Any:
+    """A value of which the table says no more than that it is a list or a map, for people and
+    JSON: every text short and without control characters."""
+    if isinstance(value, str):
+        return printable(value, most)
+    if isinstance(value, dict):
+        return {clean(str(key), 64): clean(one, most) for key, one in value.items()}
+    if isinstance(value, list):
+        return [clean(one, most) for one in value]
+    return plain(value)

@@ -33,7 +33,7 @@ from firmware.link.session import (
 )
 from firmware.link.streams import END, ERROR, ITEM, Stream, StreamRefused
 from host_tools.errors import UserError
-from host_tools.pc_link import keys, refusals
+from host_tools.pc_link import clock, keys, refusals
 from host_tools.pc_link.calls import Call, CallFailed, Terminal
 from host_tools.pc_link.discovery import printable
 from host_tools.pc_link.known import Known, KnownTerminals
@@ -109,7 +109,8 @@ async def connect(
 
 class LinkedTerminal(Terminal):
     """``hello``: what it said when the session began (docs/link.md, Services); ``roles``: this
-    PC's there; ``key``: its static key; ``channel``: the session's handshake hash."""
+    PC's there; ``clock_ahead_s``: its clock's lead on this PC's, None without a clock; ``key``:
+    its static key; ``channel``: the session's handshake hash."""
 
     def __init__(self, target: Target, settings: Settings, line: Line, stranger: bool) -> None:
         self._target = target
@@ -125,7 +126,7 @@ class LinkedTerminal(Terminal):
         self._begun = False
         self._closed = False
         self.hello: dict[int, Any] = {}
-        self.hello_took_ms = 0
+        self.clock_ahead_s: int | None = None
         self.roles: list[str] = []
         self.key = b""
         self.channel = b""
@@ -234,10 +235,10 @@ class LinkedTerminal(Terminal):
 
     async def _greet(self) -> None:
         """``hello``, and whether what it says agrees with what this PC keeps."""
-        began = aio.ticks_ms()
+        asked_ms = clock.now_ms()
         call = await self._open("hello", {}, READY_MS)
         self.hello = await call.result()
-        self.hello_took_ms = aio.elapsed_ms(began)
+        self.clock_ahead_s = clock.ahead_s(self.hello.get(2), asked_ms)
         roles = [role for role in self.hello[1] if isinstance(role, str)]
         self.roles = [printable(role, 16) for role in roles]
         entry = self._settings.known.get(self.serial)

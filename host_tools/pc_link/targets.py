@@ -40,16 +40,16 @@ class Target:
             return f"tcp://{host}:{self.port}"
         return self.path
 
-    def pipe(self, list_ports: Callable[[], list[Port]] = discovery.usb_ports) -> Line:
+    def pipe(self) -> Line:
         """A pipe to it, not open yet."""
         if self.host:
             return TcpPipe(self.host, self.port)
-        return SerialPipe(lambda: self._find(list_ports))
+        return SerialPipe(self.find)
 
-    def _find(self, list_ports: Callable[[], list[Port]]) -> str:
-        """The port's path today: by its USB serial number if it has one."""
+    def find(self, list_ports: Callable[[], list[Port]] | None = None) -> str:
+        """The port's path today: by its USB serial number if it has one. PortAbsent."""
         if self.usb:
-            for one in list_ports():
+            for one in (list_ports or discovery.usb_ports)():
                 if one.usb == self.usb:
                     return one.path
         if os.name == "posix" and not os.path.exists(self.path):
@@ -78,10 +78,13 @@ def parse(text: str) -> Target | None:
 async def resolve(
     text: str,
     known: KnownTerminals,
-    list_ports: Callable[[], list[Port]] = discovery.usb_ports,
-    browse: Callable[[], Awaitable[list[Service]]] = discovery.on_network,
+    list_ports: Callable[[], list[Port]] | None = None,
+    browse: Callable[[], Awaitable[list[Service]]] | None = None,
 ) -> Target:
-    """Where to reach what ``text`` names, "" for the only one. UserError says what there is."""
+    """Where to reach what ``text`` names, "" for the only one. UserError says what there is.
+    ``list_ports`` and ``browse``: other lists than this computer's (``discovery``)."""
+    list_ports = list_ports or discovery.usb_ports
+    browse = browse or discovery.on_network
     text = text or os.environ.get("OPENTILL_LINK", "")
     if not text:
         return _only(known, list_ports())

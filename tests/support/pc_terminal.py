@@ -4,8 +4,10 @@ a test gives. What it answers is checked by nobody, so it can be as hostile as a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -138,6 +140,8 @@ class Asked:
         await self.runner.send(self.stream, END, value or {})
 
     async def error(self, code: str, details: dict[Any, Any] | None = None) -> None:
+        while self.stream.backlog:  # else it would take the place of what waits
+            await aio.sleep_ms(1)
         await self.runner.send(self.stream, ERROR, [code, details or {}])
 
     async def next(self) -> tuple[int, Any]:
@@ -324,3 +328,92 @@ async def linked(
             yield there
     finally:
         await terminal.stop()
+
+
+class ServerPipe(PcPipe):
+    """The terminal's end of connections that come one after another."""
+
+    def __init__(self) -> None:
+        self.reader: asyncio.StreamReader | None = None
+        self.writer: asyncio.StreamWriter | None = None
+        self.fresh = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        self.reader, self.writer = reader, writer
+        self.fresh.set()
+
+    async def read(self, most: int) -> bytes:
+        if self.reader is None:
+            self.fresh.clear()
+            await self.fresh.wait()
+        reader = self.reader
+        assert reader is not None
+        try:
+            data = await reader.read(most)
+        except OSError:
+            data = b""
+        if not data and self.reader is reader:
+            self.reader = None
+        if not data:
+            raise PipeClosed("the PC went away")
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self.writer is None:
+            raise PipeClosed("nobody is there")
+        try:
+            self.writer.write(data)
+            await self.writer.drain()
+        except (OSError, RuntimeError):
+            raise PipeClosed("the PC went away") from None
+
+
+class Served:
+    """A PcTerminal on 127.0.0.1 in a thread of its own, for commands that run a loop of theirs.
+
+    with Served(lambda pipe: PcTerminal(..., pipe=pipe)) as served: ... served.target
+    """
+
+    def __init__(self, make: Callable[[PcPipe], PcTerminal]) -> None:
+        self._make = make
+        self._up = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="served terminal")
+        self._over: asyncio.Event
+        self.terminal: PcTerminal
+        self.target = ""
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        assert self._up.wait(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self._over = asyncio.Event()
+        pipe = ServerPipe()
+        self.terminal = self._make(pipe)
+        self.terminal.run()
+        server = await asyncio.start_server(pipe.serve, "127.0.0.1", 0)
+        self.target = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._up.set()
+        await self._over.wait()
+        await self.terminal.stop()
+        server.close()
+        if pipe.writer is not None:
+            pipe.writer.close()
+            with contextlib.suppress(OSError):
+                await pipe.writer.wait_closed()
+        await server.wait_closed()

@@ -449,9 +449,9 @@ def test_with_nothing_said_the_only_one_is_taken(
 def test_a_port_that_was_plugged_in_elsewhere_is_found_by_its_usb_number(tmp_path: Path) -> None:
     target = targets.Target(path=str(tmp_path / "ttyACM0"), usb="1209:0001:A")
     listed = [Port(str(tmp_path / "ttyACM3"), "1209:0001:A", "A", "x", True)]
-    assert target._find(lambda: listed) == str(tmp_path / "ttyACM3")
+    assert target.find(lambda: listed) == str(tmp_path / "ttyACM3")
     with pytest.raises(Exception, match="no such port"):
-        target._find(list)
+        target.find(list)
 
 
 def test_what_usb_says_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:

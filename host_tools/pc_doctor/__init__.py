@@ -1,0 +1,1 @@
+"""What stands between this PC and a terminal, found out and said with what to do."""
