@@ -273,6 +273,12 @@ def _register(link: PcLink) -> "dict[str, Handler]":
     return register.handlers(link.t)
 
 
+def _backup(link: PcLink) -> "dict[str, Handler]":
+    from firmware.app import pc_backup
+
+    return pc_backup.backup(link.t).handlers()
+
+
 #: What makes the handlers of each service, itself among them.
 _ROOMS: "dict[str, Callable[[PcLink], dict[str, Handler]]]" = {
     "hello": _hello,
@@ -289,6 +295,8 @@ _ROOMS: "dict[str, Callable[[PcLink], dict[str, Handler]]]" = {
     "doctor": _state,
     "config_get": _config,
     "config_push": _config,
+    "backup": _backup,
+    "restore": _backup,
     "sale_start": _register,
     "sale_state": _register,
     "sale_abort": _register,

@@ -212,7 +212,14 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
     # The PC sends the archive as ITEMs {1: piece} and its END {1: SHA-256}. ``key``: the
     # archive's own (docs/link.md, Backup). ERROR "used": there are payments here already;
     # "foreign": another merchant's or terminal's; "archive": it does not verify
-    "restore": ((SERVICE,), {1: _int("size", 1), 2: _raw("key", 32, 32)}, None, {}),
+    # END: payments that had no end when the archive was made, [STAN, amount, currency]: ask
+    # the acquirer.
+    "restore": (
+        (SERVICE,),
+        {1: _int("size", 1), 2: _raw("key", 32, 32)},
+        None,
+        {1: _list("open", 8, must=False)},
+    ),
     "sale_start": (
         (REGISTER,),
         {

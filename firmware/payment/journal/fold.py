@@ -8,7 +8,8 @@ it must. The state's own encoding (``dump``, ``load``) is the checkpoint.
 
 from firmware.payment.journal import records as r
 from firmware.payment.journal.records import JournalError
-from firmware.payment.journal.registered import Payments
+from firmware.payment.journal.registered import MAX_PAYMENTS, Payments
+from firmware.payment.journal.restoring import Restoring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class State:
         #: Up to here a PC keeps the records as well. No record says so: it is as the last
         #: checkpoint, or a PC since, has it.
         self.acknowledged = 0
+        #: What a restore has brought so far; it counts once RESTORED stands.
+        self.restoring = Restoring()
         #: Payments that registers asked for, by their references.
         self.registered = Payments()
 
@@ -146,6 +149,9 @@ class State:
 
     def check(self, kind: int, body: "dict[int, Any]") -> None:
         """JournalError if a record of this kind must not follow now."""
+        if kind in (r.RESTORING, r.RESTORED):
+            self._check_restore(kind, body)
+            return
         self.registered.check(body)
         if kind == r.REQUEST:
             if self.unconfirmed:
@@ -217,6 +223,9 @@ class State:
 
     def apply(self, sequence: int, kind: int, body: "dict[int, Any]") -> None:
         """Add a record that ``check`` let through."""
+        if kind == r.RESTORING:
+            self.restoring.add(sequence, body)
+            return
         self.registered.apply(sequence, kind, body, self.debt)
         if kind == r.REQUEST:
             self.debt = Debt(sequence, body)
@@ -257,6 +266,8 @@ class State:
         elif kind == r.CONFIRMED:
             self.unconfirmed = False
             self._merchants_slip(0, sequence, body)
+        elif kind == r.RESTORED:
+            self._restored(body)
         elif kind == r.BOOT:
             self._counted(r.C_BOOTS, self.counters.get(r.C_BOOTS, 0) + 1)
         elif kind == r.ENDED:
@@ -290,6 +301,38 @@ class State:
                 return kind != r.COMMIT or body[r.K_OUTCOME] == r.OUTCOME_DECLINED
         self.apply(sequence, kind, body)
         return True
+
+    def _check_restore(self, kind: int, body: "dict[int, Any]") -> None:
+        if self.debt is not None or self.transactions or self.scripts_owed:
+            raise JournalError("there are payments here: nothing is restored over them")
+        restoring = self.restoring
+        if kind == r.RESTORING and restoring.code == body[r.K_CODE]:
+            full = len(restoring.lines) >= MAX_TRANSACTIONS
+            if full or len(restoring.payments) >= MAX_PAYMENTS:
+                raise JournalError("more than one batch to restore")
+        if kind == r.RESTORED and restoring.lines and restoring.code != body[r.K_CODE]:
+            raise JournalError("another restore was begun")
+
+    def _restored(self, body: "dict[int, Any]") -> None:
+        """The batch of a backup is the open one; a supervisor looks at it first. No debt
+        comes back, and the next STAN is beyond any that was used (docs/journal.md)."""
+        restoring, self.restoring = self.restoring, Restoring()
+        self.stan, self.batch = body[r.K_STAN], body[r.K_BATCH]
+        self.unconfirmed = True
+        if restoring.code != body[r.K_CODE]:
+            return  # it brought nothing
+        for line in restoring.lines:
+            one = Transaction(
+                line.stan, line.sequence, line.type, line.currency, line.amount, APPROVED
+            )
+            self.transactions.append(one)
+            if line.reversed:
+                one.status = REVERSED
+            else:
+                self._count(line.type, line.currency, 1, line.amount)
+            if line.owed:
+                self._owe_print(PrintOwed(line.stan, line.sequence, [r.COPY_CUSTOMER]))
+        self.registered.restore(restoring.payments)
 
     def _stan_used(self, stan: int) -> None:
         self.stan = stan % 999999 + 1
@@ -403,6 +446,7 @@ class State:
         """The lowest sequence that a reprint or the batch may still ask for; 0: none."""
         needed = [one.sequence for one in self.transactions]
         needed += [owed.sequence for owed in self.print_owed]
+        needed += [line.sequence for line in self.restoring.lines]
         if self.debt is not None:
             needed.append(self.debt.sequence)
         return min(needed) if needed else 0

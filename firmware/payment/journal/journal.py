@@ -45,6 +45,7 @@ _KEPT = (r.REQUEST, r.ANSWER, r.COMMIT, r.REVERSED, r.RELEASED, r.CONFIRMED)
 #: must not bring back a debt, a batch or guesses at a code.
 _NOTED = (
     r.REQUEST, r.COMMIT, r.REVERSED, r.RELEASED, r.BATCH_CLOSED, r.LOCKOUT, r.CONFIRMED,
+    r.RESTORED,
 )  # fmt: skip
 #: Those of a payment: durable, they are its outcome, whether the vault knows it or not.
 _OUTCOMES = (r.REQUEST, r.COMMIT, r.REVERSED, r.RELEASED)
@@ -264,6 +265,8 @@ class Journal:
                 self._in_payment = True
             elif kind in (r.COMMIT, r.UNSENT, r.REVERSAL_SENT, r.RELEASED):
                 self._in_payment = False
+            elif kind == r.RESTORED:
+                self.trading = CONFIRM
             if sync and kind in _NOTED:
                 self._unnoted = sequence
             try:

@@ -45,6 +45,8 @@ COUNTERS = 21
 SERVICED = 22
 ENDED = 23
 UNCHARGED = 24
+RESTORING = 30
+RESTORED = 31
 
 # Keys of bodies; a number keeps its meaning in every kind.
 K_STAN = 1  # field 11, 1 to 999999
@@ -116,6 +118,9 @@ MAX_COUNT = 999999999
 OUTCOME_APPROVED = "approved"
 OUTCOME_DECLINED = "declined"
 OUTCOME_REVERSE = "reverse"
+#: Of RESTORING alone, beside "approved".
+OUTCOME_REVERSED = "reversed"
+OUTCOME_UNKNOWN = "unknown"
 #: Of UNCHARGED alone, beside "declined" (by the card).
 OUTCOME_CANCELLED = "cancelled"
 
@@ -286,6 +291,18 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
     DAMAGE: (True, (K_CODE,), (K_DETAIL,)),
     CONFIRMED: (True, (K_WHO,), (K_TIME, K_RECEIPT)),
     COUNTERS: (False, (K_COUNTS,), ()),
+    # One line of another terminal's batch, or with a reference one payment of a register;
+    # nothing before RESTORED with the same code ends the restore.
+    RESTORING: (
+        True,
+        (K_CODE, K_AMOUNT, K_CURRENCY, K_OUTCOME),
+        (K_STAN, K_TYPE, K_BATCH, K_COPY, K_RECEIPT, K_REFERENCE, K_DIGEST),
+    ),
+    RESTORED: (
+        True,
+        (K_CODE, K_STAN, K_BATCH, K_SOURCE, K_SEQUENCE),
+        (K_WHO, K_TIME, K_DETAIL),
+    ),
     SERVICED: (False, (K_WHO, K_COUNTS), (K_TIME,)),
     ENDED: (False, (K_CODE,), ()),
     # A register's payment ended and no request stands: nobody was charged.
@@ -331,10 +348,21 @@ def validate(kind: int, body: "dict[int, Any]") -> None:
         raise JournalError(_place(kind, K_OUTCOME) + " is not an outcome")
     if kind == UNCHARGED and body[K_OUTCOME] not in (OUTCOME_CANCELLED, OUTCOME_DECLINED):
         raise JournalError(_place(kind, K_OUTCOME) + " is not an outcome without a request")
+    if kind == RESTORING:
+        _check_restoring(body)
     if kind == ANSWER and body[K_MAC_STATE] not in ("ok", "bad", "missing"):
         raise JournalError(_place(kind, K_MAC_STATE) + " is not a MAC state")
     if kind == PRINTED and body[K_COPY] not in COPIES:
         raise JournalError(_place(kind, K_COPY) + " is not a copy")
+
+
+def _check_restoring(body: "dict[int, Any]") -> None:
+    line = K_REFERENCE not in body
+    if line and not (K_STAN in body and K_TYPE in body):
+        raise JournalError(_place(RESTORING, K_STAN) + " is missing")
+    ends = (OUTCOME_APPROVED, OUTCOME_REVERSED) if line else (OUTCOME_UNKNOWN,)
+    if body[K_OUTCOME] not in ends + (OUTCOME_APPROVED, OUTCOME_REVERSED):
+        raise JournalError(_place(RESTORING, K_OUTCOME) + " is not an outcome")
 
 
 def _place(kind: int, key: object) -> str:

@@ -81,6 +81,12 @@ class Payments:
         if one.outcome not in _OPEN:
             raise JournalError("the register's reference has ended: " + one.outcome)
 
+    def restore(self, kept: "list[Payment]") -> None:
+        """Those of a backup come before what registers asked for here."""
+        mine = [one.reference for one in self.kept]
+        theirs = [one for one in kept if one.reference not in mine]
+        self.kept = (theirs + self.kept)[-MAX_PAYMENTS:]
+
     def apply(self, sequence: int, kind: int, body: "dict[int, Any]", debt: "Debt | None") -> None:
         """Add a record; ``debt`` is the one that stands before it."""
         if r.K_REFERENCE in body:

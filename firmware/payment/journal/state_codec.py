@@ -10,6 +10,7 @@ from firmware.payment.journal.fold import (
 )
 from firmware.payment.journal.records import JournalError
 from firmware.payment.journal.registered import BEGUN, DIGEST, REVERSED, UNKNOWN, Payment
+from firmware.payment.journal.restoring import Line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _OUTCOMES = (
     BEGUN, UNKNOWN, REVERSED, r.OUTCOME_APPROVED, r.OUTCOME_DECLINED, r.OUTCOME_CANCELLED,
 )  # fmt: skip
 _COUNTERS, _SERVICED, _REGISTERED = 64, 65, 66
-_ACKNOWLEDGED = 70
+_ACKNOWLEDGED, _RESTORING = 70, 71
 
 
 def dump(state: State) -> "dict[int, Any]":
@@ -76,6 +77,7 @@ def dump(state: State) -> "dict[int, Any]":
         _SERVICED: state.serviced,
         _ACKNOWLEDGED: state.acknowledged,
         _REGISTERED: [one.row() for one in state.registered.kept],
+        _RESTORING: state.restoring.rows(),
     }
 
 
@@ -124,6 +126,14 @@ def load(value: "Any") -> State:
     state.acknowledged = _int(value.get(_ACKNOWLEDGED, 0))
     for row in _rows(value.get(_REGISTERED, []), 10):
         state.registered.kept.append(_load_payment(row))
+    lines, payments = _rows([value.get(_RESTORING, ["", [], []])], 3)[0][1:]
+    state.restoring.code = _text(value.get(_RESTORING, [""])[0])
+    for row in _rows(lines, 7):
+        line = Line(_int(row[0], 1, 999999), _int(row[1]), _text(row[2]), _int(row[3]))
+        line.amount, line.reversed, line.owed = _int(row[4]), _bool(row[5]), _bool(row[6])
+        state.restoring.lines.append(line)
+    for row in _rows(payments, 10):
+        state.restoring.payments.append(_load_payment(row))
     return state
 
 
