@@ -79,16 +79,22 @@ class Fates:
         return tuple(self._random.choice(fates[:2] if name else fates) for name in names)
 
 
-async def play(story: Story, cuts: "list[Cut]", fates: int, patient: bool = True) -> Played:
+async def play(
+    story: Story,
+    cuts: "list[Cut]",
+    fates: int,
+    patient: bool = True,
+    day: "type[Day] | None" = None,
+) -> Played:
     """The story with these power cuts (the second one in the recovery).
 
     ``fates``: 0 loses and 1 keeps all that was unsynced, others draw.
     ``patient``: wait until the background task has reversed what is owed;
-    else the next payment has to.
+    else the next payment has to. ``day``: what else is done and must be true.
     """
     t = Handheld(answer_timeout_ms=3_000)
     try:
-        return await _play(t, story, cuts, Day(t, story, Fates(fates), patient))
+        return await _play(t, story, cuts, (day or Day)(t, story, Fates(fates), patient))
     finally:
         await t.power_off()
 
