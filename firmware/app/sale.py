@@ -94,6 +94,7 @@ async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
     asked out first.
     """
     if t.blocked:
+        await t.settle(t.blocked[0])
         raise NotReady(t.blocked[0])
     session = t.session
     assert session is not None
@@ -117,7 +118,8 @@ async def run(t: "Terminal", first_key: str, slot_free: bool) -> None:
         await _hold(t, unresolved)
     except TillError as error:
         await t.settle(error.text_key)
-        await dialogs.failure(t, error)
+        if t.order is None or not t.order.aborted.is_set():  # else nobody waits for a reason
+            await dialogs.failure(t, error)
     await t.settle("error.cancelled")  # a card that left between two PINs
     # Not in a ``finally``: whoever cancels this task must not wait for a hand.
     await end(t)

@@ -173,6 +173,38 @@ def test_taken_back_while_the_way_to_the_bank_is_sought() -> None:
     tell(story)
 
 
+def test_taken_back_while_the_terminal_signs_in_for_a_card_that_is_there() -> None:
+    async def story(t: Handheld, till: Till) -> None:
+        t.acquirer.rule("late", mti="0800", ms=5_000)
+        t.insert("no-cvm")
+        await t.until("amount")
+        asked = till.start()
+        await t.until("progress")
+        assert await till.abort() == "aborted"
+        assert (await till.result(asked))[2] == "cancelled"
+        await t.until("remove_card")
+        assert not shown(t, "error.journal") and not t.messages("0200")
+        assert [kind for kind, _ in t.journal()].count("UNCHARGED") == 1
+        t.remove()
+        await t.until("idle")
+        assert (await till.pay(till.start("till-1:2"), "no-cvm"))[2] == "approved"
+
+    tell(story, answer_timeout_ms=20_000)
+
+
+def test_what_begins_to_stand_against_payments_is_told() -> None:
+    async def story(t: Handheld, till: Till) -> None:
+        asked = till.start()
+        await asyncio.sleep(0)  # accepted, and not taken yet
+        till.terminal.blocked.append("error.clock_wrong")
+        result = await till.result(asked)
+        assert (result[2], result[5]) == ("cancelled", "error.clock_wrong")
+        await t.until("message")
+        assert "error.clock_wrong" in t.keys_shown()
+
+    tell(story)
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_a_second_register_is_told_busy_at_once_with_what_is_pending(state: str) -> None:
     async def story(t: Handheld, till: Till) -> None:
