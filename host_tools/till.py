@@ -13,6 +13,7 @@ from host_tools.command_line import guarded, run
 #: name: (module, one line of help). Each module has ``app`` (typer.Typer).
 COMMANDS = {
     "acquirer": ("host_tools.commands.acquirer", "test bank: run, enrol terminals, read its books"),
+    "backup": ("host_tools.commands.backup", "this PC's database into one sealed file"),
     "board": ("host_tools.commands.board", "check and build board files"),
     "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),
     "config": ("host_tools.commands.config", "read, change and take back a terminal's settings"),
@@ -29,9 +30,11 @@ COMMANDS = {
     "reconcile": ("host_tools.commands.reconcile", "compare an acquirer's files with the payments"),
     "register": ("host_tools.commands.register", "let cash registers start payments"),
     "report": ("host_tools.commands.report", "sums and lists over what was synced"),
+    "restore": ("host_tools.commands.restore", "a backup into an empty database"),
     "screen": ("host_tools.commands.screen", "show what a terminal's screen shows"),
     "status": ("host_tools.commands.status", "show how a terminal is"),
     "support-bundle": ("host_tools.commands.support_bundle", "gather what a supporter needs"),
+    "sync": ("host_tools.commands.sync", "take a terminal's journal into this PC's database"),
     "test-sale": ("host_tools.commands.test_sale", "try a payment's steps without money"),
     "unpair": ("host_tools.commands.unpair", "end a pairing, at both ends"),
     "watch": ("host_tools.commands.watch", "follow what a terminal does"),

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    StatementError,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -47,8 +53,8 @@ class Store:
 
     @property
     def place(self) -> str:
-        """Where it is, for people: no password."""
-        return _place(self.engine.url)
+        """Where it is, for people."""
+        return place(self.engine.url)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -83,7 +89,7 @@ class Store:
         """Errors of the database become UserErrors that say what to do."""
         try:
             yield
-        except DBAPIError as error:
+        except StatementError as error:  # whatever a database says is one
             raise _advice(error, self.place) from error
 
     def close(self) -> None:
@@ -108,6 +114,11 @@ def open(url: str = "", create: bool = True) -> Store:
         engine.dispose()
         raise
     return store
+
+
+def bare(url: str = "") -> Store:
+    """The database at ``url`` as it is, made without tables if there is none: for a restore."""
+    return Store(_engine(url or default_url(), True))
 
 
 def _engine(text: str, create: bool) -> Engine:
@@ -179,7 +190,8 @@ def _begun(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _place(url: URL) -> str:
+def place(url: URL) -> str:
+    """Where a database is, for people: no password."""
     if url.get_backend_name() == "sqlite":
         return url.database or ":memory:"
     return url.render_as_string(hide_password=True)
@@ -206,7 +218,7 @@ def revision(connection: Connection) -> str:
     if names:
         raise UserError(
             said("{place}: another program's tables are in this database; give one of its own",
-                 place=_place(connection.engine.url))
+                 place=place(connection.engine.url))
         )  # fmt: skip
     return ""
 
@@ -281,13 +293,14 @@ _SAID = (
 )
 
 
-def _advice(error: DBAPIError, place: str) -> UserError:
+def _advice(error: StatementError, place: str) -> UserError:
     cause = str(error.orig).strip() or type(error.orig).__name__
     for words, text in _SAID:
         if words in cause:
             return UserError(said(text, place=place))
     first = cause.splitlines()[0][:200]
-    if error.connection_invalidated or isinstance(error, InterfaceError):
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or isinstance(error, InterfaceError):
         return UserError(
             said("{place}: the connection was lost: {cause}", place=place, cause=first)
         )

@@ -8,7 +8,7 @@ new, other bytes in the same place are a fork, and nothing more is taken of that
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from host_tools.store import frames
 from host_tools.store.folding import Fold
@@ -211,6 +211,28 @@ def cut_off_hour(connection: Connection) -> int:
     """When a business day begins."""
     found = connection.scalar(select(Setting.value).where(Setting.name == CUT_OFF))
     return int(found) if found is not None else 0
+
+
+def set_cut_off_hour(connection: Connection, hour: int) -> None:
+    """Let business days begin at this hour, for payments that are folded from now on."""
+    connection.execute(delete(Setting).where(Setting.name == CUT_OFF))
+    connection.execute(insert(Setting).values(name=CUT_OFF, value=str(hour)))
+
+
+def unseen(connection: Connection) -> list[tuple[str, int, Told]]:
+    """(serial, when, alarm) of those that nobody has seen, the oldest first."""
+    found = connection.execute(
+        select(Terminal.serial, Alarm.at, Alarm.code, Alarm.detail, Alarm.sequence)
+        .join(Terminal, Terminal.id == Alarm.terminal_id)
+        .where(Alarm.seen.is_(False))
+        .order_by(Alarm.id)
+    )
+    return [(row.serial, row.at, Told(row.code, row.detail, row.sequence)) for row in found]
+
+
+def see(connection: Connection) -> None:
+    """All alarms so far are seen."""
+    connection.execute(update(Alarm).values(seen=True))
 
 
 class Intake:
