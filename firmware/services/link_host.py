@@ -218,7 +218,10 @@ class LinkHost:
         except services.NotOfTable as error:
             raise services.CallRefused(services.BAD_ARGUMENTS, {1: str(error)[:80]}) from None
         name = pair.name if pair is not None else str(self.session.peer[NAME])
-        return handler, _Asked(self._runner, stream, service, arguments, key, name, roles)
+        call = _Asked(self._runner, stream, service, arguments, key, name, roles)
+        if self.session.streams is not None:
+            call.most_message = self.session.streams.most_message_of_peer
+        return handler, call
 
     async def _work(
         self, stream: "Stream", handler: "Handler", call: "_Asked", deadline_ms: int
