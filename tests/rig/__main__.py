@@ -13,6 +13,7 @@ each guest what that one left. Ends with 0 when all passed.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
@@ -151,6 +152,9 @@ def main() -> int:
     except build.CannotBuild as error:
         print(f"rig: {'skipped' if asked.if_possible else 'FAILED'}: {error}")
         return 0 if asked.if_possible else 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("rig: FAILED: stopped")
+        return 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -77,6 +78,20 @@ def test_no_program_is_left_behind_when_the_run_is_stopped(
         slots.run([_python("guest", code, str(note)), _python("next", "")], 1)
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
+
+
+def test_a_run_that_is_stopped_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for why in (KeyboardInterrupt, asyncio.CancelledError):
+
+        def whole(_: bool, why: type[BaseException] = why) -> int:
+            raise why
+
+        monkeypatch.setattr(rig, "whole", whole)
+        monkeypatch.setattr(sys, "argv", ["rig"])
+        assert rig.main() == 1
+        assert capsys.readouterr().out == "rig: FAILED: stopped\n"
 
 
 def test_the_guests_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
