@@ -125,7 +125,7 @@ async def _port(report: Report, target: Target) -> bool:
         report.note("port", FAIL, said("{path}: there is no such port", path=path),
                     said("plug the terminal in; `till devices` shows the ports"))  # fmt: skip
         return False
-    report.note("port", OK, path)
+    report.note("port", OK, said("the port {path} is there", path=path))
     if ports.may_open(path):
         report.note("permission", OK, said("this user may open it"))
         return True
@@ -194,7 +194,8 @@ def _clock(report: Report, terminal: LinkedTerminal) -> None:
     good = ahead is not None and abs(ahead) < clock.NOTED_S
     do = "" if good else said("the terminal's time is right after its next sign-in at the bank; "
                               "look at this PC's clock as well")  # fmt: skip
-    report.note("clock", OK if good else WARN, clock.words(ahead), do)
+    report.note("clock", OK if good else WARN, said("the terminal's clock: {words}",
+                                                         words=clock.words(ahead)), do)  # fmt: skip
 
 
 def _language() -> str:

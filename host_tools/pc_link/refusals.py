@@ -109,7 +109,8 @@ def _why(place: str, error: TillError | None) -> str:
     if isinstance(error, KeyChanged):
         return said("DANGER at {place}: {detail}. It was repaired, or somebody poses as it. "
                     "Nothing was told to it. Only if you know why: `till unpair` its serial "
-                    "number, then pair again", place=place, detail=printable(error, _MOST))  # fmt: skip
+                    "number, then pair again", place=place,
+                    detail=printable(error, _MOST))  # fmt: skip
     if isinstance(error, HandshakeFailed):
         return said("{place}: what answers is no terminal of this kind, or somebody is in between "
                     "({detail})", place=place, detail=printable(error, _MOST))  # fmt: skip

@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from host_tools.pc_link.discovery import printable
 
 _BARS = "▁▃▅▇"
-_BUTTONS = {"cancel": "✕", "enter": "↵", "menu": "☰"}
+_BUTTONS = {"cancel": "✕", "enter": "↵", "menu": "≡"}
 #: Columns and rows of the body at least; rows at most.
 LEAST, MOST, MOST_ROWS = 30, 60, 60
 
