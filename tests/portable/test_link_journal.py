@@ -9,7 +9,7 @@ from firmware.payment.journal.reading import MOST_FRAME
 from firmware.services.link_journal import LinkJournal
 from tests.support.journal_script import request, sale
 from tests.support.made_call import MadeCall, ask, played, refused
-from tests.support.memory_files import MemoryFiles
+from tests.support.memory_files import MemoryFiles, PowerCut
 from tests.support.noted_vault import NotedVault
 
 ALL = 1 << 31
@@ -315,3 +315,95 @@ async def test_what_a_listener_hears():
     except r.JournalError:
         pass
     assert len(heard) == journal.sequence
+
+
+class Draw:
+    """Numbers that are the same on both interpreters."""
+
+    def __init__(self, seed):
+        self.state = seed * 2654435761 % (1 << 32)
+
+    def below(self, limit):
+        self.state = (self.state * 1103515245 + 12345) % (1 << 31)
+        return (self.state >> 8) % limit
+
+
+async def _some_trade(journal, draw):
+    """One thing that a terminal does."""
+    what = draw.below(6)
+    if what == 0:
+        await journal.append(r.NOTICE, {r.K_CODE: "n", r.K_DETAIL: "x" * draw.below(200)})
+    elif what == 1:
+        await journal.append(r.NOTICE, {r.K_CODE: "u"}, sync=False)
+    elif what == 2 and journal.state.debt is None:
+        await journal.append(r.BATCH_CLOSED, {r.K_BATCH: journal.state.batch})
+    elif journal.state.debt is not None:
+        stan = journal.state.debt.stan
+        await journal.append(r.RELEASED, {r.K_STAN: stan, r.K_WHO: "s"})
+    else:
+        await sale(journal, 1 + draw.below(1000))
+
+
+@played
+async def test_what_a_pc_was_told_outlives_every_power_cut():
+    cuts = told = 0
+    for seed in range(1, 25):
+        draw = Draw(seed)
+        journal, files, vault = await _opened()
+        pc = Pc()
+        for _ in range(12):
+            if draw.below(3) == 0:
+                files.cut_at = files.steps + draw.below(40)
+            try:
+                await _some_trade(journal, draw)
+            except PowerCut:
+                cuts += 1
+            # A PC may read at any moment before the supply is back.
+            handlers = LinkJournal(journal, files, 2560 + draw.below(4096)).handlers()
+            before = pc.cursor[0]
+            if files.cut_at < 0 or files.steps <= files.cut_at:
+                await _synced(handlers, pc, 1 + draw.below(20))
+            told += pc.cursor[0] - before
+            if files.cut_at >= 0 and files.steps > files.cut_at:
+                files = files.after_cut(("lost", "kept", "torn")[draw.below(3)])
+                journal, files, vault = await _opened(files, vault)
+                assert journal.epoch == 1 and journal.trading == "ok"
+                handlers = LinkJournal(journal, files).handlers()
+            sequence, epoch, chain = pc.cursor
+            await ask(handlers, "journal_ack", {1: sequence, 2: epoch, 3: chain})
+            await _synced(handlers, pc)
+            assert pc.cursor == journal.head()
+    assert cuts > 30 and told > 300
+
+
+@played
+async def test_spoilt_bytes_are_never_given_as_records():
+    for seed in range(1, 30):
+        draw = Draw(seed)
+        journal, files, vault = await _opened()
+        for amount in range(1, 8):
+            await sale(journal, amount)
+        whole = Pc()
+        await _synced(LinkJournal(journal, files).handlers(), whole)
+        names = [place.name for place in journal.places()]
+        for _ in range(1 + draw.below(3)):
+            name = names[draw.below(len(names))]
+            spoilt = bytearray(files.now[name])
+            spoilt[draw.below(len(spoilt))] ^= 1 << draw.below(8)
+            files.now[name] = files.durable[name] = bytes(spoilt)
+        journal, files, vault = await _opened(files, vault)
+        call = await ask(
+            LinkJournal(journal, files, 2560).handlers(), "journal_read", {1: 0, 2: ALL}
+        )
+        for item in call.items:
+            data, at = item[3], 0
+            while at < len(data):
+                frame = segment.parse(data, at)
+                known = whole.records.get(frame.sequence)
+                mine = (item[2], frame.kind, frame.content())
+                assert known is None or item[2] > 1 or known == mine
+                at = frame.end
+        sequence, epoch, chain = journal.head()
+        assert (call.ended[1], call.ended[2], call.ended[3]) == (sequence, epoch, chain)
+        handlers = LinkJournal(journal, files).handlers()
+        await ask(handlers, "journal_ack", {1: sequence, 2: epoch, 3: chain})
