@@ -66,7 +66,7 @@ def read_lines(path: Path, how: ColumnMap) -> Iterator[Line]:
         if number <= how.skip:
             continue
         text = _decoded(path, number, raw, how)
-        if not text.strip() or text.startswith(how.ignore or ("\0",)):
+        if not text.strip() or text.startswith(how.ignore):
             continue
         cells = _cells(path, number, text, how)
         if places is None:

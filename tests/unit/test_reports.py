@@ -77,7 +77,9 @@ def test_amounts_have_their_decimals(minor: int, exponent: int, plain: str, grou
         assert amounts.minor_units(plain, exponent) == minor
 
 
-@pytest.mark.parametrize("wrong", ["", "-", ".", "1.", "1.234", "1e3", "١٢", "1,0", "0x1", "1" * 16])
+@pytest.mark.parametrize(
+    "wrong", ["", "-", ".", "1.", "1.234", "1e3", "١٢", "1,0", "0x1", "1" * 16]
+)
 def test_what_is_no_amount_is_refused(wrong: str) -> None:
     assert amounts.minor_units(wrong, 2) is None
 
@@ -214,7 +216,9 @@ def test_a_day_a_month_or_a_year(word: str, first: str, last: str) -> None:
     assert days(word, "--from") == (first, last)
 
 
-@pytest.mark.parametrize("word", ["", "2026-13", "2026-02-30", "26", "2026-1-1", "x", "٢٠٢٦", "0000"])
+@pytest.mark.parametrize(
+    "word", ["", "2026-13", "2026-02-30", "26", "2026-1-1", "x", "٢٠٢٦", "0000"]
+)
 def test_what_is_no_day_is_refused(word: str) -> None:
     with pytest.raises(Misuse, match="is not a day"):
         days(word, "--from")
