@@ -22,6 +22,7 @@ from host_tools.store.database import Store
 from host_tools.store.models import Alarm, Base, Payment, Record
 from host_tools.store.sealed import Damaged, Opener, Sealer
 from host_tools.store.sync import sync
+from tests.support import postgres
 from tests.support.journal_terminal import JournalTerminal
 
 WORD = "correct horse battery"
@@ -68,6 +69,24 @@ def test_a_restore_into_an_empty_database_is_the_same_database(
     terminal.sale()
     assert asyncio.run(sync(restored, terminal, clock=lambda: NOW)).new == 4
     restored.close()
+
+
+@pytest.mark.postgres
+def test_a_backup_moves_between_kinds_of_databases(store: Store, tmp_path: Path) -> None:
+    if postgres.why_not():
+        pytest.skip(postgres.why_not())
+    there, back = postgres.server().new(), f"sqlite:///{tmp_path / 'back.sqlite'}"
+    archive.restore(made(store, tmp_path / "a.till"), WORD, there)
+    other = database.open(there, create=False)
+    assert everything(other) == everything(store)
+    archive.restore(made(other, tmp_path / "b.till"), WORD, back)
+    third = database.open(back, create=False)
+    assert everything(third) == everything(store)
+    third.close()
+    terminal = JournalTerminal("T9")  # new rows go on behind the restored ones
+    terminal.sales(3)
+    assert asyncio.run(sync(other, terminal, clock=lambda: NOW)).alarms == []
+    other.close()
 
 
 def test_nothing_readable_stands_in_the_file(store: Store, tmp_path: Path) -> None:

@@ -21,15 +21,25 @@ from host_tools.store.folding import business_date
 from host_tools.store.models import Alarm, Batch, Cursor, Payment, Record, Terminal
 from host_tools.store.rebuild import rebuild
 from host_tools.store.sync import Synced, follow, sync
-from tests.support import journal_script
+from tests.support import journal_script, postgres
 from tests.support.journal_terminal import Item, JournalTerminal
 
 NOW = 1_800_000_010
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite'}"
+    if postgres.why_not():
+        pytest.skip(postgres.why_not())
+    return postgres.server().new()
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = database.open(f"sqlite:///{tmp_path / 'store.sqlite'}")
+def store(url: str) -> Iterator[Store]:
+    opened = database.open(url)
     yield opened
     opened.close()
 
@@ -83,13 +93,13 @@ def test_everything_arrives_and_nothing_arrives_twice(store: Store) -> None:
     assert len(stored(store)) == terminal.sequence
 
 
-def test_the_terminal_hears_only_of_what_is_on_the_disk(store: Store) -> None:
+def test_the_terminal_hears_only_of_what_is_on_the_disk(store: Store, url: str) -> None:
     terminal = JournalTerminal()
     terminal.sales(5)
     seen = []
 
     def look() -> None:
-        other = database.open(str(store.engine.url))
+        other = database.open(url)
         with other.read() as connection:
             seen.append(connection.scalar(select(Cursor.sequence)))
             assert connection.scalar(select(func.max(Record.sequence))) == terminal.sequence
@@ -557,10 +567,10 @@ def test_several_terminals_share_a_database(store: Store) -> None:
     assert names == ["T0", "T1", "T2"]
 
 
-def test_two_syncs_of_one_terminal_at_once(store: Store) -> None:
+def test_two_syncs_of_one_terminal_at_once(store: Store, url: str) -> None:
     terminal = JournalTerminal(piece=3)
     terminal.sales(60)
-    other = database.open(str(store.engine.url))
+    other = database.open(url)
 
     async def both() -> list[Synced]:
         return await asyncio.gather(
@@ -678,7 +688,8 @@ def test_a_rebuild_mends_the_payments_and_keeps_their_numbers(store: Store) -> N
     assert {sequence: after[sequence] for sequence in kept} == kept
 
 
-def test_a_full_disk_loses_nothing(store: Store) -> None:
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    store = database.open(f"sqlite:///{tmp_path / 'store.sqlite'}")
     terminal = JournalTerminal()
     terminal.sales(400)
     with store.read() as connection:
@@ -695,6 +706,7 @@ def test_a_full_disk_loses_nothing(store: Store) -> None:
     synced(store, terminal)
     assert len(stored(store)) == terminal.sequence
     assert len(payments(store)) == 400
+    store.close()
 
 
 # -- any order of pieces ends at the same rows
