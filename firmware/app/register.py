@@ -24,6 +24,12 @@ def handlers(t: "Terminal") -> "dict[str, Handler]":
     return {name: serve for name in SERVICES}
 
 
+def prepare() -> None:
+    """A paired register is there: load what its first payment needs, before it asks."""
+    for name in ("firmware.services.register", "firmware.app.amount_entry", "firmware.app.sale"):
+        __import__(name)
+
+
 async def run(t: "Terminal") -> None:
     """Carry out what waits at the idle screen."""
     register = t.register
