@@ -14,6 +14,9 @@ MONEY_FOLDERS = (
     "firmware/services",
     "firmware/ui",
     "host_tools/acquirer",
+    "host_tools/reports",
+    "host_tools/exports",
+    "host_tools/reconcile",
 )
 ABSENT = {
     "typing", "__future__", "abc", "functools", "contextlib", "logging", "hmac", "dataclasses",
