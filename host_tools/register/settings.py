@@ -72,13 +72,13 @@ class RegisterSettings:
 def load(path: Path) -> RegisterSettings:
     """The file's settings, everything checked. UserError names what is wrong."""
     try:
-        text = path.read_text("utf-8")
+        raw = path.read_bytes()
     except OSError as error:
         raise UserError(
             said("{path}: {error}; till register setup makes one", path=path, error=error.strerror)
         ) from None
     try:
-        value = tomllib.loads(text)
+        value = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(said("{path} is no TOML: {error}", path=path, error=error)) from None
     try:
