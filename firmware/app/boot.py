@@ -167,7 +167,8 @@ async def _recover(t: Terminal) -> None:
             await t.journal.append(records.BOOT, body, sync=bool(codes))
             t.counters.started = True
         elif report.trading == "confirm":
-            t.blocked.append("error.journal_confirm")
+            restored = t.journal.state.restored
+            t.blocked.append("error.journal_restored" if restored else "error.journal_confirm")
         else:
             t.blocked.append("error.journal_blocked")
     except TillError as error:

@@ -214,15 +214,17 @@ async def supervisor(t: "Terminal") -> bool:
 
 
 async def _release(t: "Terminal") -> None:
-    """What only a supervisor may do: confirm a damaged journal, release a debt or
+    """What only a supervisor may do: confirm a damaged or restored journal, release a debt or
     script results that the acquirer does not take, give up slips that no printer
     prints."""
     if "error.bundle_debt" not in t.blocked and await _no_session(t):
         return
-    if "error.journal_confirm" in t.blocked:
+    for key, slip in (("error.journal_confirm", "damage"), ("error.journal_restored", "restored")):
+        if key not in t.blocked:
+            continue
         if await supervisor(t):
-            await t.journal.confirm_damage(SUPERVISOR, await _values(t, "damage", None))
-            t.blocked.remove("error.journal_confirm")
+            await t.journal.confirm_damage(SUPERVISOR, await _values(t, slip, None))
+            t.blocked.remove(key)
             await owed.slip_of(t, t.journal.sequence)
         return
     request = _releasable(t)

@@ -5,7 +5,7 @@ from firmware.hal.clock import ClockError
 from firmware.services.link_backup import LinkBackup, Owner
 from firmware.services.self_test import Result
 
-_CONFIRM = "error.journal_confirm"
+_CONFIRM = "error.journal_restored"
 
 
 class _Owner(Owner):

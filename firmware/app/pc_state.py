@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from firmware.services.doctor import Finding
     from firmware.services.link_calls import Call, Handler
     from firmware.services.link_watch import Look
 
@@ -172,7 +173,7 @@ class PcState:
         await call.end({1: well})
 
 
-def _told(finding: "doctor.Finding", texts: Texts) -> "dict[int, Any]":
+def _told(finding: "Finding", texts: Texts) -> "dict[int, Any]":
     """1 kind, 2 driver, 3 bus, 4 state, 5 text, 6 cause, 7 next action."""
     says, what_to_do = finding.says, ""
     if finding.state != "ok":

@@ -16,7 +16,7 @@ Values of a payment, all text unless said otherwise; an absent one is left out:
 
 Other slips: "release" (of a reversal) and "release_scripts" (of script results)
 take ``stan``, ``amount_text``, ``currency_text``, ``who``, ``reason``;
-"damage" takes ``who``, ``notices`` (list of text); "self_test" takes
+"damage" and "restored" take ``who``, ``notices`` (list of text); "self_test" takes
 ``results`` (list of (kind, state, detail)), ``serial``, ``version``; "counters"
 takes ``counters`` (list of (text key, text)), ``due`` (list of text keys),
 ``serial``, ``version``; "training" takes ``amount_text``, ``currency_text``. They take
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 #: Slips of a payment, with the English and Chinese heading each.
 PAYMENTS = ("sale", "declined", "reversed", "unknown")
-KINDS = PAYMENTS + ("release", "release_scripts", "damage", "self_test", "counters", "training")
+KINDS = PAYMENTS + (
+    "release", "release_scripts", "damage", "restored", "self_test", "counters", "training",
+)  # fmt: skip
 
 _CVM_LINES = {
     "pin": "slip.pin",
@@ -69,8 +71,8 @@ def receipt(
             slip.both("slip.keep", "c")
     elif kind in ("release", "release_scripts"):
         slip.release(kind)
-    elif kind == "damage":
-        slip.damage()
+    elif kind in ("damage", "restored"):
+        slip.journal(kind)
     elif kind == "counters":
         slip.counters()
     elif kind == "training":
@@ -293,8 +295,8 @@ class _Slip:
         self.both("slip.may_be_charged" if kind == "release" else "slip.scripts_lost", "b")
         self.rule()
 
-    def damage(self) -> None:
-        """A supervisor let a terminal with a damaged journal trade on."""
+    def journal(self, kind: str) -> None:
+        """A supervisor let a terminal with a damaged or restored journal trade on."""
         self.both("slip.title.journal", "cbh")
         self.rule()
         self.ids()
@@ -302,7 +304,7 @@ class _Slip:
         for notice in self.data.get("notices") or []:
             self.line("- " + str(notice))
         self.item("slip.released_by", self.value("who"))
-        self.both("slip.damage")
+        self.both("slip.damage" if kind == "damage" else "slip.restored")
         self.rule()
 
     def training(self) -> None:

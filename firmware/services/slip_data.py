@@ -108,7 +108,7 @@ def supervised(
     request: "dict[int, Any] | None" = None,
 ) -> "dict[str, Any]":
     """The values of a slip about a supervisor's act: ``slip`` is "release",
-    "release_scripts" or "damage", ``request`` the body of what was released.
+    "release_scripts", "damage" or "restored", ``request`` the body of what was released.
     ``moment``: local time, None where the clock is dead."""
     values = _shop(provision, emulated)
     values["slip"] = slip

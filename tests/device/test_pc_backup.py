@@ -4,11 +4,12 @@ import hashlib
 from typing import Any
 
 from firmware.app import pc_backup
+from firmware.app.menu import ITEMS
 from firmware.app.terminal import Terminal
 from firmware.crypto.x25519 import KeyPair
 from firmware.link import archive
 from firmware.payment.journal import records as r
-from tests.device.stories import sell
+from tests.device.stories import menu, sell
 from tests.support import virtual_time
 from tests.support.handheld import Handheld
 from tests.support.made_call import MadeCall, ask
@@ -52,13 +53,17 @@ def test_a_ledger_moves_to_a_new_terminal(terminals: list[Terminal]) -> None:
         await new.press("enter")
         await new.until("message")
         await new.back_to_idle()
-        assert "error.journal_confirm" in terminal.blocked
+        assert "error.journal_restored" in terminal.blocked
         await new.power_off()
         await new.power_on()
         terminal = terminals[-1]
-        assert "error.journal_confirm" in terminal.blocked
-        await terminal.journal.confirm_damage("supervisor")
-        terminal.blocked.remove("error.journal_confirm")
+        assert "error.journal_restored" in new.keys_shown()
+        before = len(new.paper)
+        await menu(new, ITEMS.index("menu.release") + 1)
+        await new.until("secret")
+        await new.press(*SUPERVISOR, "enter")
+        await new.until("idle")
+        assert terminal.blocked == [] and "BACKUP" in new.paper[before:]
         await sell(new, "100")
         await new.back_to_idle()
         state = terminal.journal.state

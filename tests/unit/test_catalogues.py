@@ -136,11 +136,11 @@ def test_a_damaged_table_is_a_named_error(tmp_path: Path, monkeypatch: pytest.Mo
 
 #: Keys that are put together at run time: from answer codes, device kinds, kinds of result
 #: and of slip, the names of stages, kinds of link, their states and the steps of a link's test,
-#: modes of typing, kinds of reader and of counter.
+#: modes of typing, kinds of reader and of counter, roles of PCs.
 _MADE = (
     "host.", "boot.device.", "boot.state.", "error.", "result.", "slip.title.", "sale.stage.",
     "network.kind.", "network.step.", "link.state.", "link.cause.", "link.sim.", "typing.",
-    "readers.", "counters.", "service.",
+    "readers.", "counters.", "service.", "pc.role.",
 )  # fmt: skip
 
 

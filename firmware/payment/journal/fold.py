@@ -134,6 +134,8 @@ class State:
         self.failures: "dict[str, int]" = {}
         #: Damage was found and no supervisor has confirmed it yet.
         self.unconfirmed = False
+        #: Whether that is a backup that was restored here.
+        self.restored = False
         #: records.C_... -> total, and what it was when a supervisor last had it serviced.
         self.counters: "dict[int, int]" = {}
         self.serviced: "dict[int, int]" = {}
@@ -262,9 +264,9 @@ class State:
             if body[r.K_FAILURES] == 0:
                 del self.failures[body[r.K_WHO]]
         elif kind == r.DAMAGE:
-            self.unconfirmed = True
+            self.unconfirmed, self.restored = True, False
         elif kind == r.CONFIRMED:
-            self.unconfirmed = False
+            self.unconfirmed = self.restored = False
             self._merchants_slip(0, sequence, body)
         elif kind == r.RESTORED:
             self._restored(body)
@@ -318,7 +320,7 @@ class State:
         comes back, and the next STAN is beyond any that was used (docs/journal.md)."""
         restoring, self.restoring = self.restoring, Restoring()
         self.stan, self.batch = body[r.K_STAN], body[r.K_BATCH]
-        self.unconfirmed = True
+        self.unconfirmed = self.restored = True
         if restoring.code != body[r.K_CODE]:
             return  # it brought nothing
         for line in restoring.lines:

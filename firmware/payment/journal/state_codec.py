@@ -35,7 +35,7 @@ _OUTCOMES = (
     BEGUN, UNKNOWN, REVERSED, r.OUTCOME_APPROVED, r.OUTCOME_DECLINED, r.OUTCOME_CANCELLED,
 )  # fmt: skip
 _COUNTERS, _SERVICED, _REGISTERED = 64, 65, 66
-_ACKNOWLEDGED, _RESTORING = 70, 71
+_ACKNOWLEDGED, _RESTORING, _RESTORED = 70, 71, 72
 
 
 def dump(state: State) -> "dict[int, Any]":
@@ -78,6 +78,7 @@ def dump(state: State) -> "dict[int, Any]":
         _ACKNOWLEDGED: state.acknowledged,
         _REGISTERED: [one.row() for one in state.registered.kept],
         _RESTORING: state.restoring.rows(),
+        _RESTORED: state.restored,
     }
 
 
@@ -126,6 +127,7 @@ def load(value: "Any") -> State:
     state.acknowledged = _int(value.get(_ACKNOWLEDGED, 0))
     for row in _rows(value.get(_REGISTERED, []), 10):
         state.registered.kept.append(_load_payment(row))
+    state.restored = _bool(value.get(_RESTORED, False))
     lines, payments = _rows([value.get(_RESTORING, ["", [], []])], 3)[0][1:]
     state.restoring.code = _text(value.get(_RESTORING, [""])[0])
     for row in _rows(lines, 7):
