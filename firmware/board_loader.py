@@ -27,7 +27,7 @@ _CPYTHON = sys.implementation.name == "cpython"
 KINDS = (
     "display", "entropy", "files", "keypad", "vault", "pin_entry", "clock", "power", "tamper",
     "indicators", "printer", "card_reader", "contactless", "scanner", "stripe", "restart",
-    "network", "pc_pipe", "watchdog",
+    "network", "pc_pipe", "pc_net", "watchdog",
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ class Devices:
         self.entropy: "Any" = None
         self.vault: "Any" = None
         self.pc_pipe: "Any" = None
+        self.pc_net: "Any" = None
         self.watchdog: "Any" = None
         self.restart: "Any" = None
         #: The links' last rung (services/last_rung.py), where the board can restart.
@@ -135,6 +136,10 @@ class Bench:
         if settings is None:
             raise BoardError("the board has no bus " + name)
         return self.make(BUSES, "bus " + name, settings)
+
+    def announced(self) -> "tuple[str, str]":
+        """Serial number and board, as a network may be told."""
+        return str(self._board["serial"]), str(self._board["name"])
 
     def tables(self, kind: str) -> "Settings":
         """The board's tables of a kind by name; {} for none."""
@@ -471,6 +476,16 @@ def _pc_serial(bench: Bench, s: "Settings") -> "Any":
     return PcSerial(bench.bus(s["bus"]))
 
 
+def _pc_socket(bench: Bench, s: "Settings") -> "Any":
+    if s["driver"] == "pc_rfcomm":
+        from firmware.drivers.pc_rfcomm import PcRfcomm
+
+        return PcRfcomm(s["channel"])
+    from firmware.drivers.pc_tcp import PcTcp
+
+    return PcTcp(s["port"], bench.announced() if s.get("announce", False) else None)
+
+
 _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "display": {
         "ssd1306": _oled,
@@ -500,6 +515,7 @@ _DRIVERS: "dict[str, dict[str, Maker]]" = {
     "files": {"folder": _folder},
     "vault": {"soft_vault": _soft_vault},
     "pc_pipe": {"pc_serial": _pc_serial},
+    "pc_net": {"pc_tcp": _pc_socket, "pc_rfcomm": _pc_socket},
     "restart": {"system": _system_restart, "mpy_reset": _mpy_restart},
     "watchdog": {"linux_watchdog": _linux_watchdog, "mpy_watchdog": _mpy_watchdog},
 }

@@ -507,6 +507,10 @@ DEVICES: dict[str, dict[str, tuple[dict[str, str], dict[str, Rule]]]] = {
         )
     },
     "pc_pipe": {"pc_serial": ({"bus": "serial"}, {"bus": _bus, "small": _flag})},
+    "pc_net": {
+        "pc_tcp": ({}, {"port": Rule(_integer(1, 65535)), "announce": _flag}),
+        "pc_rfcomm": ({}, {"channel": Rule(_integer(1, 30))}),
+    },
     "restart": {
         "system": ({}, {"command": Rule(_command, required=False)}),
         "mpy_reset": ({}, {}),

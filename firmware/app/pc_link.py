@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from firmware.app.pc_state import PcState
     from firmware.app.terminal import Terminal
+    from firmware.hal.pc_pipe import PcPipe
     from firmware.services.link_calls import Call, Handler
     from firmware.services.link_host import LinkHost
     from firmware.services.pair_table import PairTable
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 #: A pipe that is broken is tried again after so long.
 AGAIN_MS = 500
+#: Kinds of devices that PCs come by.
+PIPES = ("pc_pipe", "pc_net")
+#: While a paired PC is on one pipe, those on others are told to ask again after so long.
+BUSY_S = 5
 #: The last answer to a PC that revoked itself has so long to get out.
 LAST_ANSWER_MS = 500
 #: MicroPython's clock starts again at this.
@@ -33,18 +38,20 @@ _PERIOD = 0 if sys.implementation.name == "cpython" else 1 << 30
 
 
 class PcLink:
-    """Made by ``begin``. ``host``: None until a PC was heard."""
+    """Made by ``begin``, with the pipes that there are."""
 
-    def __init__(self, t: "Terminal") -> None:
+    def __init__(self, t: "Terminal", pipes: "list[tuple[str, PcPipe]]") -> None:
         self.t = t
-        self.host: "LinkHost | None" = None
+        self._pipes = pipes
+        #: Of the pipes on which a PC was heard.
+        self._hosts: "list[LinkHost]" = []
         self._pairings: "Pairings | None" = None
         self._handlers: "dict[str, Handler]" = {}
         self._state: "PcState | None" = None
         if sys.implementation.name == "cpython":
             self.state()  # the log is kept from the start; elsewhere from its first reader on
         self._beside: "list[aio.Task]" = []
-        self._task = aio.spawn("PC link", self._run())
+        self._tasks = [aio.spawn("PC link " + kind, self._run(kind, pipe)) for kind, pipe in pipes]
 
     def state(self) -> "PcState":
         """What a PC is told of the terminal; listens from its first use on."""
@@ -61,19 +68,21 @@ class PcLink:
 
     async def stop(self) -> None:
         """End it: a PC that is there is told, handlers are waited for."""
-        for task in [self._task] + self._beside:
+        for task in self._tasks + self._beside:
             task.cancel()
             await task.done.wait()
+        for _, pipe in self._pipes:
+            await pipe.close()
 
     def tampered(self) -> None:
         """The vault is erased: no PC is paired any more."""
         if self._pairings is not None:
             self._pairings.table.forget()
             self._pairings.close()
-        if self.host is not None:
+        for host in self._hosts:
             from firmware.link import packets
 
-            self.host.drop(packets.REVOKED)
+            host.drop(packets.REVOKED)
 
     async def pairings(self) -> "Pairings":
         """The pair table with what belongs to it, read at the first use. A table that is lost
@@ -87,8 +96,7 @@ class PcLink:
             await self._load(table)
             if self._pairings is None:  # another task may have been first
                 self._pairings = Pairings(
-                    table, t.journal, t.devices.entropy, self._channel, self.note, self.now,
-                    self._revoked,
+                    table, t.journal, t.devices.entropy, self.note, self.now, self._revoked
                 )  # fmt: skip
         return self._pairings
 
@@ -123,12 +131,10 @@ class PcLink:
         except ClockError:
             return 0
 
-    def _channel(self) -> bytes:
-        return self.host.session.hash if self.host is not None else b""
-
     def _revoked(self, key: bytes, soon: bool) -> None:
-        if self.host is not None and self.host.key == key:
-            self._spawn("revoked", self._drop(self.host, key, LAST_ANSWER_MS if soon else 0))
+        for host in self._hosts:
+            if host.key == key:
+                self._spawn("revoked", self._drop(host, key, LAST_ANSWER_MS if soon else 0))
 
     async def _drop(self, host: "LinkHost", key: bytes, after_ms: int) -> None:
         from firmware.link import packets
@@ -143,10 +149,9 @@ class PcLink:
 
     # -- serving
 
-    async def _run(self) -> None:
+    async def _run(self, kind: str, pipe: "PcPipe") -> None:
         """Wait for a PC's first byte, then serve. What no code foresaw ends the terminal's
         life at the idle screen, as any other defect."""
-        pipe = self.t.devices.pc_pipe
         while True:
             try:
                 first = await pipe.read(1024)
@@ -154,13 +159,13 @@ class PcLink:
                 await aio.sleep_ms(AGAIN_MS)
                 continue
             try:
-                host = await self._make()
+                host = await self._make(kind, pipe)
             except TillError as error:  # no vault, no link: the self-test names it
-                self.t.note_failure("pc_pipe", error)
+                self.t.note_failure(kind, error)
                 await aio.sleep_ms(AGAIN_MS)
                 continue
             break
-        self.host = host
+        self._hosts.append(host)
         host.arrived(first)
         serving = aio.spawn("PC link host", host.run())
         try:
@@ -170,34 +175,49 @@ class PcLink:
             await serving.done.wait()
         self.t.note_end(serving)
 
-    async def _make(self) -> "LinkHost":
+    async def _make(self, kind: str, pipe: "PcPipe") -> "LinkHost":
         """The host with the terminal's key and pairs. VaultError, FilesError."""
         for name in (  # leaves first, as main does
-            "crypto.x25519", "crypto.chacha_poly", "link.packets", "link.window", "link.noise",
-            "link.delivery", "link.streams", "link.session", "link.runner", "services.link_host",
+            "firmware.crypto.x25519", "firmware.crypto.chacha_poly", "firmware.link.packets",
+            "firmware.link.window", "firmware.link.noise", "firmware.link.delivery",
+            "firmware.link.streams", "firmware.link.session", "firmware.link.runner",
+            "firmware.services.link_host",
         ):  # fmt: skip
-            __import__("firmware." + name)
+            __import__(name)
         from firmware.services.link_host import Limits, LinkHost
 
         t = self.t
         board = t.board
         pairings = await self.pairings()
         return LinkHost(
-            t.devices.pc_pipe,
+            pipe,
             await t.devices.vault.link_key(),
             (str(board["serial"]), str(board["name"]), str(board["version"])),
             t.devices.entropy.random,
             pairings.table.find,
             self._handler,
-            self._ready,
+            self._session,
             t.note_end,
-            Limits(bool(board["pc_pipe"].get("small", False))),
+            Limits(bool(board[kind].get("small", False))),
             _PERIOD,
         )
 
-    def _ready(self, key: bytes, name: str) -> None:
-        if self._pairings is not None and self._pairings.table.find(key) is not None:
-            self._spawn("seen", self._saw(self._pairings.table, key))
+    def _session(self, host: "LinkHost") -> None:
+        """A PC is there, or gone. A paired one has the terminal for itself; a stranger keeps
+        nobody out."""
+        assert self._pairings is not None
+        paired = self._pairings.table.find(host.key) is not None
+        for other in self._hosts:
+            if other is not host:
+                other.hold_off(BUSY_S if paired else 0)
+        if paired:
+            self._spawn("seen", self._saw(self._pairings.table, host.key))
+            from firmware.link.services import REGISTER
+
+            if REGISTER in self.roles(host.key):
+                from firmware.app import register
+
+                register.prepare()
 
     async def _saw(self, table: "PairTable", key: bytes) -> None:
         now = await self.now()
@@ -217,9 +237,11 @@ class PcLink:
 def begin(t: "Terminal") -> "PcLink | None":
     """The link, where the board has a pipe and what keeps keys and pairs."""
     devices = t.devices
-    if None in (devices.pc_pipe, devices.files, devices.vault, devices.entropy):
+    if None in (devices.files, devices.vault, devices.entropy):
         return None
-    return PcLink(t)
+    pipes = [(kind, getattr(devices, kind)) for kind in PIPES]
+    there = [(kind, pipe) for kind, pipe in pipes if pipe is not None]
+    return PcLink(t, there) if there else None
 
 
 # ---- who serves what ---------------------------------------------------------------------

@@ -14,7 +14,10 @@ class PipeClosed(PipeError):
 
 
 class PcPipe:
-    """Bytes in, bytes out; framing, retransmission and encryption live above."""
+    """Bytes in, bytes out; framing, retransmission and encryption live above.
+    ``reliable``: what is written arrives whole or the pipe breaks (TCP)."""
+
+    reliable = False
 
     async def read(self, most: int) -> bytes:
         """Wait for 1 to ``most`` bytes. Cancelling it loses nothing. PipeClosed."""

@@ -19,6 +19,8 @@ class Call:
     service = ""
     key = b""
     name = ""
+    #: The session's handshake hash, which names the channel.
+    channel = b""
     roles: "tuple[str, ...]" = ()
     arguments: "dict[int, Any]" = {}
     #: The longest message that the PC takes, bytes.

@@ -63,8 +63,8 @@ class Limits:
 
 class LinkHost:
     """``handler`` gives the handler of a service that is in the table, None where this
-    terminal has none; ``find`` the pair table's entry of a static key. ``on_ready`` hears of a
-    PC that is known (its key, the name that it says); ``on_defect`` of a task that no TillError
+    terminal has none; ``find`` the pair table's entry of a static key. ``on_session`` hears when
+    a PC is known by its key, and when it is gone; ``on_defect`` of a task that no TillError
     ended. ``period``: of the clock, as for delivery's ends."""
 
     def __init__(
@@ -75,18 +75,17 @@ class LinkHost:
         random: "Callable[[int], bytes]",
         find: "Callable[[bytes], Pair | None]",
         handler: "Callable[[str], Handler | None]",
-        on_ready: "Callable[[bytes, str], None]",
+        on_session: "Callable[[LinkHost], None]",
         on_defect: "Callable[[aio.Task], None]",
         limits: "Limits | None" = None,
         period: int = 0,
-        reliable: bool = False,
     ) -> None:
         """``own``: serial number, board, firmware's version."""
         takes = limits or Limits()
         self._pipe = pipe
         self._find = find
         self._handler = handler
-        self._on_ready = on_ready
+        self._on_session = on_session
         self._on_defect = on_defect
         self._most = 2 * takes.most_streams
         self._serving: "list[aio.Task]" = []
@@ -97,8 +96,8 @@ class LinkHost:
         }
         for key, text in ((SERIAL, own[0]), (BOARD, own[1]), (VERSION, own[2])):
             said[key] = text[:32]
-        end = TerminalEnd(takes.parameters(), reliable, period)
-        self.session = TerminalSession(end, static, said, random)
+        self._end = TerminalEnd(takes.parameters(), pipe.reliable, period)
+        self.session = TerminalSession(self._end, static, said, random)
         self._runner = Runner(
             self.session, pipe, None, self._heard, False, takes.read, takes.backlog
         )
@@ -107,6 +106,11 @@ class LinkHost:
     def key(self) -> bytes:
         """Static key of the PC that is there; b"" for none."""
         return self.session.peer_key
+
+    def hold_off(self, seconds: int) -> None:
+        """Refuse other PCs: another pipe has one. They may ask again after ``seconds``; 0: all
+        are welcome."""
+        self._end.busy_s = seconds
 
     def arrived(self, data: bytes) -> None:
         """Bytes that somebody else read from the pipe before ``run``."""
@@ -151,8 +155,8 @@ class LinkHost:
             pass  # nobody listens any more
 
     def _heard(self, what: str, error: "TillError | None") -> None:
-        if what == "ready":
-            self._on_ready(self.session.peer_key, self.session.peer[NAME])
+        if what in ("ready", "ended"):
+            self._on_session(self)
 
     async def _accept(self) -> None:
         while True:
@@ -219,6 +223,7 @@ class LinkHost:
             raise services.CallRefused(services.BAD_ARGUMENTS, {1: str(error)[:80]}) from None
         name = pair.name if pair is not None else str(self.session.peer[NAME])
         call = _Asked(self._runner, stream, service, arguments, key, name, roles)
+        call.channel = self.session.hash
         if self.session.streams is not None:
             call.most_message = self.session.streams.most_message_of_peer
         return handler, call

@@ -92,17 +92,14 @@ class Pairings:
         table: "PairTable",
         journal: "Journal",
         entropy: "Entropy",
-        session: "Callable[[], bytes]",
         note: "Callable[[str, str], Awaitable[None]]",
         now: "Callable[[], Awaitable[int]]",
         revoked: "Callable[[bytes, bool], None]",
     ) -> None:
-        """``session`` gives the handshake hash of the session that there is."""
         self.table = table
         self.window: "Window | None" = None
         self._journal = journal
         self._entropy = entropy
-        self._session = session
         self._note = note
         self._now = now
         self._revoked = revoked
@@ -163,9 +160,8 @@ class Pairings:
             raise services.CallRefused(services.WINDOW)
         if window.attempt is not None and not window.attempt.over:
             raise services.CallRefused(services.BUSY)
-        channel = self._session()
         machine = pairing.TerminalPairing(
-            channel, self._entropy.random(32), self._entropy.random(32)
+            call.channel, self._entropy.random(32), self._entropy.random(32)
         )
         try:
             machine.step("ask", call.arguments)

@@ -398,3 +398,36 @@ def test_a_cable_out_in_the_middle_leaves_the_window_usable() -> None:
         await h.until("pair_done")
 
     play(story)
+
+
+def test_a_flood_slows_no_payment_and_a_payment_opens_no_window() -> None:
+    async def paid(h: Handheld) -> int:
+        began = aio.ticks_ms()
+        await h.pay("1234", "approve", "result")
+        took = aio.elapsed_ms(began)
+        await h.back_to_idle()
+        return took
+
+    async def story(h: Handheld) -> None:
+        alone = await paid(h)
+        pc = await pc_of(h).connect()
+        over = aio.Event()
+        answers: list[Any] = []
+
+        async def flood() -> None:
+            while not over.is_set():
+                answers.append(await pc.ask("hello"))
+                answers.append(await pc.ask("pair_ask", {1: ["sync"]}))
+
+        tasks = [aio.spawn("flood", flood()) for _ in range(4)]
+        beside = await paid(h)
+        over.set()
+        for task in tasks:
+            await task.join()
+        assert beside <= alone + 300, (alone, beside)
+        assert len(answers) > 100
+        assert all(one == ("window", {}) for one in answers[1::2] if isinstance(one, tuple))
+        assert any(one[7] for one in answers if isinstance(one, dict)), "busy meanwhile"
+        await pc.leave()
+
+    play(story)

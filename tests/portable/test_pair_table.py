@@ -143,7 +143,7 @@ def test_a_small_terminal_serves_a_pc():
         host = LinkHost(
             _Pipe(up, down), KeyPair(bytes([9]) * 32), ("T1", "b", "1"), SeededEntropy().random,
             lambda key: known if key == known.key else None, handlers.get,
-            lambda key, name: None, defects.append, Limits(True),
+            lambda host: None, defects.append, Limits(True),
         )  # fmt: skip
         serving = aio.spawn("host", host.run())
         own = {NAME: "PC", VERSION: "1", MOST_MESSAGE: 8192, CREDIT: 8192}

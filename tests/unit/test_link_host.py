@@ -11,6 +11,7 @@ from firmware.crypto.x25519 import KeyPair
 from firmware.errors import TillError
 from firmware.link import packets
 from firmware.link.services import CallRefused, fingerprint
+from firmware.link.session import NAME
 from firmware.link.streams import CANCEL, END, ERROR, ITEM, PART, REQUEST
 from firmware.services.link_calls import Call
 from firmware.services.link_host import Limits, LinkHost
@@ -32,10 +33,12 @@ class Bench:
         draw = random.Random(9)
         self.host = LinkHost(
             Plug(self.cable, 0), KeyPair(bytes(32)), ("T1", "b", "1"), draw.randbytes,
-            self.pairs.get, self._handler, lambda key, name: self.ready.append(name),
-            self.defects.append, Limits(small),
+            self.pairs.get, self._handler, self._session, self.defects.append, Limits(small),
         )  # fmt: skip
         self.task = aio.spawn("host", self.host.run())
+
+    def _session(self, host: LinkHost) -> None:
+        self.ready.append(str(host.session.peer.get(NAME, "gone")))
 
     def pair(self, pc: PcSide, *roles: str) -> None:
         self.pairs[pc.key.public] = Pair(pc.key.public, "as paired", roles, 0, 0)
@@ -122,7 +125,7 @@ def test_a_pc_is_known_by_its_pair_and_a_stranger_may_say_hello() -> None:
         stranger = await bench.pc(key=2).connect()
         assert await stranger.ask("hello") == {1: [], 2: "Office PC"}
         assert await stranger.ask("status") == ("role", {})
-        assert bench.ready == ["Office PC", "Office PC"]
+        assert bench.ready == ["Office PC", "gone", "Office PC"]
 
     play(story)
 
