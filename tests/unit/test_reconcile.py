@@ -569,3 +569,14 @@ def test_a_script_learns_by_the_exit_code(store: database.Store, tmp_path: Path)
     with store.read() as connection:
         assert len(connection.execute(select(SettlementLine.__table__)).all()) == 1
     assert _till(tmp_path, "check", "x").returncode == 2
+
+
+def test_the_example_of_the_manual_is_read() -> None:
+    examples = Path(__file__).parents[2] / "docs/examples"
+    found = list(
+        read_lines(examples / "settlement.txt", read_map(examples / "settlement-map.toml"))
+    )
+    assert [(one.type, one.amount, one.fee, one.net) for one in found] == [
+        ("sale", 123456, 469, 122987), ("refund", -2000, 0, -2000),
+    ]  # fmt: skip
+    assert found[0].settled == datetime.date(2026, 11, 2) and found[0].terminal == "TERM0001"
