@@ -6,6 +6,7 @@ from host_tools.command_line import Language, command_app
 from host_tools.pc_link import at_command, clock
 from host_tools.pc_link.connection import LinkedTerminal
 from host_tools.pc_link.discovery import printable
+from host_tools.pc_link.terminal_words import words
 from host_tools.texts import later, said
 
 app = command_app("Show how a terminal is.")
@@ -15,6 +16,7 @@ _STATES = {
     "blocked": later("takes no payments"),
     "busy": later("busy"),
 }
+_LINKS = {"up": later("connected"), "down": later("not connected")}
 
 
 @app.command()
@@ -59,15 +61,17 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         (said("Roles of this PC"), ", ".join(told["roles"])),
     ]
     if told["blocked"]:
-        rows.append((said("Because"), ", ".join(map(str, told["blocked"]))))
+        rows.append((said("Because"), "; ".join(map(words, told["blocked"]))))
     if "battery" in told:
         mains = said("charging") if told.get("mains") else ""
         rows.append((said("Battery"), f"{told['battery']} % {mains}".strip()))
     if "paper" in told:
-        rows.append((said("Printer"), told["paper"]))
+        paper = said("ready") if told["paper"] == "ok" else words(told["paper"])
+        rows.append((said("Printer"), paper))
     if "link" in told:
         bars = f" ({told['bars']}/4)" if "bars" in told else ""
-        rows.append((said("Network"), told["link"] + bars))
+        link = said(_LINKS[told["link"]]) if told["link"] in _LINKS else told["link"]
+        rows.append((said("Network"), link + bars))
     rows.append((said("Open batch"), str(told["batch"])))
     for total in told["totals"]:
         if isinstance(total, list) and len(total) == 4:

@@ -8,6 +8,7 @@ from host_tools.command_line import Language, command_app
 from host_tools.errors import UserError
 from host_tools.pc_link import at_command
 from host_tools.pc_link.connection import LinkedTerminal
+from host_tools.pc_link.terminal_words import words
 from host_tools.texts import later, said
 
 app = command_app("Try a payment's steps on a terminal, without money.")
@@ -20,6 +21,7 @@ _STEPS = {
     "host": later("bank reached"),
     "print": later("printed"),
 }
+_OUTCOMES = {"cancelled": later("given up"), "failed": later("failed")}
 
 
 @app.command("test-sale")
@@ -50,16 +52,17 @@ def test_sale(
             steps.append(step)
             if not as_json:
                 name = step["step"]
-                words = said(_STEPS[name]) if name in _STEPS else name
-                typer.echo(f"{step['took_ms']:>7} ms  {words}")
+                told = said(_STEPS[name]) if name in _STEPS else name
+                typer.echo(f"{step['took_ms']:>7} ms  {told}")
         return steps, at_command.clean(at_command.end_of("test_sale", await call.result()))
 
     steps, end = at_command.with_terminal(terminal, work)
     if as_json:
         at_command.show({"steps": steps, **end})
     if end["outcome"] != "done":
-        text = said("the test ended: {outcome} ({reason})", outcome=end["outcome"],
-                    reason=end["reason"] or "-")  # fmt: skip
+        outcome = said(_OUTCOMES[end["outcome"]]) if end["outcome"] in _OUTCOMES else end["outcome"]
+        text = said("the test ended: {outcome} ({reason})", outcome=outcome,
+                    reason=words(end["reason"]) or "-")  # fmt: skip
         if as_json:
             raise typer.Exit(1)
         raise UserError(text)

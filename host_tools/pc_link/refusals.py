@@ -10,6 +10,7 @@ from host_tools.errors import UserError
 from host_tools.pc_link.calls import CallFailed
 from host_tools.pc_link.discovery import printable
 from host_tools.pc_link.pipes import PortAbsent, PortForbidden, PortHeld
+from host_tools.pc_link.terminal_words import words
 from host_tools.texts import later, said
 
 #: Longest word of a terminal's that is repeated.
@@ -56,8 +57,8 @@ _CLOSED = {
 
 def refused(code: str, details: dict[Any, Any]) -> CallFailed:
     """The error for ERROR ``code``."""
-    words = [printable(details[key], _MOST) for key in sorted(details, key=str)[:3]]
-    detail = ", ".join(words) or printable(code)
+    told_of = [details[key] for key in sorted(details, key=str)[:3]]
+    detail = ", ".join([words(one) for one in told_of if one != ""]) or printable(code)
     text = _CODES.get(code)
     if text is None:
         told = said("the terminal refused ({detail})", detail=f"{printable(code)} {detail}".strip())

@@ -35,7 +35,8 @@ TREE = {
     ],
 }
 STATUS: dict[int, Any] = {
-    1: "blocked", 2: ["boot.no_paper"], 3: 80, 4: True, 5: "ok", 6: "up", 7: 3, 8: 4,
+    1: "blocked", 2: ["error.not_provisioned", "error.of_tomorrow"], 3: 80, 4: True,
+    5: "ok", 6: "up", 7: 3, 8: 4,
     9: [["sale", 156, 2, 1999]], 10: True, 11: 40, 12: 38, 13: 1_000_000_000, 14: True,
     15: "12345678", 16: "123456789012345", 17: "zh",
 }  # fmt: skip
@@ -171,9 +172,9 @@ def bench(capsys: pytest.CaptureFixture[str], home: Path) -> Iterator[Bench]:
 
 def test_status_in_both_languages_and_for_machines(bench: Bench) -> None:
     said = bench.till("status", bench.served.target)
-    for words in ("T1", "takes no payments", "boot.no_paper", "80 % charging", "3/4",
-                  "sale, currency 156: 2 payments, 1999 minor units", "a reversal is owed",
-                  "40 records, 2 not synced", "behind this PC's", "TEST keys",
+    for words in ("T1", "takes no payments", "Not set up; error.of_tomorrow", "80 % charging",
+                  "3/4", "sale, currency 156: 2 payments, 1999 minor units",
+                  "a reversal is owed", "40 records, 2 not synced", "behind this PC's", "TEST keys",
                   "12345678"):  # fmt: skip
         assert words in said, words
     assert "停止收款" in bench.till("status", "--language", "zh")  # the only one it knows
