@@ -198,7 +198,7 @@ class PcLink:
             self._handler,
             self._session,
             t.note_end,
-            Limits(bool(board[kind].get("small", False))),
+            Limits(bool(board.get(kind, {}).get("small", False))),
             _PERIOD,
         )
 

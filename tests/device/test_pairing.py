@@ -10,7 +10,7 @@ from firmware.link import packets
 from firmware.link.services import fingerprint
 from firmware.payment.journal import records as r
 from tests.support.handheld import Handheld
-from tests.support.pc_end import PcSide, RackCable
+from tests.support.pc_end import Cable, PcSide, Plug, RackCable
 from tests.support.virtual_time import run
 
 SUPERVISOR = "123456"
@@ -429,5 +429,57 @@ def test_a_flood_slows_no_payment_and_a_payment_opens_no_window() -> None:
         assert all(one == ("window", {}) for one in answers[1::2] if isinstance(one, tuple))
         assert any(one[7] for one in answers if isinstance(one, dict)), "busy meanwhile"
         await pc.leave()
+
+    play(story)
+
+
+def test_a_paired_pc_has_the_terminal_for_itself_and_a_stranger_keeps_nobody_out() -> None:
+    async def story(h: Handheld) -> None:
+        await h.power_off()
+        net = Cable()
+        h.fitted = lambda wire: {"pc_net": Plug(net, 0)}
+        await h.power_on()
+        stranger = await PcSide(Plug(net, 1), 2, "Stranger").connect()
+        assert (await stranger.ask("hello"))[1] == []
+        pc = await pc_of(h).connect()
+        await pair(h, pc, "sync", "service")
+        assert (await stranger.ask("hello"))[1] == [], "his session stands, and is a stranger's"
+        assert await stranger.ask("pairs") == ("role", {})
+        await pc.leave()
+        pc = await pc_of(h).connect()
+        await stranger.leave()
+        refused = PcSide(Plug(net, 1), 3)
+        await refused.connect()
+        assert refused.events == ["ended"] and refused.reason == packets.BUSY
+        await refused.leave()
+        await pc.leave()
+        await aio.sleep_ms(500)
+        late = await PcSide(Plug(net, 1), 3).connect()
+        assert (await late.ask("hello"))[1] == []
+        await late.leave()
+
+    play(story)
+
+
+def test_each_channel_has_its_own_code() -> None:
+    """Two PCs at two pipes: the one that the merchant sees is the one that he pairs."""
+
+    async def story(h: Handheld) -> None:
+        await h.power_off()
+        net = Cable()
+        h.fitted = lambda wire: {"pc_net": Plug(net, 0)}
+        await h.power_on()
+        other = await PcSide(Plug(net, 1), 2, "Other PC").connect()
+        pc = await pc_of(h).connect()
+        await window(h)
+        asking = aio.spawn("pairing", pc.pair(["sync"], shown(h)))
+        await h.until("pair_asks")
+        assert await other.ask("pair_ask", {1: ["service"]}) == ("busy", {})
+        assert "Office PC" in h.text and fingerprint(pc.key.public)[:4] in h.text
+        await agree(h)
+        assert await asking.join() == ["sync"]
+        assert (await other.ask("hello"))[1] == []
+        await pc.leave()
+        await other.leave()
 
     play(story)
