@@ -532,6 +532,28 @@ def test_a_sealed_message_is_as_other_code_reads_it() -> None:
     assert sealed.opened([OTHER, KEY], closed)[1] == header
 
 
+def test_a_golden_message_of_the_npm_client_is_paid() -> None:
+    """``nexo_sealed.json``: sealed by @adyen/api-library 32.1.0 under KEY's passphrase."""
+    golden = Path(__file__).with_name("nexo_sealed.json").read_bytes()
+
+    async def story(desk: Desk) -> None:
+        status, answer = await desk.raw(golden)
+        assert status == 200
+        closed = number_json.read(answer.decode())["SaleToPOIResponse"]
+        _, header, inner = sealed.opened([KEY], closed)
+        assert header["ServiceID"] == "0207111104"
+        result = inner["SaleToPOIResponse"]["PaymentResponse"]["PaymentResult"]
+        assert result["AmountsResp"]["AuthorizedAmount"] == Decimal("10.99")
+        (started,) = desk.terminal.started
+        assert (started[1], started[3], started[4]) == ("nexo:POS-1:0207111104", 1099, 978)
+        # Replayed by whoever recorded it: the same answer, and no second payment.
+        again = number_json.read((await desk.raw(golden))[1].decode())["SaleToPOIResponse"]
+        assert sealed.opened([KEY], again)[2] == inner
+        assert len(desk.terminal.started) == 1
+
+    told(story)
+
+
 def test_no_flipped_bit_of_a_sealed_payment_is_taken() -> None:
     """Every bit of the whole body: outer header, blob, trailer, and the JSON around them."""
 
