@@ -64,7 +64,7 @@ class LinuxSerial(SerialPort):
         self._flow = flow
         self._parity, self._stop = "N", 1
         self._got = bytearray()
-        self._takes = 0
+        self._takes, self._taking = 0, False
         # pyserial raises TypeError when the port is closed under a waiting read, and lets
         # what the terminal calls raise through.
         self._errors: "tuple[type[Exception], ...]" = (
@@ -151,8 +151,8 @@ class LinuxSerial(SerialPort):
             if part:
                 part += port.read(min(port.in_waiting, most))
         except self._errors:
-            if takes != self._takes:  # take_input was quicker; a port that is lost says so again
-                return port
+            if self._taking or takes != self._takes:  # take_input was quicker; a port that is
+                return port  # lost says so again
             self._lose(port)
             raise
         self._got += part
@@ -203,13 +203,17 @@ class LinuxSerial(SerialPort):
         port = self._port
         if not self._got and port is not None:
             try:
-                # The thread may wait for the same bytes, and find none where some were.
-                self._takes += 1
+                # The thread may wait for the same bytes, and find none where some were: it sees
+                # that this is at work, or was since it began to wait.
+                self._taking = True
                 self._got += os.read(port.fileno(), 4096)
             except BlockingIOError:
                 pass
             except self._errors as error:
                 raise self._named(error) from None
+            finally:
+                self._takes += 1
+                self._taking = False
         data = bytes(self._got[:most])
         del self._got[: len(data)]
         return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import tty
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -110,6 +111,43 @@ def test_what_has_come_is_taken_without_waiting(line: tuple[int, str]) -> None:
         await port.close()
 
     run(main)
+
+
+def test_a_read_that_begins_while_what_has_come_is_taken_finds_none(
+    line: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees bytes, and before it has them ``take_input`` does: no sign of a lost port."""
+    far, path = line
+    port = LinuxSerial(path, 115200)
+    real, lost = os.read, []
+    saw, gone = threading.Event(), threading.Event()
+
+    def waiting() -> None:
+        try:
+            port._read(64)
+        except Exception as error:  # noqa: BLE001
+            lost.append(error)
+
+    reader = threading.Thread(target=waiting)
+
+    def read(descriptor: int, most: int) -> bytes:
+        if threading.current_thread() is reader:
+            saw.set()
+            assert gone.wait(10)
+            return real(descriptor, most)
+        reader.start()
+        assert saw.wait(10)
+        data = real(descriptor, most)
+        gone.set()
+        reader.join(10)
+        return data
+
+    os.write(far, b"scan")
+    monkeypatch.setattr(os, "read", read)
+    assert port.take_input(64) == b"scan"
+    monkeypatch.undo()
+    assert lost == [] and not reader.is_alive()
+    run(port.close)
 
 
 def test_a_hung_up_line_is_named_and_found_again(tmp_path: Path) -> None:
