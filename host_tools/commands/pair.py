@@ -1,6 +1,7 @@
 """``till pair``: the first meeting of this PC and a terminal."""
 
 import asyncio
+import os
 import re
 import sys
 from typing import Annotated
@@ -21,7 +22,7 @@ app = command_app("Pair this PC with a terminal, once.")
 #: What a PC without further wishes asks for.
 USUAL = ("sync", "service")
 _CODE = re.compile(r"[0-9]{6}")
-_TRIES = 5
+_TRIES, _MOST_LINE = 5, 200
 
 
 @app.command()
@@ -101,12 +102,24 @@ async def _pair(which: str, roles: list[str], name: str, script: bool, quiet: bo
         reader.abandon()
 
 
+def _line() -> str:
+    """A line of standard input, "" at its end. By the system's read: a thread that waits in
+    Python's own buffered one must not be left behind when the program ends."""
+    line = b""
+    while b"\n" not in line and len(line) < _MOST_LINE:
+        data = os.read(sys.stdin.fileno(), _MOST_LINE)
+        if not data:
+            break
+        line += data
+    return line.decode("ascii", "replace")
+
+
 def _asked(script: bool) -> str:
     """Six digits; spaces between them are none. UserError: no line, or nothing but nonsense."""
     for _ in range(_TRIES):
         if not script:
             print(said("Type them here: "), end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline(200)
+        line = _line()
         if not line:
             raise UserError(said("no code was typed; nothing was paired"))
         digits = "".join(line.split())

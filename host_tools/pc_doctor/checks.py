@@ -8,7 +8,6 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from firmware.hal.pc_pipe import PipeError
 from firmware.link import services
 from host_tools import texts
 from host_tools.errors import UserError
@@ -17,7 +16,7 @@ from host_tools.pc_link import at_command, clock, keys
 from host_tools.pc_link.calls import CallFailed
 from host_tools.pc_link.connection import LinkedTerminal, Settings, connect
 from host_tools.pc_link.known import KnownTerminals
-from host_tools.pc_link.pipes import Line, PortForbidden, PortHeld
+from host_tools.pc_link.pipes import Line
 from host_tools.pc_link.targets import Target, resolve
 from host_tools.texts import said
 
@@ -69,51 +68,16 @@ async def examine(which: str, known: KnownTerminals, line: Line | None = None) -
     if line is None and not target.host and not await _port(report, target):
         return report
     settings = Settings(known, static)
-    pipe = line or target.pipe()
-    trying = _Trying(pipe)
     try:
-        async with connect(target, settings, stranger=True, line=trying) as terminal:
+        async with connect(target, settings, stranger=True, line=line) as terminal:
             await _terminal(report, terminal)
     except CallFailed as error:
-        _no_link(report, target, error, trying)
+        report.note("link", FAIL, str(error))
+        if not target.host:
+            _who_has_it(report, target)
     except UserError as error:
         report.note("link", FAIL, str(error))
-        if trying.problem is not None and not target.host:
-            _who_has_it(report, target)
     return report
-
-
-class _Trying(Line):
-    """A line that remembers why it did not open."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self.problem: PipeError | None = None
-
-    @property
-    def reliable(self) -> bool:  # type: ignore[override]
-        return self._line.reliable
-
-    @property
-    def place(self) -> str:  # type: ignore[override]
-        return self._line.place
-
-    async def reopen(self) -> None:
-        self.problem = None
-        try:
-            await self._line.reopen()
-        except PipeError as error:
-            self.problem = error
-            raise
-
-    async def read(self, most: int) -> bytes:
-        return await self._line.read(most)
-
-    async def write(self, data: bytes) -> None:
-        await self._line.write(data)
-
-    async def close(self) -> None:
-        await self._line.close()
 
 
 async def _port(report: Report, target: Target) -> bool:
@@ -136,14 +100,6 @@ async def _port(report: Report, target: Target) -> bool:
     report.note("permission", FAIL, said("{path}: this user may not open it", path=path),
                 f"{rule} {by_group}".strip())  # fmt: skip
     return False
-
-
-def _no_link(report: Report, target: Target, error: CallFailed, trying: _Trying) -> None:
-    report.note("link", FAIL, str(error))
-    if not target.host:
-        _who_has_it(report, target)
-    elif isinstance(trying.problem, PortForbidden | PortHeld):
-        report.note("port", FAIL, str(trying.problem))
 
 
 def _who_has_it(report: Report, target: Target) -> None:

@@ -6,7 +6,6 @@ from firmware.errors import TillError
 from firmware.link import packets, services
 from firmware.link.end import NoAnswer, PeerClosed, PipeGivenUp, Refused, SessionLost
 from firmware.link.session import HandshakeFailed, KeyChanged
-from host_tools.errors import UserError
 from host_tools.pc_link.calls import CallFailed
 from host_tools.pc_link.discovery import printable
 from host_tools.pc_link.pipes import PortAbsent, PortForbidden, PortHeld
@@ -39,6 +38,9 @@ _CODES = {
     "signature": later("the terminal does not accept who signed these settings"),
     "expired": later("the terminal does not keep records that old any more"),
     "fork": later("the terminal's journal is another one than the PC's"),
+    "used": later("this terminal has taken payments already; restore onto a new one"),
+    "foreign": later("the backup is of another merchant or terminal id ({detail})"),
+    "archive": later("the terminal does not accept the backup ({detail})"),
     ANSWER: later("the terminal gave an answer that it may not give ({detail}); update both ends"),
     STREAMS: later("the terminal does not take more at once ({detail}); try again"),
 }
@@ -69,23 +71,19 @@ def refused(code: str, details: dict[Any, Any]) -> CallFailed:
     return CallFailed(told, code, details)
 
 
-def no_port(place: str, error: TillError) -> UserError:
+def no_port(place: str, error: TillError) -> CallFailed:
     """Why a pipe does not open."""
     if isinstance(error, PortForbidden):
-        return UserError(
-            said("{place}: this user may not open the port; `till doctor` says how to mend it",
-                 place=place)
-        )  # fmt: skip
-    if isinstance(error, PortHeld):
-        return UserError(
-            said("{place}: another program has the port; `till doctor` names it", place=place)
-        )
-    if isinstance(error, PortAbsent):
-        return UserError(
-            said("{place}: nothing is there; plug the terminal in or turn it on, `till devices` "
-                 "shows what there is", place=place)
-        )  # fmt: skip
-    return UserError(f"{place}: {printable(error, _MOST)}")
+        text = said("{place}: this user may not open the port; `till doctor` says how to mend it",
+                    place=place)  # fmt: skip
+    elif isinstance(error, PortHeld):
+        text = said("{place}: another program has the port; `till doctor` names it", place=place)
+    elif isinstance(error, PortAbsent):
+        text = said("{place}: nothing is there; plug the terminal in or turn it on, `till devices` "
+                    "shows what there is", place=place)  # fmt: skip
+    else:
+        text = f"{place}: {printable(error, _MOST)}"
+    return CallFailed(text, services.LOST)
 
 
 def ended(place: str, error: TillError | None) -> CallFailed:

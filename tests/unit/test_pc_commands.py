@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,17 +262,15 @@ def test_pairing_by_keys_and_by_script(bench: Bench, monkeypatch: pytest.MonkeyP
     KnownTerminals().remove("T1")
     here = bench.served.target
 
-    class Typist(io.StringIO):
-        """Types what the terminal shows, after what is none."""
+    def types(*lines: str) -> None:
+        """These lines, then what the terminal shows."""
+        left = list(lines)
+        monkeypatch.setattr(
+            "host_tools.commands.pair._line",
+            lambda: left.pop(0) if left else terminal.shown[-1] + "\n",
+        )
 
-        def __init__(self, *first: str) -> None:
-            super().__init__()
-            self.first = list(first)
-
-        def readline(self, size: int | None = -1, /) -> str:
-            return self.first.pop(0) if self.first else terminal.shown[-1] + "\n"
-
-    monkeypatch.setattr("sys.stdin", Typist("12345\n", "what\n"))
+    types("12345\n", "what\n")
     out, err = bench.run("pair", here, "--role", "register", "--name", "Kasse 1")
     assert "Paired with terminal T1 as register." in out
     assert err.count("Six digits, as the terminal shows") == 2 and terminal.shown[-1] not in err
@@ -280,17 +279,17 @@ def test_pairing_by_keys_and_by_script(bench: Bench, monkeypatch: pytest.MonkeyP
     assert known is not None and known.confirmed and known.roles == ("register",)
     assert known.place == here
 
-    monkeypatch.setattr("sys.stdin", Typist())
+    types()
     told = bench.json("pair", here, "--code")
     assert told["roles"] == ["sync", "service"]
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("000000\n"))
+    types("000000\n")
     terminal.pairs.clear()
     before = KnownTerminals().get("T1")
     assert "the code was wrong and is dead" in bench.run("pair", here, "--code", code=1)[1]
     assert KnownTerminals().get("T1") == before
     for stdin in ("", "12345\n", "1234567\n"):
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        types(stdin)
         assert "no code was typed" in bench.run("pair", here, "--code", code=1)[1]
     terminal.window = False
     assert "pairing is not open" in bench.run("pair", here, "--code", code=1)[1]
@@ -298,6 +297,29 @@ def test_pairing_by_keys_and_by_script(bench: Bench, monkeypatch: pytest.MonkeyP
     assert "merchant refused" in bench.run("pair", here, "--code", code=1)[1]
     bench.run("pair", here, "--role", "king", code=2)
     bench.run("pair", here, "--name", "x" * 41, code=2)
+
+
+async def shows_and_gives_up(asked: Asked) -> None:
+    """Its window closes while the code is typed."""
+    await asked.item({1: bytes(32)})
+    await asked.next()
+    await asked.item({1: b"\x09" + bytes(31)})
+    await asked.error("window")
+
+
+def test_a_pairing_that_ends_while_the_code_is_typed_ends_at_once(bench: Bench) -> None:
+    """As a process: a thread that waits for a line must not keep it, nor crash its end."""
+    bench.terminal.pairs.clear()
+    KnownTerminals().remove("T1")
+    bench.terminal.handlers["pair_ask"] = shows_and_gives_up
+    with subprocess.Popen(
+        [sys.executable, "-m", "host_tools.till", "pair", bench.served.target],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        said = process.stderr.read()  # its input stays open
+        assert process.wait(60) == 1
+    assert "pairing is not open" in said and "Fatal" not in said and "Traceback" not in said
 
 
 async def false_proof(asked: Asked) -> None:
@@ -345,7 +367,7 @@ def test_nothing_is_paired_with_a_terminal_that_proves_nothing(
     bench.terminal.pairs.clear()
     KnownTerminals().remove("T1")
     bench.terminal.handlers["pair_ask"] = handler
-    monkeypatch.setattr("sys.stdin", io.StringIO("123456\n"))
+    monkeypatch.setattr("host_tools.commands.pair._line", lambda: "123456\n")
     assert words in bench.run("pair", bench.served.target, "--code", code=1)[1]
     assert KnownTerminals().all() == []
 
@@ -422,6 +444,21 @@ def test_doctor_of_the_link(bench: Bench, home: Path) -> None:
     bench.run("doctor", "no-such-board", code=1)
     bench.run("doctor", "--data", "/", bench.served.target, code=2)
     bench.run("doctor", "virtual", "--write-udev-rule", code=2)
+
+
+def test_a_port_that_may_not_be_opened_is_said_with_the_rule(
+    bench: Bench, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "may_open", lambda path: False)
+    monkeypatch.setattr(ports, "owner_group", lambda path: "dialout")
+    port = home / "ttyACM0"
+    port.touch()
+    said = bench.till("doctor", str(port), code=1)
+    for words in ("FAIL", "this user may not open it", "sudo till doctor --write-udev-rule",
+                  "usermod -a -G dialout", 'SUBSYSTEM=="tty"'):  # fmt: skip
+        assert words in said, words
+    monkeypatch.undo()
+    assert ports.owner_group(str(home / "none")) == ""
 
 
 def test_the_udev_rule_is_written_where_it_may_be(

@@ -11,13 +11,21 @@ import pytest
 from firmware import aio
 from firmware.crypto.x25519 import KeyPair
 from firmware.link import packets, services
+from firmware.link.frames import FrameReader, encode
 from host_tools.errors import UserError
-from host_tools.pc_link import refusals, targets
+from host_tools.pc_link import pairing, refusals, targets
 from host_tools.pc_link.calls import CallFailed
-from host_tools.pc_link.connection import Alarm, pc_name
-from host_tools.pc_link.discovery import Port, Service, printable, usb_ports
+from host_tools.pc_link.connection import Alarm, Settings, connect
 from host_tools.pc_link.known import KnownTerminals
-from tests.support.pc_terminal import PC_KEY, Asked, Cable, PcTerminal, entry, linked
+from tests.support.pc_terminal import (
+    PC_KEY,
+    Asked,
+    Cable,
+    CableLine,
+    PcTerminal,
+    entry,
+    linked,
+)
 from tests.support.virtual_time import run
 
 SERVICE = ["service", "sync"]
@@ -326,6 +334,112 @@ class Dumb(PcTerminal):
         self._tasks = []
 
 
+class Oversized(PcTerminal):
+    """Does not keep to what the PC takes."""
+
+    async def _serve(self, runner: Any, stream: Any) -> None:
+        runner.session.streams.most_message_of_peer = 1 << 24
+        await super()._serve(runner, stream)
+
+
+def test_a_message_longer_than_taken_ends_the_session_and_no_more(tmp_path: Path) -> None:
+    async def big(asked: Asked) -> None:
+        await asked.item({1: 1, 2: "x" * (1 << 18)})
+        await asked.end({1: 0})
+
+    async def story() -> None:
+        terminal = Oversized({"log": big})
+        async with linked(terminal, tmp_path, SERVICE) as there:
+            with pytest.raises(CallFailed, match="was lost") as failed:
+                await there.ask("log", {1: 0, 2: 1})
+            assert failed.value.code == services.LOST
+            assert (await there.ask("hello"))[3] == 12
+
+    run(story())
+
+
+class Refuser(CableLine):
+    """A terminal of another time, or one that is taken."""
+
+    def __init__(self, reason: int, detail: int) -> None:
+        super().__init__(Cable())
+        self.answer = (reason, detail)
+
+    async def write(self, data: bytes) -> None:
+        for packet in FrameReader(5000).feed(data):
+            half = packet[2 : 2 + packets.HALF]
+            self.cable.ways[1] += encode(packets.refuse(*self.answer, half))
+            self.cable.filled[1].set()
+
+
+@pytest.mark.parametrize(
+    "reason, detail, words",
+    [
+        (packets.BAD_VERSION, 0x0203, "speaks versions 2 to 3 of the link, this PC 1"),
+        (packets.BUSY, 9, "busy with another PC; try again in 9 s"),
+        (77, 0, "reason 77"),
+    ],
+)
+def test_a_refusal_says_what_to_do(reason: int, detail: int, words: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        settings = Settings(KnownTerminals(tmp_path), PC_KEY)
+        with pytest.raises(CallFailed, match=words):
+            async with connect(
+                targets.Target(path="/dev/cable"), settings, True, Refuser(reason, detail)
+            ):
+                pass
+
+    run(story())
+
+
+def test_a_relay_in_the_middle_pairs_with_nobody(tmp_path: Path) -> None:
+    """The PC talks to M, M to the terminal, and M passes on each message of the pairing. The
+    merchant types what the terminal shows."""
+
+    async def story() -> None:
+        terminal = PcTerminal()
+        middle_key = KeyPair(b"\x66" * 32)
+        known = KnownTerminals(tmp_path)
+        terminal.run()
+        outer = Settings(KnownTerminals(tmp_path / "m"), middle_key, "Till 1")
+        line = CableLine(terminal.cable)
+        async with connect(targets.Target(path="/dev/a"), outer, True, line) as inner:
+
+            async def relay(asked: Asked) -> None:
+                call = await inner.open("pair_ask", asked.arguments)
+                items = call.items()
+                try:
+                    await asked.item(await anext(items))
+                    await call.send((await asked.next())[1])
+                    await asked.item(await anext(items))
+                    await call.send((await asked.next())[1])
+                    await asked.item(await anext(items))
+                except CallFailed as error:
+                    await asked.error(error.code, error.details)
+
+            middle = PcTerminal({"pair_ask": relay}, key=KeyPair(b"\x67" * 32))
+            middle.run()
+            try:
+                async with connect(
+                    targets.Target(path="/dev/b"),
+                    Settings(known, PC_KEY, "Till 1"),
+                    True,
+                    CableLine(middle.cable),
+                ) as there:
+
+                    async def typed() -> str:
+                        return terminal.shown[-1]
+
+                    with pytest.raises(CallFailed, match="code was wrong and is dead"):
+                        await pairing.pair(there, known, ["sync"], typed, lambda text: None)
+            finally:
+                await middle.stop()
+        await terminal.stop()
+        assert terminal.pairs == {} and known.all() == []
+
+    run(story())
+
+
 @pytest.mark.parametrize("noise", [b"", b"\x00\x01", b"login: \r\n\x00", bytes(300)])
 def test_nobody_or_nonsense_at_the_port_ends_in_time(noise: bytes, tmp_path: Path) -> None:
     async def story() -> None:
@@ -368,104 +482,3 @@ def test_a_session_that_ends_says_why(tmp_path: Path) -> None:
 
     assert "versions 2 to 3" in str(refusals.ended("x", Refused(packets.BAD_VERSION, 0x203)))
     assert "try again in 7 s" in str(refusals.ended("x", Refused(packets.BUSY, 7)))
-
-
-# -- targets
-
-
-def ports(*rows: tuple[str, str, str, bool]) -> Any:
-    return lambda: [Port(path, usb, serial, "x", likely) for path, usb, serial, likely in rows]
-
-
-async def nothing() -> list[Service]:
-    return []
-
-
-def found(text: str, known: KnownTerminals, listed: Any, browse: Any = nothing) -> targets.Target:
-    return run(targets.resolve(text, known, listed, browse))
-
-
-def test_places_are_read_and_wrong_ones_refused() -> None:
-    assert targets.parse("/dev/ttyACM0") == targets.Target(path="/dev/ttyACM0")
-    assert targets.parse("COM5") == targets.Target(path="COM5")
-    assert targets.parse("\\\\.\\COM12") == targets.Target(path="\\\\.\\COM12")
-    assert targets.parse("tcp://10.0.0.7:99") == targets.Target(host="10.0.0.7", port=99)
-    v6 = targets.parse("TCP://[fe80::1]:99/")
-    assert v6 is not None and v6.text == "tcp://[fe80::1]:99"
-    assert targets.parse("T1") is None and targets.parse("COMA") is None
-    for bad in ("tcp://", "tcp://h", "tcp://h:0", "tcp://h:99999", "tcp://h:x", "tcp://h:1/x",
-                "tcp://u@h:1"):  # fmt: skip
-        with pytest.raises(UserError, match="give host and port"):
-            targets.parse(bad)
-
-
-def test_a_serial_number_is_found_on_usb_then_where_it_was_then_on_the_network(
-    tmp_path: Path,
-) -> None:
-    known = KnownTerminals(tmp_path)
-    terminal = PcTerminal()
-    usb = ports(("/dev/ttyACM1", "1209:0001:T1", "T1", True))
-    assert found("T1", known, usb).path == "/dev/ttyACM1"
-    other = ports(("/dev/ttyACM1", "1209:0001:X", "X", True))
-    known.put(entry(terminal, ["sync"]))
-    known.change("T1", usb="1209:0001:X")
-    assert found("T1", known, other) == targets.Target(
-        path="/dev/ttyACM1", usb="1209:0001:X", serial="T1"
-    )
-    place = tmp_path / "pty"
-    place.touch()
-    known.change("T1", usb="", place=str(place))
-    assert found("T1", known, other) == targets.Target(path=str(place), serial="T1")
-    place.unlink()
-
-    async def browse() -> list[Service]:
-        return [Service("10.0.0.9", 5, "T9", "b"), Service("10.0.0.1", 4, "T1", "b")]
-
-    assert found("T1", known, other, browse).text == "tcp://10.0.0.1:4"
-    known.change("T1", place="tcp://10.0.0.3:7")
-    assert found("T1", known, other).text == "tcp://10.0.0.3:7"
-    with pytest.raises(UserError, match="no terminal T2 on a cable"):
-        found("T2", known, other, browse)
-
-
-def test_with_nothing_said_the_only_one_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = KnownTerminals(tmp_path)
-    one = ("/dev/ttyACM0", "1209:0001:A", "A", True)
-    two = ("/dev/ttyACM1", "1209:0001:B", "B", True)
-    modem = ("/dev/ttyUSB0", "", "", False)
-    assert found("", known, ports(one, modem)).path == "/dev/ttyACM0"
-    with pytest.raises(UserError, match=r"/dev/ttyACM0, /dev/ttyACM1\): say which"):
-        found("", known, ports(one, two))
-    with pytest.raises(UserError, match="no terminal is plugged in; say which"):
-        found("", known, ports(modem))
-    known.put(entry(PcTerminal(), ["sync"]))
-    assert found("", known, ports(modem)) == targets.Target(path="/dev/cable", serial="T1")
-    monkeypatch.setenv("OPENTILL_LINK", "tcp://127.0.0.1:5")
-    assert found("", known, ports(one)).text == "tcp://127.0.0.1:5"
-
-
-def test_a_port_that_was_plugged_in_elsewhere_is_found_by_its_usb_number(tmp_path: Path) -> None:
-    target = targets.Target(path=str(tmp_path / "ttyACM0"), usb="1209:0001:A")
-    listed = [Port(str(tmp_path / "ttyACM3"), "1209:0001:A", "A", "x", True)]
-    assert target.find(lambda: listed) == str(tmp_path / "ttyACM3")
-    with pytest.raises(Exception, match="no such port"):
-        target.find(list)
-
-
-def test_what_usb_says_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Info:
-        device, vid, pid = "/dev/ttyACM0", 0x1209, 1
-        serial_number = "A\x1b[2J" + "9" * 99
-        manufacturer = product = description = "Open\nTill"
-
-    class Uart:
-        device, vid = "/dev/ttyS0", None
-
-    (port,) = usb_ports(lambda: [Info(), Uart()])
-    assert port.likely and port.product == "Open?Till"
-    assert port.serial.isprintable() and len(port.serial) == 32
-    assert printable(None) == "" and printable("é漢") == "é漢"
-    monkeypatch.setenv("OPENTILL_PC_NAME", "店" * 60 + "\x07")
-    assert pc_name() == "店" * 40
