@@ -135,9 +135,10 @@ def compared(connection: Connection, which: Chosen) -> Report:
     known = rules(connection)
     cost = _sql_expected(known)
     told = L.fee.is_not(None)
+    brand = func.coalesce(P.brand, "")  # one object: PostgreSQL compares what it groups by
     statement = (
         select(
-            P.tender, func.coalesce(P.brand, "").label("brand"), P.currency, P.exponent,
+            P.tender, brand.label("brand"), P.currency, P.exponent,
             func.count().label("payments"), func.sum(sql_sign() * P.amount).label("amount"),
             func.sum(cost).label("expected"),
             (func.count() - func.count(cost)).label("without"),
@@ -147,8 +148,8 @@ def compared(connection: Connection, which: Chosen) -> Report:
         )
         .select_from(P.id.table.outerjoin(SettlementLine.__table__, settles()))
         .where(*which.where("approved"), P.tender != CASH, P.type.in_(list(SIGNS)))
-        .group_by(P.tender, func.coalesce(P.brand, ""), P.currency, P.exponent)
-        .order_by(P.tender, func.coalesce(P.brand, ""), P.currency, P.exponent)
+        .group_by(P.tender, brand, P.currency, P.exponent)
+        .order_by(P.tender, brand, P.currency, P.exponent)
     )  # fmt: skip
     rows, without = [], 0
     for found in all_rows(connection, statement):

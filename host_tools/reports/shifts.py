@@ -144,8 +144,9 @@ def close(connection: Connection, terminal: int, serial: str, now: int) -> Repor
     picked = select(P.terminal_id, P.epoch, P.request_sequence, literal(number)).where(*inside)
     names = ["terminal_id", "epoch", "request_sequence", "number"]
     try:
-        added = connection.execute(insert(ZPayment).from_select(names, picked)).rowcount
-        if not added:
+        connection.execute(insert(ZPayment).from_select(names, picked))
+        added = select(func.count()).where(IN_Z.terminal_id == terminal, IN_Z.number == number)
+        if not connection.scalar(added):
             raise UserError(
                 said("nothing to close: terminal {serial} has no payment since Z {number}",
                      serial=serial, number=number - 1)

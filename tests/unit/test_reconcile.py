@@ -24,6 +24,7 @@ from host_tools.reports.chosen import SIGNS, P
 from host_tools.store import database
 from host_tools.store.books import FeeRule, SettlementLine
 from tests.support import filled_store as filled
+from tests.support import postgres
 
 MAP = """
 currency = "CNY"
@@ -51,9 +52,14 @@ def english() -> Iterator[None]:
     texts.use("")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[database.Store]:
-    opened = filled.opened(tmp_path / "store.sqlite")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[database.Store]:
+    if request.param == "sqlite":
+        opened = filled.opened(tmp_path / "store.sqlite")
+    else:
+        if postgres.why_not():
+            pytest.skip(postgres.why_not())
+        opened = database.open(postgres.server().new())
     opened.change(lambda writing: filled.terminal(writing, "OT000001", 1))
     yield opened
     opened.close()
@@ -545,10 +551,10 @@ def test_wrong_rules_are_refused(old: str, new: str, advice: str, tmp_path: Path
 # -- the command
 
 
-def _till(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def _till(store: database.Store, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "host_tools.till", "reconcile", *words,
-         "--database", f"sqlite:///{tmp_path}/store.sqlite", "--language", "en"],
+         "--database", str(store.engine.url), "--language", "en"],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -557,18 +563,18 @@ def test_a_script_learns_by_the_exit_code(store: database.Store, tmp_path: Path)
     add(store, filled.payment(1))
     a_map(tmp_path)
     words = ("check", str(a_file(tmp_path, row(1))), "--map", str(tmp_path / "map.toml"), "--json")
-    well = _till(tmp_path, *words)
+    well = _till(store, *words)
     assert well.returncode == 0 and json.loads(well.stdout)["well"] is True
     add(store, filled.payment(2))
-    differs = _till(tmp_path, *words)
+    differs = _till(store, *words)
     assert differs.returncode == 1
     assert json.loads(differs.stdout)["counts"]["missing_there"] == 1
     (tmp_path / "bank.csv").write_text(HEAD + "\n20261101,x")
-    refused = _till(tmp_path, *words)
+    refused = _till(store, *words)
     assert refused.returncode == 1 and "line 2" in json.loads(refused.stdout)["error"]
     with store.read() as connection:
         assert len(connection.execute(select(SettlementLine.__table__)).all()) == 1
-    assert _till(tmp_path, "check", "x").returncode == 2
+    assert _till(store, "check", "x").returncode == 2
 
 
 def test_the_example_of_the_manual_is_read() -> None:
