@@ -33,6 +33,8 @@ PIPES = ("pc_pipe", "pc_net")
 BUSY_S = 5
 #: The last answer to a PC that revoked itself has so long to get out.
 LAST_ANSWER_MS = 500
+#: What may not be interrupted has so long to end with the terminal.
+STOP_MS = 5_000
 #: MicroPython's clock starts again at this.
 _PERIOD = 0 if sys.implementation.name == "cpython" else 1 << 30
 
@@ -68,11 +70,16 @@ class PcLink:
 
     async def stop(self) -> None:
         """End it: a PC that is there is told, handlers are waited for."""
-        for task in self._tasks + self._beside:
-            task.cancel()
-            await task.done.wait()
+        await aio.first(("ended", self._end()), timeout_ms=STOP_MS)
         for _, pipe in self._pipes:
             await pipe.close()
+
+    async def _end(self) -> None:
+        tasks = self._tasks + self._beside
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            await task.done.wait()
 
     def tampered(self) -> None:
         """The vault is erased: no PC is paired any more."""
@@ -262,7 +269,7 @@ def _hello(link: PcLink) -> "dict[str, Handler]":
             4: epoch,
             5: chain,
             6: sorted(_ROOMS),
-            7: t.view.screen is None or t.view.screen.name != "idle",
+            7: not t.free,
             8: t.test or bool(t.devices.capabilities.emulated),
         }
         now = await link.now()

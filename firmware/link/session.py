@@ -289,7 +289,8 @@ class PcSession(Session):
 
 
 class TerminalSession(Session):
-    """The terminal's."""
+    """The terminal's. ``may_open`` is asked before a half of the next session's id is drawn:
+    while it says no, a PC that opens one gets no answer, and asks again."""
 
     def __init__(
         self,
@@ -297,14 +298,16 @@ class TerminalSession(Session):
         static: "StaticKey",
         own: "dict[int, Any]",
         random: "Callable[[int], bytes]",
+        may_open: "Callable[[], bool] | None" = None,
     ) -> None:
         self._answered = False
+        self._may_open = may_open
         Session.__init__(self, end, static, own, random)
         self._listening = end
         self._refill()
 
     def _refill(self) -> None:
-        if self._listening.wants_half:
+        if self._listening.wants_half and (self._may_open is None or self._may_open()):
             self._listening.give_half(self._random(packets.HALF))
 
     def turn(self) -> "list[Stream]":

@@ -54,6 +54,9 @@ class Limits:
         #: Bytes asked of the pipe at once; messages of a stream that wait before a sender does.
         self.read = 1024 if small else 4096
         self.backlog = 2048 if small else 16384
+        #: From one session's beginning to the next one's: a handshake is a second's work for
+        #: a microcontroller, and nobody may keep it busy with them.
+        self.rest_ms = 4000 if small else 0
         self.small = small
 
     def parameters(self) -> Parameters:
@@ -87,6 +90,8 @@ class LinkHost:
         self._handler = handler
         self._on_session = on_session
         self._on_defect = on_defect
+        self._rest_ms = takes.rest_ms
+        self._drew_at: "int | None" = None
         self._most = 2 * takes.most_streams
         self._serving: "list[aio.Task]" = []
         said: "dict[int, Any]" = {
@@ -97,7 +102,7 @@ class LinkHost:
         for key, text in ((SERIAL, own[0]), (BOARD, own[1]), (VERSION, own[2])):
             said[key] = text[:32]
         self._end = TerminalEnd(takes.parameters(), pipe.reliable, period)
-        self.session = TerminalSession(self._end, static, said, random)
+        self.session = TerminalSession(self._end, static, said, random, self._may_open)
         self._runner = Runner(
             self.session, pipe, None, self._heard, False, takes.read, takes.backlog
         )
@@ -153,6 +158,13 @@ class LinkHost:
             await self._pipe.write(data)
         except TillError:
             pass  # nobody listens any more
+
+    def _may_open(self) -> bool:
+        """Whether another session may begin: after the first, one each rest."""
+        if self._drew_at is not None and aio.elapsed_ms(self._drew_at) < self._rest_ms:
+            return False
+        self._drew_at = aio.ticks_ms()
+        return True
 
     def _heard(self, what: str, error: "TillError | None") -> None:
         if what in ("ready", "ended"):

@@ -331,6 +331,28 @@ def test_a_flood_leaves_the_loop_to_others() -> None:
     play(story)
 
 
+def test_a_small_terminal_does_one_handshake_at_a_time() -> None:
+    """Each is a second of a microcontroller's work: who opens again and again is not served."""
+
+    async def story(bench: Bench) -> None:
+        plug = Plug(bench.cable, 1)
+        stands = 0
+        for number in range(40):
+            flood = PcSide(plug, 50 + number % 3)
+            flood.draw.seed(number)
+            flood.session.connect(aio.ticks_ms())
+            carrying = aio.spawn("flood", flood.runner.run())
+            await aio.sleep_ms(100)
+            stands += flood.session.ready
+            carrying.cancel()
+            await carrying.done.wait()
+        assert 1 <= stands <= 3, "in four seconds"
+        pc = await bench.pc("sync").connect()
+        assert await pc.ask("hello")
+
+    play(story, small=True)
+
+
 def test_more_at_once_than_told_ends_the_session() -> None:
     async def story(bench: Bench) -> None:
         pc = await bench.pc("service").connect()

@@ -344,7 +344,7 @@ function drawState({ state }) {
   }
   for (const name of SWITCHES) $(`sw-${name}`).checked = state[name];
   $("pc-cable").hidden = !state.pc_target;
-  $("pc-cable").title = state.pc_target;
+  $("pc-target").textContent = state.pc_target;
   drawLinkStates(state.links);
   if (document.activeElement !== $("sw-battery")) $("sw-battery").value = state.battery;
   $("battery").textContent = `${state.battery} %`;
