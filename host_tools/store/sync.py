@@ -21,8 +21,9 @@ from host_tools.store.intake import BEHIND, BROKEN, FORK, Place, Taken, Told
 T = TypeVar("T")
 
 EXPIRED = "expired"
-#: Bytes of frames that one transaction takes, and pieces that wait for it.
-_MOST_BYTES, _MOST_WAITING = 1 << 20, 16
+#: Bytes of frames that one transaction takes, the pause that ends one before, and pieces that
+#: wait for the next.
+_MOST_BYTES, _PAUSE_S, _MOST_WAITING = 1 << 18, 0.02, 16
 #: The terminal hears after so many records, and at the end.
 _ACKNOWLEDGE_EVERY = 4096
 #: Requests for one sync: a terminal that needs more makes a fool of us.
@@ -323,15 +324,19 @@ async def _fetch(call: Call, waiting: "asyncio.Queue[_News]") -> None:
 async def _gather(
     waiting: "asyncio.Queue[_News]",
 ) -> "tuple[list[dict[int, Any]], _News]":
-    """What waits, up to a transaction's worth, and why no more comes: None at the end, an
-    error, or the last item where more does."""
+    """What comes without a pause, up to a transaction's worth, and why no more does: None at
+    the end, an error, or the last item where more may."""
     news = await waiting.get()
     items: list[dict[int, Any]] = []
     size = 0
     while isinstance(news, dict):
         items.append(news)
         size += len(news[3])
-        if size >= _MOST_BYTES or waiting.empty():
+        if size >= _MOST_BYTES:
             break
-        news = waiting.get_nowait()
+        try:
+            async with asyncio.timeout(_PAUSE_S if waiting.empty() else None):
+                news = await waiting.get()
+        except TimeoutError:
+            break
     return items, news

@@ -12,6 +12,7 @@ from host_tools.texts import said
 
 if TYPE_CHECKING:
     from host_tools.store.intake import Told
+    from host_tools.store.ledger import Ledger
 
 Url = Annotated[str, typer.Option(metavar="URL", help="The database, where it is not the usual.")]
 
@@ -40,3 +41,19 @@ def alarms(found: "list[Told]") -> None:
 def alarm(told: "Told") -> dict[str, Any]:
     """One, for JSON."""
     return told._asdict() | {"text": told.text}
+
+
+def ledger(found: "Ledger") -> None:
+    """What a terminal's ledger holds, and which of its payments somebody must ask about."""
+    told = found.summary
+    typer.echo(
+        said("{path}: whole; the ledger of {serial} with {count} records, {lines} payments in "
+             "its open batch", path=found.path, serial=told.serial, count=told.records,
+             lines=told.lines)
+    )  # fmt: skip
+    for stan, amount, currency in told.open:
+        typer.echo(
+            said("STAN {stan} ({amount} in minor units of currency {currency}) had no end yet: "
+                 "ask the acquirer", stan=stan, amount=amount, currency=f"{currency:03d}"),
+            err=True,
+        )  # fmt: skip

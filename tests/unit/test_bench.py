@@ -10,6 +10,7 @@ from bench import (
     bench_register,
     bench_sale,
     bench_start,
+    bench_sync,
     bench_tlv,
     bench_wake,
     reasons,
@@ -43,6 +44,10 @@ def test_the_device_starts_and_its_imports_are_rows() -> None:
     rows = bench_start.rows(quick=True)
     _sound(rows)
     assert any(row[0].startswith("import firmware") and row[3] == "MB" for row in rows)
+
+
+def test_a_sync_is_timed() -> None:
+    _sound(bench_sync.rows(500))
 
 
 def test_a_registers_request_is_timed() -> None:
