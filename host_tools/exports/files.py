@@ -50,12 +50,12 @@ def write(
         raise _is_there(out)
     new = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
     try:
-        if format == "xlsx":
-            workbook.write_workbook(data, new)
-        else:
-            pieces = plain_text.csv_bytes(data, bom) if format == "csv" else _STREAMS[format](data)
-            with new.open("xb") as file:
-                for piece in pieces:
+        with new.open("xb") as file:
+            if format == "xlsx":
+                workbook.write_workbook(data, file)
+            else:
+                csv = format == "csv"
+                for piece in plain_text.csv_bytes(data, bom) if csv else _STREAMS[format](data):
                     file.write(piece)
         digest, size = hashlib.sha256(), 0
         with new.open("rb+") as file:

@@ -2,8 +2,7 @@
 
 import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from host_tools.exports.data import Data
 from host_tools.exports.plain_text import COLUMNS, MONEY, NUMBER, values
@@ -45,15 +44,15 @@ class _Totals:
         into[3] += sign * row.amount
 
 
-def write_workbook(data: Data, path: Path) -> None:
-    """The file at ``path``, its bytes the same for the same payments and language."""
+def write_workbook(data: Data, file: BinaryIO) -> None:
+    """Into ``file``, its bytes the same for the same payments and language."""
     import xlsxwriter
 
     options = {
         "constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False,
         "strings_to_numbers": False, "nan_inf_to_errors": False,
     }  # fmt: skip
-    book = xlsxwriter.Workbook(str(path), options)
+    book = xlsxwriter.Workbook(file, options)
     book.set_properties({"title": "OpenTill", "created": datetime.datetime(2000, 1, 1)})
     bold = book.add_format({"bold": True, "bottom": 1})
     formats: dict[int, Any] = {}
@@ -89,10 +88,10 @@ def _write(book: Any, sheet: Any, line: int, row: Any, formats: dict[int, Any]) 
             continue
         if kind == MONEY:
             _money(book, sheet, line, at, value, row.exponent, formats)
-        elif kind == NUMBER:
+        elif kind == NUMBER and len(str(value)) <= _DIGITS:
             sheet.write_number(line, at, value)
         else:
-            sheet.write_string(line, at, printable(value))
+            sheet.write_string(line, at, printable(str(value)))
 
 
 def _money(

@@ -21,13 +21,13 @@ from host_tools.texts import said
 
 #: The longest line, bytes, and the largest file.
 LONGEST = 65_536
-LARGEST = 1 << 30
+LARGEST = 1 << 27
 _LARGEST_AMOUNT = 999_999_999_999
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A payment as the acquirer tells it. ``amount``, ``fee`` and ``net`` are signed as the
     merchant sees them, minor units; days are dates; absent texts are ""."""
@@ -59,7 +59,7 @@ class _Bad(Exception):
 def read_lines(path: Path, how: ColumnMap) -> Iterator[Line]:
     """The payments of the file. UserError names file, line and column."""
     if path.stat().st_size > LARGEST:
-        raise UserError(said("{path}: larger than 1 GiB; ask for a file a day", path=path))
+        raise UserError(said("{path}: larger than 128 MiB; ask for a file a day", path=path))
     places: dict[str, int | Slice] | None = None
     width = 0
     for number, raw in _raw_lines(path):

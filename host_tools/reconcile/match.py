@@ -66,9 +66,9 @@ class _Candidates:
         """(the payment or None, whether one would fit but is settled already)."""
         if line.rrn:
             fitting = [one for one in self._by_rrn.get(line.rrn, ()) if _agree(line, one)]
+            fitting = fitting or [one for one in self._same_code(line) if not one.rrn]
         elif line.auth_code:
-            key = (line.auth_code, line.currency, line.amount)
-            fitting = [one for one in self._by_auth.get(key, ()) if _agree(line, one)]
+            fitting = self._same_code(line)
         else:
             card = (line.card[-4:], line.currency, line.amount, line.day.isoformat())
             fitting = [one for one in self._by_card.get(card, ()) if _agree(line, one)]
@@ -78,6 +78,10 @@ class _Candidates:
         found = min(free, key=lambda one: (signed(one) != line.amount, _apart(line, one), one.id))
         self.used.add(found.id)
         return found, False
+
+    def _same_code(self, line: Line) -> list[Any]:
+        key = (line.auth_code, line.currency, line.amount)
+        return [one for one in self._by_auth.get(key, ()) if _agree(line, one)]
 
 
 def signed(payment: Any) -> int:

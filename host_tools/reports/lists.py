@@ -228,9 +228,9 @@ def exceptions(connection: Connection, which: Chosen) -> Report:
         _payments(connection, *undated.where()),
     )
     add("twice", _payments(connection, P.id.in_(_twice(which))))
-    for closed in shifts.all_closed(connection, which.terminal):
-        if shifts.differs(connection, closed):
-            add("z", [{"terminal": _serial(connection, closed.terminal_id)}], f"Z {closed.number}")
+    for closed in shifts.changed(connection, which.terminal):
+        serial = _serial(connection, closed.terminal_id)
+        add("z", [{"terminal": serial}], f"Z {closed.number}")
     lines = connection.execute(
         select(SettlementLine.__table__)
         .where(L.state != "matched", L.day >= which.first, L.day <= which.last)

@@ -7,7 +7,7 @@ its sums as they were, and is told the same ever after.
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, false, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from host_tools.errors import UserError
@@ -16,6 +16,7 @@ from host_tools.reports.chosen import SIGNS, P
 from host_tools.reports.report import COUNT, MONEY, WORD, Column, Report, Row
 from host_tools.reports.sums import all_rows
 from host_tools.store.books import ZPayment, ZReport
+from host_tools.store.models import Payment
 from host_tools.texts import said
 
 Z: Any = ZReport.__table__.c
@@ -37,9 +38,12 @@ def _no_z() -> ColumnElement[bool]:
     return ~select(IN_Z.number).where(_same()).exists()
 
 
-def _content(connection: Connection, *conditions: ColumnElement[bool]) -> Row:
-    """The sums of the payments under ``conditions``."""
-    payments = P.id.table
+#: Payments with the Z that they are in.
+_CLOSED = ZPayment.__table__.join(Payment.__table__, _same())
+
+
+def _content(connection: Connection, payments: Any, *conditions: ColumnElement[bool]) -> Row:
+    """The sums of ``payments`` under ``conditions``."""
     groups = all_rows(
         connection,
         select(
@@ -89,7 +93,7 @@ def _last(connection: Connection, terminal: int) -> "ZReport | None":
 def x_report(connection: Connection, terminal: int, serial: str) -> Report:
     """What would be in the next Z, and what waits for its outcome."""
     before = _last(connection, terminal)
-    content = _content(connection, P.terminal_id == terminal, _no_z())
+    content = _content(connection, P.id.table, P.terminal_id == terminal, _no_z())
     content["grand"] = _grand(before, content)
     number = before.number if before else 0
     text = said("X of terminal {serial}, since Z {number}", serial=serial, number=number)
@@ -114,26 +118,41 @@ def z_report(connection: Connection, terminal: int, serial: str, number: int) ->
                 serial=serial, at=moment_text(found.closed_at))  # fmt: skip
     about = {"number": found.number, "closed_at": found.closed_at}
     report = _report("z", text, serial, content, about)
-    if differs(connection, found):
+    if changed(connection, terminal, found.number):
         report.notes.append(
             said("The payments of this Z are not what they were when it was closed.")
         )
     return report
 
 
-def differs(connection: Connection, closed: ZReport) -> bool:
-    """Whether the approved money of a Z's payments is another now."""
-    inside = select(IN_Z.number).where(_same(), IN_Z.number == closed.number).exists()
-    now = _content(connection, P.terminal_id == closed.terminal_id, inside)
-    return _net(now) != _net(json.loads(closed.content))
-
-
-def all_closed(connection: Connection, terminal: int | None) -> list[ZReport]:
-    """Every Z, of one terminal or of all."""
-    statement = select(ZReport.__table__).order_by(Z.terminal_id, Z.number)
+def changed(connection: Connection, terminal: int | None, number: int = 0) -> list[ZReport]:
+    """Every Z whose payments' approved money is another now; of one terminal, or one Z."""
+    those, inside = [], [P.outcome == "approved", P.test == false()]
     if terminal is not None:
-        statement = statement.where(Z.terminal_id == terminal)
-    return [ZReport(**row._mapping) for row in connection.execute(statement)]
+        those.append(Z.terminal_id == terminal)
+        inside.append(IN_Z.terminal_id == terminal)
+    if number:
+        those.append(Z.number == number)
+        inside.append(IN_Z.number == number)
+    keys = (IN_Z.terminal_id, IN_Z.number, P.currency, P.exponent, P.type)
+    now: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+    for row in all_rows(
+        connection,
+        select(*keys, func.sum(P.amount).label("amount"))
+        .select_from(_CLOSED).where(*inside).group_by(*keys),
+    ):  # fmt: skip
+        net = now.setdefault((row.terminal_id, row.number), {})
+        place = (row.currency, row.exponent)
+        net[place] = net.get(place, 0) + SIGNS.get(row.type, 0) * int(row.amount)
+    closed = connection.execute(
+        select(ZReport.__table__).where(*those).order_by(Z.terminal_id, Z.number)
+    )
+    reports = [ZReport(**row._mapping) for row in closed]
+    return [
+        one
+        for one in reports
+        if now.get((one.terminal_id, one.number), {}) != _net(json.loads(one.content))
+    ]
 
 
 def close(connection: Connection, terminal: int, serial: str, now: int) -> Report:
@@ -151,8 +170,8 @@ def close(connection: Connection, terminal: int, serial: str, now: int) -> Repor
                 said("nothing to close: terminal {serial} has no payment since Z {number}",
                      serial=serial, number=number - 1)
             )  # fmt: skip
-        mine = select(IN_Z.number).where(_same(), IN_Z.number == number).exists()
-        content = _content(connection, P.terminal_id == terminal, mine)
+        mine = (IN_Z.terminal_id == terminal, IN_Z.number == number)
+        content = _content(connection, _CLOSED, *mine)
         content["grand"] = _grand(before, content)
         connection.execute(
             insert(ZReport).values(

@@ -172,6 +172,7 @@ def test_without_rrn_the_code_matches_and_without_that_the_card(
         filled.payment(2, auth_code="222222", amount=500),
         filled.payment(3, pan_masked="622200******9999", auth_code=None, rrn=None),
         filled.payment(4, pan_masked="622200******9999", auth_code=None, rrn=None),
+        filled.payment(5, rrn=None, auth_code="555555", amount=700),
     )
     path = a_file(
         tmp_path,
@@ -180,9 +181,11 @@ def test_without_rrn_the_code_matches_and_without_that_the_card(
         "20261101,10.00,,,9999,,",
         "20261101,10.00,,,6222001234569999,,",
         "20261101,10.00,,,9999,,",
+        "20261101,7.00,77,555555,,,",
     )
     assert states(store, path, a_map(tmp_path)) == [
         ("matched", 1), ("matched", 2), ("matched", 3), ("matched", 4), ("duplicate", None),
+        ("matched", 5),
     ]  # fmt: skip
 
 
@@ -348,12 +351,12 @@ def test_what_is_no_such_file_is_refused(raw: bytes, advice: str | None, tmp_pat
 def test_a_line_without_end_is_given_up_early(tmp_path: Path) -> None:
     path = tmp_path / "endless"
     with path.open("wb") as file:
-        file.truncate(lines.LARGEST)  # a hole: a gigabyte of zeros without a line end
+        file.truncate(lines.LARGEST)  # a hole: as many zeros without a line end
     with pytest.raises(UserError, match="line 1 is longer"):
         list(read_lines(path, a_map(tmp_path)))
     with path.open("wb") as file:
         file.truncate(lines.LARGEST + 1)
-    with pytest.raises(UserError, match="1 GiB"):
+    with pytest.raises(UserError, match="128 MiB"):
         list(read_lines(path, a_map(tmp_path)))
 
 
