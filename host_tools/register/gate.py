@@ -265,6 +265,8 @@ class Gate:
             return answer_of(await call.result())
         except CallFailed as failed:
             error = failed
+        except UserError as unread:  # it told an end that cannot be read: not known here
+            return Answer(End.PROGRESS, request.reference, detail=str(unread))
         if error.code in REFUSALS:
             return _refused(request.reference, error)
         answer = await self._recovered(request.reference, terminal, error.code)

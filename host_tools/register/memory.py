@@ -6,6 +6,7 @@ settled answer.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,11 +62,21 @@ def _now() -> int:
     return int(time.time())
 
 
+def _private(path: Path) -> None:
+    """The file, its owner's only (SQLite gives its companions the same rights). UserError."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened: {error.strerror}") from None
+
+
 class Memory:
     """The file ``path``, made if new; without one everything is forgotten at the end."""
 
     def __init__(self, path: Path | None = None, now: Callable[[], int] = _now) -> None:
         self.now = now
+        if path is not None:
+            _private(path)
         self._engine = create_engine(f"sqlite:///{path or ':memory:'}")
 
         @event.listens_for(self._engine, "connect")

@@ -11,7 +11,7 @@ from host_tools.register.guard import Place, listening
 
 #: How long a request may take to come; how many are served at once.
 REQUEST_S, MOST_CONNECTIONS = 10.0, 16
-#: A Caisse-AP request has no end of its own: when it is complete, more is waited for so long.
+#: A request has no end of its own: when it is complete, more is waited for so long.
 DRAIN_S = 0.2
 
 Read = Callable[[asyncio.StreamReader], Awaitable[bytes]]
@@ -109,10 +109,16 @@ async def _read_caisse(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _read_mis(reader: asyncio.StreamReader) -> bytes:
-    """A whole record; less when the other side ends before."""
+    """A whole record, and a byte more where the other side does not stop there: what a browser
+    was made to send is no record. Less when it ends before."""
     data = b""
-    while len(data) < mis.REQUEST_BYTES:
-        piece = await reader.read(mis.REQUEST_BYTES - len(data))
+    while len(data) <= mis.REQUEST_BYTES:
+        whole = len(data) == mis.REQUEST_BYTES
+        try:
+            async with asyncio.timeout(DRAIN_S if whole else None):
+                piece = await reader.read(mis.REQUEST_BYTES + 1 - len(data))
+        except TimeoutError:
+            return data
         if not piece:
             break
         data += piece

@@ -176,6 +176,30 @@ def test_a_register_that_hangs_up_ends_nothing() -> None:
     told(story)
 
 
+def test_a_pc_without_the_role_sells_and_reads_nothing() -> None:
+    async def story(terminal: RegisterTerminal, gate: Gate) -> None:
+        await gate.start(request())
+        terminal.roles = ["sync", "service"]
+        for answer in (await gate.start(request("2")), await gate.state(request().reference)):
+            assert (answer.end, answer.reason) == (End.REFUSED, "role")
+        assert await gate.abort(request().reference) == "unreachable"
+        assert len(terminal.started) == 1
+
+    told(story)
+
+
+def test_an_end_that_cannot_be_read_is_not_taken_for_a_refusal() -> None:
+    async def story(terminal: RegisterTerminal, gate: Gate) -> None:
+        await gate.start(request())
+        terminal.results[request().reference][1][2] = "partly"
+        for _ in range(2):
+            answer = await gate.start(request())
+            assert answer.end is End.PROGRESS and "partly" in answer.detail
+        assert (await gate.state(request().reference)).end is End.UNREACHABLE
+
+    told(story)
+
+
 def test_status_is_as_much_as_the_roles_allow() -> None:
     async def story(terminal: RegisterTerminal, gate: Gate) -> None:
         assert await gate.status() == {

@@ -1,142 +1,36 @@
-"""nexo over the gate: messages, ids, sealing, and what a client on the network may try."""
+"""nexo over the gate: messages, ids, what is kept, and numbers."""
 
 import asyncio
-import base64
 import copy
-import hashlib
-import hmac
 import json
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.payment.money import Currency
-from host_tools.register.gate import Gate
+from host_tools.errors import UserError
 from host_tools.register.memory import KEPT_S, UNIQUE_S, Memory
-from host_tools.register.nexo import messages, number_json, sealed
+from host_tools.register.nexo import messages, number_json
 from host_tools.register.nexo.messages import BadMessage
-from host_tools.register.nexo.server import MOST_BODY, Client, NexoApp
-from host_tools.register.nexo.station import RETRY_S, Speaker, Station
-from tests.support.register_terminal import RegisterTerminal
-from tests.support.virtual_time import run
-
-KEY = sealed.key_of("till-1", 1, "correct horse battery staple")
-OTHER = sealed.key_of("till-2", 1, "another passphrase")
-EUR = Currency.by_code("EUR")
-AMOUNTS = "PaymentRequest.PaymentTransaction.AmountsReq."
-CONDITIONS = "PaymentRequest.PaymentTransaction.TransactionConditions."
-STAMP = "2026-11-22T01:02:03.000Z"
-
-
-class Desk:
-    """A terminal, its gate and the nexo port, as one register sees it."""
-
-    def __init__(self, **app: Any) -> None:
-        self.clock = 1_000_000
-        self.terminal = RegisterTerminal()
-        self.gate = Gate(self.terminal.reach, patience_s=5)
-        self.memory = Memory(now=lambda: self.clock)
-        self.station = Station(self.gate, self.memory, version="1.2")
-        clients = [
-            Client(Speaker("Till 1", ("POS-1", "POS-9")), KEY),
-            Client(Speaker("Till 2", ("POS-2",)), OTHER),
-            Client(Speaker("Till 3", ("POS-3",)), api_key="secret"),
-        ]
-        self.app = NexoApp(self.station, clients, **app)
-        self.service = 0
-
-    def header(self, category: str, **changed: Any) -> dict[str, Any]:
-        self.service += 1
-        header = {
-            "ProtocolVersion": "3.0", "MessageClass": "Service", "MessageCategory": category,
-            "MessageType": "Request", "SaleID": "POS-1", "ServiceID": str(self.service),
-            "POIID": "POI-1",
-        }  # fmt: skip
-        return {**header, **changed}
-
-    def message(self, category: str, body: Any, **changed: Any) -> dict[str, Any]:
-        name = "EventNotification" if category == "Event" else category + "Request"
-        return {"SaleToPOIRequest": {"MessageHeader": self.header(category, **changed), name: body}}
-
-    def payment(self, amount: Any = Decimal("10.00"), **changed: Any) -> dict[str, Any]:
-        body = {
-            "SaleData": {"SaleTransactionID": {"TransactionID": "27908", "TimeStamp": STAMP}},
-            "PaymentTransaction": {"AmountsReq": {"Currency": "EUR", "RequestedAmount": amount}},
-        }
-        return self.message("Payment", body, **changed)
-
-    async def raw(self, body: bytes, path: str = "/nexo/", **headers: str) -> tuple[int, bytes]:
-        return await http(self.app, [body], path, **headers)
-
-    async def send(self, message: Any, key: sealed.Key = KEY) -> Any:
-        """Sealed, and the answer opened and checked; None when it is empty."""
-        status, answer = await self.raw(sealed_bytes(key, message))
-        assert status == 200, answer
-        if not answer:
-            return None
-        value = number_json.read(answer.decode())["SaleToPOIResponse"]
-        _, header, inner = sealed.opened([key], value)
-        assert header["MessageType"] == "Response"
-        return inner["SaleToPOIResponse"]
-
-    async def paid(self, message: Any) -> Any:
-        return (await self.send(message))["PaymentResponse"]
-
-
-async def http(
-    app: NexoApp, parts: list[bytes], path: str = "/nexo/", method: str = "POST", **headers: str
-) -> tuple[int, bytes]:
-    sent: list[Any] = []
-    waiting = list(parts)
-
-    async def receive() -> Any:
-        if not waiting:
-            await asyncio.Event().wait()
-        part = waiting.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(waiting) or part == b"..."}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "path": path, "headers": named}
-    await app(scope, receive, send)
-    return sent[0]["status"], sent[1]["body"]
-
-
-def sealed_bytes(key: sealed.Key, message: Any) -> bytes:
-    header = message["SaleToPOIRequest"]["MessageHeader"]
-    closed = sealed.seal(key, header, number_json.write(message))
-    return number_json.write({"SaleToPOIRequest": closed}).encode()
-
-
-def told(story: Callable[[Desk], Awaitable[None]], **app: Any) -> None:
-    async def main() -> None:
-        desk = Desk(**app)
-        await story(desk)
-        await desk.gate.close()
-        desk.memory.close()
-
-    run(main())
-
-
-async def settle() -> None:
-    for _ in range(30):
-        await asyncio.sleep(0)
-
-
-def condition(body: Any) -> str:
-    response = body["Response"]
-    assert response["Result"] == "Failure"
-    assert parse_qs(response["AdditionalResponse"], strict_parsing=True)["message"]
-    return str(response["ErrorCondition"])
+from host_tools.register.nexo.station import RETRY_S
+from tests.support.nexo_desk import (
+    AMOUNTS,
+    CONDITIONS,
+    KEY,
+    OTHER,
+    STAMP,
+    Desk,
+    condition,
+    sealed_bytes,
+    settle,
+    told,
+)
 
 
 def test_a_payment_is_answered_with_all_that_a_register_keeps() -> None:
@@ -507,145 +401,62 @@ def test_two_registers_at_once_are_one_payment_and_one_busy() -> None:
     told(story)
 
 
-# ---- sealing ----------------------------------------------------------------------------
-
-
-def test_the_keys_are_those_of_the_published_derivation() -> None:
-    raw = hashlib.pbkdf2_hmac("sha1", b"mypassphrase", b"AdyenNexoV1Salt", 4000, 80)
-    key = sealed.key_of("id", 1, "mypassphrase")
-    assert (key.mac, key.cipher, key.iv) == (raw[:32], raw[32:64], raw[64:])
-    assert "mac" not in repr(key) and len(sealed.new_passphrase()) == 32
-
-
-def test_a_sealed_message_is_as_other_code_reads_it() -> None:
-    header = {"SaleID": "POS-1"}
-    inner = json.dumps({"SaleToPOIRequest": {"MessageHeader": header, "x": "收" * 20}})
-    closed = sealed.seal(KEY, header, inner)
-    trailer = closed["SecurityTrailer"]
-    nonce = base64.b64decode(trailer["Nonce"])
-    iv = bytes(a ^ b for a, b in zip(KEY.iv, nonce, strict=True))
-    decryptor = Cipher(algorithms.AES(KEY.cipher), modes.CBC(iv)).decryptor()
-    padded = decryptor.update(base64.b64decode(closed["NexoBlob"])) + decryptor.finalize()
-    assert padded[: -padded[-1]].decode() == inner
-    mac = hmac.new(KEY.mac, inner.encode(), hashlib.sha256).digest()
-    assert base64.b64decode(trailer["Hmac"]) == mac
-    assert sealed.opened([OTHER, KEY], closed)[1] == header
-
-
-def test_a_golden_message_of_the_npm_client_is_paid() -> None:
-    """``nexo_sealed.json``: sealed by @adyen/api-library 32.1.0 under KEY's passphrase."""
-    golden = Path(__file__).with_name("nexo_sealed.json").read_bytes()
-
+def test_a_disk_that_keeps_nothing_charges_nobody_and_hides_no_payment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story(desk: Desk) -> None:
-        status, answer = await desk.raw(golden)
-        assert status == 200
-        closed = number_json.read(answer.decode())["SaleToPOIResponse"]
-        _, header, inner = sealed.opened([KEY], closed)
-        assert header["ServiceID"] == "0207111104"
-        result = inner["SaleToPOIResponse"]["PaymentResponse"]["PaymentResult"]
-        assert result["AmountsResp"]["AuthorizedAmount"] == Decimal("10.99")
-        (started,) = desk.terminal.started
-        assert (started[1], started[3], started[4]) == ("nexo:POS-1:0207111104", 1099, 978)
-        # Replayed by whoever recorded it: the same answer, and no second payment.
-        again = number_json.read((await desk.raw(golden))[1].decode())["SaleToPOIResponse"]
-        assert sealed.opened([KEY], again)[2] == inner
+        def full(*_: Any) -> Any:
+            raise UserError("the disk is full")
+
+        monkeypatch.setattr(desk.memory, "settle", full)
+        message = desk.payment()
+        assert (await desk.paid(message))["Response"]["Result"] == "Success"
+        assert (await desk.paid(message))["Response"]["Result"] == "Success"
+        assert len(desk.terminal.started) == 1
+        monkeypatch.setattr(desk.memory, "note", full)
+        assert condition(await desk.paid(desk.payment())) == "UnavailableService"
         assert len(desk.terminal.started) == 1
 
     told(story)
+    path = tmp_path / "messages.sqlite"
+    Memory(path).close()
+    assert os.name != "posix" or path.stat().st_mode & 0o077 == 0
+    with pytest.raises(UserError, match="cannot be opened"):
+        Memory(tmp_path)
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(UserError, match="cannot be opened"):
+        Memory(path)
 
 
-def test_no_flipped_bit_of_a_sealed_payment_is_taken() -> None:
-    """Every bit of the whole body: outer header, blob, trailer, and the JSON around them."""
+_VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers(-5, 10**13) | st.text(max_size=12) | st.just([])
+)
+
+
+@given(st.data())
+def test_no_message_of_any_shape_breaks_the_port(data: st.DataObject) -> None:
+    """One or two parts of a good message replaced, by its own register."""
 
     async def story(desk: Desk) -> None:
-        body = sealed_bytes(KEY, desk.payment())
-        taken = []
-        for place in range(len(body) * 8):
-            bad = bytearray(body)
-            bad[place // 8] ^= 1 << place % 8
-            status, answer = await desk.raw(bytes(bad))
-            assert status in (400, 401), answer
-            if desk.terminal.asked or desk.memory.find("POS-1", "1"):
-                taken.append(place)
-        assert taken == []
-        assert (await desk.raw(body))[0] == 200
-        assert len(desk.terminal.started) == 1
-
-    told(story)
-
-
-@pytest.mark.parametrize(
-    "name, value",
-    [("KeyVersion", 2), ("KeyVersion", True), ("KeyVersion", Decimal("1.0")),
-     ("AdyenCryptoVersion", 0), ("AdyenCryptoVersion", True), ("KeyIdentifier", "till-9"),
-     ("KeyIdentifier", None), ("Nonce", ""), ("Hmac", ""), ("Nonce", 5), ("Extra", 1)],
-)  # fmt: skip
-def test_another_trailer_is_refused(name: str, value: Any) -> None:
-    async def story(desk: Desk) -> None:
-        message = number_json.read(sealed_bytes(KEY, desk.payment()).decode())
-        message["SaleToPOIRequest"]["SecurityTrailer"][name] = value
-        status, _ = await desk.raw(number_json.write(message).encode())
-        assert status == 401 and desk.terminal.asked == []
-
-    told(story)
-
-
-def test_a_header_outside_that_is_not_the_one_inside_is_refused() -> None:
-    async def story(desk: Desk) -> None:
-        inside = desk.payment()
-        outside = {**inside["SaleToPOIRequest"]["MessageHeader"], "SaleID": "POS-9"}
-        closed = sealed.seal(KEY, outside, number_json.write(inside))
-        status, _ = await desk.raw(number_json.write({"SaleToPOIRequest": closed}).encode())
-        assert status == 401
-        # A key of ours, under the name of another of ours.
-        closed = sealed.seal(KEY, inside["SaleToPOIRequest"]["MessageHeader"],
-                             number_json.write(inside))  # fmt: skip
-        closed["SecurityTrailer"]["KeyIdentifier"] = "till-2"
-        status, _ = await desk.raw(number_json.write({"SaleToPOIRequest": closed}).encode())
-        assert status == 401 and desk.terminal.asked == []
-
-    told(story)
-
-
-def test_plain_messages_need_the_api_key_of_a_plain_register() -> None:
-    async def story(desk: Desk) -> None:
-        message = number_json.write(desk.payment(SaleID="POS-3")).encode()
-        for headers in ({}, {"x_api_key": ""}, {"x_api_key": "Secret"}, {"x_api_key": "secret2"}):
-            assert (await desk.raw(message, **headers))[0] == 401
-        status, answer = await desk.raw(message, x_api_key="secret")
-        body = json.loads(answer)["SaleToPOIResponse"]["PaymentResponse"]
-        assert status == 200 and body["Response"]["Result"] == "Success"
-        assert b'"AuthorizedAmount":10.00' in answer
-        stolen = number_json.write(desk.payment(SaleID="POS-1")).encode()
-        status, answer = await desk.raw(stolen, x_api_key="secret")
-        assert condition(json.loads(answer)["SaleToPOIResponse"]["PaymentResponse"]) == "NotAllowed"
-        assert len(desk.terminal.started) == 1
-
-    told(story)
-
-
-def test_bodies_are_bounded_in_size_and_time_and_are_json() -> None:
-    async def story(desk: Desk) -> None:
-        assert (await http(desk.app, [b"x" * MOST_BODY, b"x"]))[0] == 413
-        assert (await http(desk.app, [b"{", b"..."]))[0] == 408  # and then nothing more
-        assert (await http(desk.app, [b""], "/nexo", method="GET"))[0] == 405
-        assert (await http(desk.app, [b""], "/"))[0] == 404
-        for bad in (
-            b"",
-            b"\xff",
-            b"[]",
-            b"1",
-            b"{}",
-            b'{"a":NaN}',
-            b'{"a":1,"a":2}',
-            b"[" * 9999,
-            b'{"SaleToPOIRequest":{}, "x":1}',
-            b'{"a":' + b"9" * 30 + b"}",
-            b'{"a":1e99}',
-            b'{"SaleToPOIRequest":' + b'{"a":' * 30 + b"1" + b"}" * 31,
-        ):
-            assert (await desk.raw(bad))[0] in (400, 401), bad
-        assert desk.terminal.asked == []
+        message = desk.payment(SaleID="POS-3")
+        for _ in range(data.draw(st.integers(1, 2))):
+            part: Any = message
+            while True:
+                name = data.draw(st.sampled_from(sorted(part)))
+                if not isinstance(part[name], dict) or not part[name] or data.draw(st.booleans()):
+                    break
+                part = part[name]
+            part[name] = data.draw(_VALUES | st.just({}))
+            if not isinstance(message.get("SaleToPOIRequest"), dict):
+                break
+        raw = number_json.write(message).encode()
+        status, answer = await desk.raw(raw, x_api_key="secret")
+        assert status in (200, 400, 401), answer
+        assert len(desk.terminal.started) <= 1
+        if desk.terminal.started:
+            amounts = message["SaleToPOIRequest"]["PaymentRequest"]["PaymentTransaction"]
+            wanted = Decimal(amounts["AmountsReq"]["RequestedAmount"])
+            assert desk.terminal.started[0][3] == wanted * 100
 
     told(story)
 

@@ -244,6 +244,12 @@ def test_bankall_is_one_call() -> None:
         assert (told["code"], told["amount"]) == ("00", 250)
         assert terminal.started[0][6] == "收银01"
         assert (await asyncio.to_thread(call, b"short"))["code"] == mis.BAD_RECORD
+        # A page in a browser can write any path to this port, but not stop there.
+        path = b"POST /xxxxxxxxxx00000000001234" + b"x" * 129
+        for web in (path, path + b" HTTP/1.1\r\n", mis.sale("POS1", "C1", 5) + b"\r\n"):
+            raw = await ask(server.port, web + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert mis.unpack(mis.RESPONSE, raw)["code"] == mis.BAD_RECORD
+        assert len(terminal.started) == 1
 
     served(mis_server, story, currency=156)
     told = mis.unpack(mis.RESPONSE, mis.bankall(mis.sale("1", "1", 1), ("127.0.0.1", 1)))

@@ -3,6 +3,7 @@
 Which ErrorCondition stands for what is in docs/register.md.
 """
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -115,7 +116,9 @@ class Station:
 
     async def _done(self, asked: "_Asked") -> Body:
         if asked.name == "Abort":
-            await self._gate.abort(self._referred(asked)[2])
+            reference = self._referred(asked)[2]
+            if reference:
+                await self._gate.abort(reference)
             return {}
         does = self._does.get(asked.name)
         if does is None:
@@ -188,8 +191,11 @@ class Station:
         return answer
 
     def _settle(self, sale_id: str, service_id: str, answer: Answer) -> None:
+        """Keep a settled answer. A disk that does not take it changes nothing of the payment: the
+        terminal knows it, and is asked again."""
         if answer.end in core.SETTLED:
-            self._memory.settle(sale_id, service_id, answer.plain())
+            with contextlib.suppress(UserError):
+                self._memory.settle(sale_id, service_id, answer.plain())
 
     async def _reversal(self, asked: "_Asked") -> Body:
         raise Failure("UnavailableService", "voids and refunds are done on the terminal")
@@ -214,6 +220,8 @@ class Station:
             raise Failure("NotFound", "the terminal never heard of that payment")
         if answer.end is End.UNREACHABLE:
             raise Failure("DeviceOut", "the terminal is not connected: ask again")
+        if answer.end is End.REFUSED:
+            raise Failure("NotAllowed", f"the terminal does not tell this PC: {answer.reason}")
         if not service_id:
             service_id = answer.reference[len(mine) :]
             known = self._memory.find(sale_id, service_id)
