@@ -1,6 +1,5 @@
 """``till screen``: what a terminal shows."""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -48,12 +47,7 @@ def screen(
         if not follow:
             show((await there.ask("screen"))[1])
             return
-        call = await there.open("watch", {1: ["screen"]})
-        try:
-            async for item in call.items():
-                show(item[2].get(1))
-        except asyncio.CancelledError:
-            await call.cancel()
-            raise
+        async for item in at_command.follow(there, "watch", {1: ["screen"]}):
+            show(item[2].get(1))
 
     at_command.with_terminal(terminal, work)

@@ -1,6 +1,5 @@
 """``till watch``: what a terminal does, as it happens."""
 
-import asyncio
 import time
 from typing import Annotated, Any
 
@@ -67,13 +66,8 @@ def watch(
                 typer.echo(f"{time.strftime('%H:%M:%S')} {line}")
 
     async def work(there: LinkedTerminal) -> None:
-        call = await there.open("watch", {1: topics})
-        try:
-            async for item in call.items():
-                tell(item)
-        except asyncio.CancelledError:
-            await call.cancel()
-            raise
+        async for item in at_command.follow(there, "watch", {1: topics}):
+            tell(item)
 
     at_command.with_terminal(terminal, work)
 

@@ -8,17 +8,21 @@ def status(terminal: Which = "", as_json: Json = False, language: Language = "")
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from firmware.link import services
+from host_tools.pc_link.calls import CallFailed
 from host_tools.pc_link.connection import LinkedTerminal, Settings, connect
 from host_tools.pc_link.discovery import printable
 from host_tools.texts import said
 
 T = TypeVar("T")
+
+#: Between two tries to reach a terminal that is followed.
+AGAIN_S = 1.0
 
 Which = Annotated[
     str,
@@ -42,6 +46,27 @@ def with_terminal(
 async def _work(which: str, work: Callable[[LinkedTerminal], Awaitable[T]], stranger: bool) -> T:
     async with connect(which, Settings(tells=tell_link), stranger) as terminal:
         return await work(terminal)
+
+
+async def follow(
+    there: LinkedTerminal, service: str, arguments: dict[int, Any]
+) -> AsyncIterator[dict[int, Any]]:
+    """The ITEMs of a request that never ends; asked anew when the terminal has started anew.
+    CallFailed for any other reason. A follower that stops gives the request up."""
+    while True:
+        try:
+            call = await there.open(service, arguments)
+            try:
+                async for item in call.items():
+                    yield item
+                return
+            except (asyncio.CancelledError, GeneratorExit):
+                await call.cancel()
+                raise
+        except CallFailed as error:
+            if error.code != services.LOST:
+                raise
+        await asyncio.sleep(AGAIN_S)
 
 
 def tell_link(what: str) -> None:

@@ -20,7 +20,7 @@ from firmware.errors import TillError
 from firmware.hal.pc_pipe import PipeError
 from firmware.link import packets, services
 from firmware.link.delivery import PcEnd
-from firmware.link.end import NoAnswer
+from firmware.link.end import NoAnswer, Parameters
 from firmware.link.runner import Runner, StreamOver
 from firmware.link.session import (
     BOARD,
@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 #: Bytes of a message and of a stream that this PC takes: a chunk of the journal and its head.
 MOST, STREAM_CREDIT = 1 << 17, 1 << 17
+#: OPENs before a terminal counts as silent, 0.5 s apart: one that starts a program is slow.
+OPEN_TRIES = 20
 #: Until a session stands, or the terminal is given up; the last word is waited for so long.
-READY_MS, LAST_WORD_MS = 15_000, 500
+READY_MS, LAST_WORD_MS = 20_000, 500
 #: How much later than its deadline, or than CANCEL, a terminal's answer may come.
 LATE_MS = 3000
 
@@ -175,7 +177,9 @@ class LinkedTerminal(Terminal):
             MOST_MESSAGE: MOST,
             CREDIT: STREAM_CREDIT,
         }
-        end = PcEnd(reliable=self._line.reliable)
+        parameters = Parameters()
+        parameters.open_tries = OPEN_TRIES
+        end = PcEnd(parameters, self._line.reliable)
         session = PcSession(end, self._static, own, secrets.token_bytes, self._trusts)
         self._trouble = ""
         self._ready = asyncio.get_running_loop().create_future()

@@ -81,7 +81,7 @@ def test_sale() -> None:
 
 
 def watch() -> None:
-    """Follows the screen over a pulled cable until Ctrl-C."""
+    """Follows the screen over a pulled cable and a power cut until Ctrl-C."""
     watching = begun("watch", "--topic", "screen", "--json")
     assert watching.stdout is not None
     assert json.loads(watching.stdout.readline())["tree"]["screen"] == "idle"
@@ -92,11 +92,18 @@ def watch() -> None:
     do(do="switch", name="pc", value=True)
     assert "Connected again" in watching.stdout.readline()
     assert json.loads(watching.stdout.readline())["tree"]["screen"] == "menu"
+    do(do="power_cut")
+    do(do="power_on")
+    do(do="wait", screen="idle", seconds=90)
+    shown = []
+    while "idle" not in shown:
+        line = watching.stdout.readline()
+        assert line, shown
+        shown.append(json.loads(line)["tree"]["screen"] if line[0] == "{" else line.strip())
+    assert "Connected anew." in shown, shown
     watching.send_signal(signal.SIGINT)
     said, _ = watching.communicate(timeout=LIMIT_S)
     assert watching.returncode == 130 and "Traceback" not in said, (watching.returncode, said)
-    do(do="press", keys=["cancel"])
-    do(do="wait", screen="idle", seconds=30)
 
 
 def main() -> None:
