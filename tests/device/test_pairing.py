@@ -8,6 +8,7 @@ import pytest
 from firmware import aio
 from firmware.link import packets
 from firmware.link.services import fingerprint
+from firmware.link.streams import ERROR
 from firmware.payment.journal import records as r
 from tests.support.handheld import Handheld
 from tests.support.pc_end import Cable, PcSide, Plug, RackCable
@@ -481,5 +482,25 @@ def test_each_channel_has_its_own_code() -> None:
         assert (await other.ask("hello"))[1] == []
         await pc.leave()
         await other.leave()
+
+    play(story)
+
+
+def test_a_terminal_that_stops_says_so_and_ends_what_it_was_asked() -> None:
+    async def story(h: Handheld) -> None:
+        pc = await pc_of(h).connect()
+        await pair(h, pc, "sync")
+        watching = pc.open("watch", {1: ["status"]})
+        await aio.sleep_ms(500)
+        assert h._task is not None
+        h._task.cancel()  # as SIGTERM does
+        await pc.over.wait()
+        assert pc.reason == packets.STOPPING
+        kind, value = (await pc.rest(watching))[-1]
+        assert kind == ERROR and value == ["lost", {}]
+        await aio.sleep_ms(6000)
+        assert h._task.done()
+        assert h.journal()[-1][0] == "ENDED", "after the link: nothing is journalled behind it"
+        await pc.leave()
 
     play(story)
