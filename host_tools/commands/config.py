@@ -26,7 +26,7 @@ _MOST_WHO = 32
 From = Annotated[
     str,
     typer.Option(
-        "--terminal", "-t", metavar="TERMINAL", help="Which terminal, as for `till status`."
+        "--terminal", "-t", metavar="TERMINAL", help="Which terminal, as for till status."
     ),
 ]
 
@@ -34,7 +34,7 @@ From = Annotated[
 @app.command()
 def get(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="All, if none is given.")
+        list[str] | None, typer.Argument(metavar="NAME", help="All, if none is given.")
     ] = None,
     terminal: From = "",
     before: Annotated[
@@ -59,7 +59,7 @@ def get(
 
 @app.command("set")
 def set_values(
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE")],
     terminal: From = "",
     as_json: at_command.Json = False,
     language: Language = "",
@@ -88,7 +88,7 @@ def push(
     as_json: at_command.Json = False,
     language: Language = "",
 ) -> None:
-    """Change settings to those in a file; `till config get --json` makes one.
+    """Change settings to those in a file; till config get --json makes one.
 
     The file's "values" are taken if it has them, else all of it.
     """

@@ -32,8 +32,8 @@ def doctor(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[TERMINAL|BOARD]",
-            help="A terminal as for `till status`; or a board's name, its folder, or its file.",
+            metavar="TERMINAL|BOARD",
+            help="A terminal as for till status; or a board's name, its folder, or its file.",
             show_default=False,
         ),
     ] = "",

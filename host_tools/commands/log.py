@@ -26,7 +26,7 @@ def log(
 ) -> None:
     """Show the terminal's own notes, oldest first: no card numbers are in them.
 
-    `till watch --topic log` follows them.
+    till watch --topic log follows them.
     """
 
     async def work(there: LinkedTerminal) -> tuple[list[tuple[int, str]], int]:

@@ -26,7 +26,7 @@ def screen(
     """Show what a terminal's screen shows, as text in a frame.
 
     PINs and card numbers never leave the terminal this way: their nodes show
-    ***. The words are in the terminal's own language.
+    asterisks. The words are in the terminal's own language.
 
     \b
     Examples:

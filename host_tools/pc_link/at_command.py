@@ -27,7 +27,7 @@ AGAIN_S = 1.0
 Which = Annotated[
     str,
     typer.Argument(
-        metavar="[TERMINAL]",
+        metavar="TERMINAL",
         help="Its serial number, a port such as /dev/ttyACM0 or COM5, or tcp://host:port; "
         "OPENTILL_LINK, or the only one, if not given.",
         show_default=False,

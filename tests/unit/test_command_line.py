@@ -197,7 +197,7 @@ def test_a_browser_is_opened_on_a_desktop_only(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(emulate.webbrowser, "open", asked.append)
-    emulate._announce("http://127.0.0.1:8000/")
+    emulate._announce("http://127.0.0.1:8000/", "/dev/pts/7")
     assert asked == ["http://127.0.0.1:8000/"] * opened
     assert "http://127.0.0.1:8000/" in capsys.readouterr().out
 
