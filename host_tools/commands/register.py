@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -131,6 +131,7 @@ async def _run(
 ) -> None:
     from host_tools.pc_link.at_command import tell_link
     from host_tools.pc_link.connection import Settings, connect, till_version
+    from host_tools.pc_link.discovery import printable
     from host_tools.register.runner import Adapters, Plug
     from host_tools.register.settings import RegisterSettings
 
@@ -141,12 +142,11 @@ async def _run(
         async with connect(which, Settings(tells=tell_link)) as there:
             yield there
 
-    def told(event: str, name: str, more: str) -> None:
+    def told(event: str, name: str, more: dict[str, Any]) -> None:
         if as_json:
-            line = json.dumps({"event": event, "adapter": name, "detail": more})
+            typer.echo(json.dumps({"event": event, "adapter": name, **more}))
         else:
-            line = f"{name:<10} {more}"
-        typer.echo(line)
+            typer.echo(f"{name:<10} " + " ".join(str(value) for value in more.values()))
 
     plug = Plug(connected)
     adapters = Adapters(
@@ -162,9 +162,9 @@ async def _run(
         await adapters.open()
         try:
             there = await plug()
-            told("connected", "terminal", there.serial)
+            told("connected", "terminal", {"serial": printable(there.serial)})
         except UserError as error:
-            told("absent", "terminal", str(error))
+            told("absent", "terminal", {"reason": str(error)})
         serving = asyncio.ensure_future(adapters.serve())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -170,10 +170,13 @@ class Gate:
         reach: Reach,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         patience_s: float = PATIENCE_S,
+        heard: Callable[[Answer], None] | None = None,
     ) -> None:
         self._reach = reach
         self._pause = pause
         self._patience_s = patience_s
+        #: Hears how each payment ended that was started here.
+        self.heard = heard
         self._running: dict[str, _Running] = {}
 
     def running(self, reference: str) -> bool:
@@ -187,7 +190,7 @@ class Gate:
         """
         at_work = self._running.get(request.reference)
         if at_work is None:
-            task = asyncio.create_task(self._start(request, told or _silent))
+            task = asyncio.create_task(self._followed(request, told or _silent))
             at_work = self._running[request.reference] = _Running(request.digest, task)
             task.add_done_callback(lambda _: self._running.pop(request.reference, None))
         elif at_work.digest != request.digest:
@@ -243,6 +246,12 @@ class Gate:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _followed(self, request: Request, told: Callable[[str], None]) -> Answer:
+        answer = await self._start(request, told)
+        if self.heard is not None:
+            self.heard(answer)
+        return answer
 
     async def _start(self, request: Request, told: Callable[[str], None]) -> Answer:
         arguments: dict[int, Any] = {

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from host_tools.errors import UserError
 from host_tools.pc_link.calls import Terminal
-from host_tools.register.gate import Gate, Reach
+from host_tools.register.gate import Answer, Gate, Reach
 from host_tools.register.memory import Memory
 from host_tools.register.nexo.server import NexoApp, NexoServer, context_of
 from host_tools.register.nexo.station import Station
@@ -16,8 +16,8 @@ from host_tools.register.plain_server import caisse_server, mis_server
 from host_tools.register.serial_port import ConcertPort
 from host_tools.register.settings import CAISSE, CONCERT, MIS, NEXO, RegisterSettings
 
-#: Told of what happens: (event, adapter, more).
-Told = Callable[[str, str, str], None]
+#: Told of what happens: the event (listening, payment), the adapter, and more by name.
+Told = Callable[[str, str, dict[str, Any]], None]
 
 
 class Plug:
@@ -65,11 +65,11 @@ class Adapters:
         self._chosen = chosen
         self._told = told
         self._version = version
-        self.gate = Gate(reach)
+        self.gate = Gate(reach, heard=self._heard)
         self._memory_file = memory
         self._memory: Memory | None = None
         self._open: list[_Server] = []
-        self._serving: list[Awaitable[None]] = []
+        self._serving: list[Callable[[], Awaitable[None]]] = []
         #: Where each listens, by its name.
         self.places: dict[str, str] = {}
 
@@ -84,7 +84,7 @@ class Adapters:
 
     async def serve(self) -> None:
         """Until one fails (UserError), or for ever."""
-        tasks = [asyncio.ensure_future(serving) for serving in self._serving]
+        tasks = [asyncio.ensure_future(serve()) for serve in self._serving]
         try:
             if tasks:
                 await asyncio.gather(*tasks)
@@ -118,13 +118,10 @@ class Adapters:
             self._place(name, f"https://{nexo.place.host}:{server.port}/nexo/")
         elif name == CONCERT and settings.concert is not None:
             concert = settings.concert
-            port = ConcertPort(
-                self.gate, concert.port, concert.baud, concert.frame, concert.rules,
-                lambda line: self._told("paid", name, line),
-            )  # fmt: skip
+            port = ConcertPort(self.gate, concert.port, concert.baud, concert.frame, concert.rules)
             await port.open()
             self._open.append(port)
-            self._serving.append(port.serve())
+            self._serving.append(port.serve)
             self._place(name, f"{concert.port} {concert.baud} {concert.frame}")
         elif name in (CAISSE, MIS):
             place = settings.caisse_ap if name == CAISSE else settings.mis
@@ -138,4 +135,9 @@ class Adapters:
 
     def _place(self, name: str, place: str) -> None:
         self.places[name] = place
-        self._told("listening", name, place)
+        self._told("listening", name, {"place": place})
+
+    def _heard(self, answer: Answer) -> None:
+        adapter, _, name = answer.reference.partition(":")
+        more = {"reference": name, "end": str(answer.end), "amount": answer.amount}
+        self._told("payment", adapter, more)

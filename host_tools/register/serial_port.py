@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
 
 import serial
 
@@ -24,7 +23,7 @@ _READ_S = 0.2
 
 
 class ConcertPort:
-    """Serves a register while it is open; ``told`` hears lines for people."""
+    """Serves a register while it is open."""
 
     def __init__(
         self,
@@ -33,7 +32,6 @@ class ConcertPort:
         baud: int = 9600,
         frame: str = "8N1",
         rules: ConcertRules | None = None,
-        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         if frame not in FRAMES or baud not in BAUDS:
             raise UserError(
@@ -48,7 +46,6 @@ class ConcertPort:
         self._baud = baud
         self._frame = frame
         self._rules = rules or ConcertRules()
-        self._told = told
         self._machine = Concert()
         self._port: serial.Serial | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -112,7 +109,6 @@ class ConcertPort:
             self._machine.answer(request.answer(concert.NOT_VERIFIED, request.amount), _now(loop))
             self._arrived.put_nowait(b"")
         answer = await concert.paid(self._gate, request)
-        self._told(f"concert {request.pos} {answer.end} {answer.amount}")
         if not at_once:
             self._machine.answer(concert.answered(request, answer, self._rules), _now(loop))
             self._arrived.put_nowait(b"")

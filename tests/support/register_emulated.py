@@ -89,7 +89,7 @@ def main() -> None:
     for line in running.stdout:
         print(line, end="", flush=True)
         told = json.loads(line)
-        places[told["adapter"]] = told["detail"]
+        places[told["adapter"]] = told.get("place") or told.get("serial", "")
         if told["event"] in ("connected", "absent"):
             break
     assert places["terminal"].startswith("VT"), places
@@ -112,6 +112,10 @@ def main() -> None:
     said, _ = running.communicate(timeout=LIMIT_S)
     print(said, flush=True)
     assert running.returncode == 0 and "Traceback" not in said, running.returncode
+    ends = [json.loads(line) for line in said.splitlines()]
+    assert [(one["adapter"], one["end"], one["amount"]) for one in ends] == [
+        ("mis", "approved", 678), ("nexo", "approved", 1200), ("caisse", "approved", 345),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """``till register``: setup, register.toml, and what runs."""
 
+import asyncio
 import json
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from host_tools.commands.register import app
 from host_tools.errors import UserError
 from host_tools.register import settings
 from host_tools.register.nexo import certificate
+from host_tools.register.runner import Adapters
 from host_tools.register.settings import RegisterSettings, load, read
+from tests.support.register_terminal import RegisterTerminal
 
 GOOD: dict[str, Any] = {
     "terminal": "OT-0001",
@@ -138,3 +142,26 @@ def test_run_needs_something_to_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / settings.FILE).write_bytes(b"\xff")
     code, error = ran()
     assert code == 1 and "TOML" in error
+
+
+def test_one_that_cannot_open_leaves_none_open() -> None:
+    told: list[tuple[str, str]] = []
+
+    async def main() -> None:
+        wanted = {"concert": {"port": "/dev/none"}, "mis": {"listen": "127.0.0.1:0"}}
+        chosen = ["mis", "concert"]
+        adapters = Adapters(
+            read(wanted, Path()), chosen, RegisterTerminal().reach, None,
+            lambda event, name, more: told.append((name, str(more.get("place")))),
+        )  # fmt: skip
+        with pytest.raises(UserError, match="/dev/none"):
+            await adapters.open()
+        ((name, place),) = told
+        assert name == "mis"
+        with (
+            pytest.raises(OSError),
+            socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2]))),
+        ):
+            raise AssertionError("it still listens")
+
+    asyncio.run(main())
