@@ -424,7 +424,7 @@ def _check_open(one: "Any") -> None:
     for at in range(3):
         good = good and isinstance(one[at], int) and not isinstance(one[at], bool)
         good = good and 0 <= one[at] <= bounds[at]
-    if not good:
+    if not good or not one[0]:
         raise ArchiveBroken("an open payment that is none")
 
 

@@ -113,7 +113,7 @@ class LinkConfig:
                         values[name] = group.now(name)
             version = self.version
         for name in call.arguments[1] or sorted(values):
-            if name not in values:
+            if not isinstance(name, str) or name not in values:
                 raise CallRefused(BAD_ARGUMENTS, {1: str(name)[:64]})
             await call.item({1: name, 2: values[name]})
         await call.end({1: version})

@@ -291,6 +291,13 @@ async def test_an_archive_of_nonsense_under_the_right_key_is_refused():
         [head, dict(list(line.items()) + [(8, {"pan": "6222021234567890"})]), end],
         [dict(list(head.items()) + [(9, [[1, 2]])]), end],
         [dict(list(head.items()) + [(9, [[1, -2, 156]])]), end],
+        [dict(list(head.items()) + [(9, [[0, 2, 156]])]), end],
+        [dict(list(head.items()) + [(9, [None])]), end],
+        [{1: True}, end],
+        [{1: [1]}, end],
+        [{}, end],
+        [head, dict(list(line.items()) + [(8, {"x": [[]]})]), end],
+        [head, dict(list(line.items()) + [(3, "")]), end],
     ):
         writer = archive.Writer(header, key)
         forged = writer.first

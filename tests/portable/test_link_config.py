@@ -142,7 +142,8 @@ async def test_a_push_counts_at_once_and_after_a_restart():
     assert t.groups[1].used == {"metered.wifi": False}
     call = await ask(t.handlers, "config_get", {1: ["language"]})
     assert call.items == [{1: "language", 2: "zh"}]
-    assert (await refused(t.handlers, "config_get", {1: ["pin"]}))[0] == "arguments"
+    for names in (["pin"], ["language", "pin"], [5], [None], [["language"]], [{}]):
+        assert (await refused(t.handlers, "config_get", {1: names}))[0] == "arguments"
     told = []
     for record in await t.journal.read(0, 100):
         if record.kind == r.SETTING:
