@@ -40,7 +40,7 @@ def report(
     if kind == "queue":
         return lists.queue(connection, which, now)
     if kind == "batches":
-        return lists.batches(connection, which, now, asked.age_days)
+        return lists.batches(connection, which, today, asked.age_days)
     simple = {
         "refunds": lists.refunds,
         "failed": lists.failed,

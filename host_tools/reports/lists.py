@@ -1,8 +1,9 @@
 """Lists of single payments and batches that a person goes through."""
 
+import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from host_tools.reports import shifts
 from host_tools.reports.amounts import has_letters, local_text, moment_text
@@ -26,8 +27,10 @@ from host_tools.texts import said
 T: Any = Terminal.__table__.c
 B: Any = Batch.__table__.c
 L: Any = SettlementLine.__table__.c
-#: A second payment of the same card and amount within these seconds may be the first again.
-TWICE_S = 600
+#: A second payment of the same card and amount within this time may be the first again.
+TWICE = datetime.timedelta(minutes=10)
+#: No more of them are told at once.
+MOST_TWICE = 1000
 DAY_S = 86_400
 
 
@@ -133,7 +136,7 @@ def queue(connection: Connection, which: Chosen, now: int) -> Report:
     return report
 
 
-def batches(connection: Connection, which: Chosen, now: int, age_days: int) -> Report:
+def batches(connection: Connection, which: Chosen, today: datetime.date, age_days: int) -> Report:
     """Batches whose money is not all settled; those older than ``age_days`` are an alarm."""
     sign = sql_sign()
     keys = (T.serial, P.terminal_id, P.batch, P.currency, P.exponent)
@@ -143,7 +146,7 @@ def batches(connection: Connection, which: Chosen, now: int, age_days: int) -> R
         select(
             *keys, func.count().label("count"), func.sum(sign * P.amount).label("amount"),
             func.coalesce(func.sum(L.amount), 0).label("settled"),
-            func.min(P.business_date).label("day"), func.min(P.requested_at).label("since"),
+            func.min(P.business_date).label("since"),
         )
         .select_from(Terminal).join(Payment, P.terminal_id == T.id)
         .outerjoin(SettlementLine, settles())
@@ -160,13 +163,14 @@ def batches(connection: Connection, which: Chosen, now: int, age_days: int) -> R
         amount, settled = int(group.amount), int(group.settled)
         if amount == settled or (batch is not None and batch.settled_at is not None):
             continue
-        age = max(0, now - group.since) // DAY_S if group.since is not None else None
+        since = datetime.date.fromisoformat(group.since) if group.since else None
+        age = max(0, (today - since).days) if since is not None else None
         rows.append(
             {
                 "terminal": group.serial,
                 "batch": group.batch,
                 "state": "closed" if batch is not None and batch.closed_at else "open",
-                "since": group.day,
+                "since": group.since,
                 "age": age,
                 "currency": group.currency,
                 "exponent": group.exponent,
@@ -222,12 +226,11 @@ def exceptions(connection: Connection, which: Chosen) -> Report:
         add("currency", _payments(connection, *approved, P.currency.in_(strange)))
     no_proof = and_(func.coalesce(P.rrn, "") == "", func.coalesce(P.auth_code, "") == "")
     add("proof", _payments(connection, *approved, P.tender != CASH, no_proof))
-    add("clock", _payments(connection, *which.where(), P.requested_at.is_(None)))
     add(
         "date",
         _payments(connection, *undated.where()),
     )
-    add("twice", _payments(connection, P.id.in_(_twice(which))))
+    add("twice", _payments(connection, P.id.in_(_twice(connection, which))))
     for closed in shifts.changed(connection, which.terminal):
         serial = _serial(connection, closed.terminal_id)
         add("z", [{"terminal": serial}], f"Z {closed.number}")
@@ -258,18 +261,27 @@ def exceptions(connection: Connection, which: Chosen) -> Report:
                   notes=left_out(connection, which))  # fmt: skip
 
 
-def _twice(which: Chosen) -> Any:
-    """Rows of payments whose card paid the same a few minutes before."""
-    before = func.lag(P.requested_at).over(
+def _twice(connection: Connection, which: Chosen) -> list[int]:
+    """Rows of payments whose card paid the same a few minutes before, by the terminal's clock."""
+    before = func.lag(P.local_time).over(
         partition_by=(P.pan_token, P.terminal_id, P.currency, P.amount, P.type),
-        order_by=P.requested_at,
+        order_by=(P.local_time, P.id),
     )
     inner = (
-        select(P.id, (P.requested_at - before).label("gap"))
-        .where(*which.where("approved"), P.pan_token.is_not(None), P.requested_at.is_not(None))
+        select(P.id, P.local_time, before.label("before"))
+        .where(*which.where("approved"), P.pan_token.is_not(None))
         .subquery()
     )
-    return select(inner.c.id).where(inner.c.gap <= literal(TWICE_S))
+    found = connection.execute(select(inner).where(inner.c.before.is_not(None)))
+    return [row.id for row in found if _soon_after(row.before, row.local_time)][:MOST_TWICE]
+
+
+def _soon_after(before: str, after: str) -> bool:
+    try:
+        began, ended = (datetime.datetime.strptime(at, "%Y%m%d%H%M%S") for at in (before, after))
+    except ValueError:  # a record kept its day by other means
+        return False
+    return ended - began <= TWICE
 
 
 def _serial(connection: Connection, terminal: int) -> str:

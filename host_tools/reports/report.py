@@ -35,7 +35,6 @@ WORDS = {
     "why_type": later("kind of payment not known"),
     "why_currency": later("currency not in ISO 4217"),
     "why_proof": later("approved without RRN and authorisation code"),
-    "why_clock": later("time not known: the terminal's clock was dead"),
     "why_date": later("no date: in no period's sums"),
     "why_twice": later("same card and amount within ten minutes"),
     "why_z": later("closed Z differs from its payments"),

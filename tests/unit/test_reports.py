@@ -17,7 +17,7 @@ from sqlalchemy import event, text, update
 from host_tools import texts
 from host_tools.command_line import Misuse
 from host_tools.errors import UserError
-from host_tools.reports import amounts, kinds, lists, shifts, sums
+from host_tools.reports import amounts, kinds, shifts, sums
 from host_tools.reports.chosen import Chosen, days
 from host_tools.reports.report import as_csv, as_json, as_lines
 from host_tools.store import books, database, models
@@ -293,11 +293,11 @@ def test_lists_name_refunds_failures_and_what_waits(store: database.Store) -> No
 def test_the_same_card_and_amount_twice_is_an_exception(store: database.Store) -> None:
     add(
         store,
-        filled.payment(1, pan_token="t", requested_at=1000),
-        filled.payment(2, pan_token="t", requested_at=1000 + lists.TWICE_S),
-        filled.payment(3, pan_token="t", requested_at=1001 + 2 * lists.TWICE_S),
-        filled.payment(4, pan_token="t", requested_at=1001, amount=999),
-        filled.payment(5, pan_token="u", requested_at=1001),
+        filled.payment(1, pan_token="t", local_time="20261101235500"),
+        filled.payment(2, pan_token="t", local_time="20261102000500"),
+        filled.payment(3, pan_token="t", local_time="20261102001501"),
+        filled.payment(4, pan_token="t", local_time="20261102000500", amount=999),
+        filled.payment(5, pan_token="u", local_time="20261102000500"),
     )
     assert [row["stan"] for row in made(store, "exceptions").rows] == [3]
 
@@ -305,10 +305,10 @@ def test_the_same_card_and_amount_twice_is_an_exception(store: database.Store) -
 def test_batches_wait_until_their_money_is_settled(store: database.Store) -> None:
     add(
         store,
-        filled.payment(1, batch=1, requested_at=NOW - 3 * 86_400 - 1),
-        filled.payment(2, batch=1, requested_at=NOW - 3 * 86_400, type="refund", amount=300),
-        filled.payment(3, batch=2, requested_at=NOW - 3600),
-        filled.payment(4, batch=2, tender="cash", requested_at=NOW - 3600),
+        filled.payment(1, batch=1, business_date="2026-11-19", requested_at=None),
+        filled.payment(2, batch=1, business_date="2026-11-21", type="refund", amount=300),
+        filled.payment(3, batch=2, business_date="2026-11-22"),
+        filled.payment(4, batch=2, business_date="2026-11-22", tender="cash"),
     )
     report = made(store, "batches")
     assert [(row["batch"], row["unsettled"], row["alarm"]) for row in report.rows] == [
