@@ -18,8 +18,8 @@ from host_tools.texts import said
 app = command_app("Read and change a terminal's settings.")
 
 _WORDS = {"true": True, "false": False, "none": None}
-#: Most of what a file of settings may hold.
-_MOST_FILE = 65536
+#: Most of what a file of settings may hold, and settings of a terminal.
+_MOST_FILE, _MOST_SETTINGS = 65536, 1024
 #: Who made a set, as the terminal's journal tells it: characters.
 _MOST_WHO = 32
 
@@ -133,9 +133,8 @@ async def _read(
         arguments[2] = True
     call = await there.open("config_get", arguments, 30_000)
     values: dict[str, Any] = {}
-    async for item in call.items():
-        if len(values) < 4096:
-            values[printable(item[1], 64)] = at_command.clean(item[2])
+    async for item in at_command.items(call, _MOST_SETTINGS):
+        values[printable(item[1], 64)] = at_command.clean(item[2])
     return values, (await call.result())[1]
 
 

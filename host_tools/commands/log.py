@@ -32,9 +32,8 @@ def log(
     async def work(there: LinkedTerminal) -> tuple[list[tuple[int, str]], int]:
         call = await there.open("log", {1: after, 2: limit}, 30_000)
         lines: list[tuple[int, str]] = []
-        async for item in call.items():
-            if len(lines) < limit:
-                lines.append((item[1], item[2]))
+        async for item in at_command.items(call, limit):
+            lines.append((item[1], item[2]))
         return lines, (await call.result())[1]
 
     lines, last = at_command.with_terminal(terminal, work)

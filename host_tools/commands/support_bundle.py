@@ -148,18 +148,16 @@ async def _status(there: LinkedTerminal) -> Any:
 async def _settings(there: LinkedTerminal) -> Any:
     call = await there.open("config_get", {1: []}, 30_000)
     values: dict[str, Any] = {}
-    async for item in call.items():
-        if len(values) < _MOST_LINES:
-            values[item[1]] = at_command.clean(item[2])
+    async for item in at_command.items(call, _MOST_LINES):
+        values[item[1]] = at_command.clean(item[2])
     return {"version": (await call.result())[1], "values": values}
 
 
 async def _log(there: LinkedTerminal) -> Any:
     call = await there.open("log", {1: 0, 2: _MOST_LINES}, 30_000)
     lines: list[str] = []
-    async for item in call.items():
-        if len(lines) < _MOST_LINES:
-            lines.append(f"{item[1]}: {item[2]}")
+    async for item in at_command.items(call, _MOST_LINES):
+        lines.append(f"{item[1]}: {item[2]}")
     await call.result()
     return lines
 

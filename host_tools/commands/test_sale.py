@@ -15,6 +15,7 @@ app = command_app("Try a payment's steps on a terminal, without money.")
 
 #: Nobody waits longer for a card.
 _DEADLINE_MS = 300_000
+_MOST_STEPS = 64
 _STEPS = {
     "amount": later("amount shown"),
     "card": later("card read"),
@@ -47,7 +48,7 @@ def test_sale(
     async def work(there: LinkedTerminal) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         call = await there.open("test_sale", {1: amount}, _DEADLINE_MS)
         steps = []
-        async for item in call.items():
+        async for item in at_command.items(call, _MOST_STEPS):
             step = at_command.clean(at_command.items_of("test_sale", item))
             steps.append(step)
             if not as_json:

@@ -134,9 +134,8 @@ async def _terminal(report: Report, terminal: LinkedTerminal) -> None:
         return
     try:
         call = await terminal.open("doctor", {1: _language()}, _DOCTOR_MS)
-        async for item in call.items():
-            if len(report.devices) < services.MOST_LIST:
-                report.devices.append(_device(at_command.clean(item[1])))
+        async for item in at_command.items(call, services.MOST_LIST):
+            report.devices.append(_device(at_command.clean(item[1])))
         well = (await call.result())[1]
     except CallFailed as error:
         report.note("devices", FAIL, str(error))

@@ -14,7 +14,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from firmware.link import services
-from host_tools.pc_link.calls import CallFailed
+from host_tools.pc_link import refusals
+from host_tools.pc_link.calls import Call, CallFailed
 from host_tools.pc_link.connection import LinkedTerminal, Settings, connect
 from host_tools.pc_link.discovery import printable
 from host_tools.texts import said
@@ -46,6 +47,17 @@ def with_terminal(
 async def _work(which: str, work: Callable[[LinkedTerminal], Awaitable[T]], stranger: bool) -> T:
     async with connect(which, Settings(tells=tell_link), stranger) as terminal:
         return await work(terminal)
+
+
+async def items(call: Call, most: int) -> AsyncIterator[dict[int, Any]]:
+    """The ITEMs of a request that has at most so many. CallFailed, also for one more."""
+    count = 0
+    async for item in call.items():
+        count += 1
+        if count > most:
+            await call.cancel()
+            raise refusals.refused(refusals.ANSWER, {1: f"more than {most} items"})
+        yield item
 
 
 async def follow(

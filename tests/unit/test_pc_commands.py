@@ -522,6 +522,25 @@ def endless_items(value: dict[int, Any]) -> Any:
     return handler
 
 
+@pytest.mark.parametrize(
+    "service, value, words",
+    [
+        ("log", {1: 1, 2: "x"}, ["log"]),
+        ("config_get", {1: "a", 2: 1}, ["config", "get"]),
+        ("test_sale", {1: "card", 2: 1}, ["test-sale", "100"]),
+        ("doctor", {1: {1: "printer"}}, ["doctor"]),
+        ("status", {1: 1}, ["status"]),
+        ("pairs", {1: 1}, ["unpair", "--list"]),
+    ],
+)
+def test_answers_without_an_end_are_ended_here(
+    service: str, value: dict[int, Any], words: list[str], bench: Bench
+) -> None:
+    bench.terminal.handlers[service] = endless_items(value)
+    out, err = bench.run(*words, code=1)
+    assert "may not give" in out + err
+
+
 async def not_of_the_table(asked: Asked) -> None:
     await asked.end({1: "\x1b[31m" * 100, 99: 1})
 
