@@ -71,7 +71,14 @@ def main() -> None:
     till("restore", out, *word, "--database", other)
     till("restore", out, *word, "--database", other, code=1)
     assert synced("--database", other)["new"] == 0
-    till("report", "brand", "--from", "2020", "--to", "2099", "--database", other)
+    told = till("report", "brand", "--test", "--from", "2020", "--to", "2099", "--json")
+    assert '"net": 6234' in told, told  # both payments, approved
+    ledger = str(folder / "terminal.ledger")
+    till("backup", "--terminal", "auto", "--out", ledger, *word)
+    till("backup", "--check", ledger, *word)
+    till("restore", ledger, *word, code=2)
+    said = till("restore", ledger, "--terminal", "auto", *word, code=1)  # it has payments
+    assert "supervisor" not in said
 
 
 if __name__ == "__main__":
