@@ -100,7 +100,7 @@ def _is_board(what: str) -> bool:
 
 def _terminal(which: str, write_rule: bool, as_json: bool) -> None:
     from host_tools.pc_doctor import checks, ports
-    from host_tools.pc_link import at_command, discovery
+    from host_tools.pc_link import at_command, discovery, terminal_words
     from host_tools.pc_link.known import KnownTerminals
 
     if write_rule:
@@ -122,7 +122,8 @@ def _terminal(which: str, write_rule: bool, as_json: bool) -> None:
         for row in report.rows:
             _tell_row(row["state"], row["text"], row["do"])
         for row in report.devices:
-            name = f"{row['kind']}: {row['driver']}" + (f" ({row['bus']})" if row["bus"] else "")
+            kind = terminal_words.device(row["kind"])
+            name = f"{kind}: {row['driver']}" + (f" ({row['bus']})" if row["bus"] else "")
             _tell_row(row["state"], name, row["text"], row["cause"], row["do"])
         denied = any(r["check"] == "permission" and r["state"] == "fail" for r in report.rows)
         if denied and report.target is not None and sys.platform.startswith("linux"):

@@ -21,6 +21,15 @@ def words(key: Any) -> str:
     return _read(text, "zh" if texts.language() == "zh" else "en") or text
 
 
+def device(kind: Any) -> str:
+    """The words for a kind of device ("printer"), a link's own name kept ("network wifi")."""
+    text = printable(kind, 64)
+    first, _, name = text.partition(" ")
+    key = "boot.device." + first
+    told = words(key)
+    return text if told == key else f"{told} {name}".strip()
+
+
 @cache
 def _read(key: str, language: str) -> str:
     from firmware.text.texts import Texts
