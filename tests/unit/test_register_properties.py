@@ -5,6 +5,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +122,9 @@ class Shop:
 
     async def leave(self, number: int) -> None:
         order = self.register.order
-        if order is None or order.final or self.journal.state.debt is not None:
+        if order is None or self.journal.state.debt is not None:
+            return
+        if order.final and not order.aborted.is_set():  # the flow has shown its end
             return
         stan = self.journal.state.stan
         try:
@@ -233,6 +236,32 @@ def test_no_order_of_words_charges_twice_or_takes_a_word_back(steps: list[tuple[
             shop.check()
         for _, task in shop.calls:
             task.cancel()
+
+    run(main())
+
+
+def test_who_reads_after_many_later_payments_is_refused_by_name() -> None:
+    async def main() -> None:
+        shop = Shop()
+        await shop.boot()
+        stalled = asyncio.Event()
+
+        class Slow(Asked):
+            async def item(self, value: dict[int, Any]) -> None:
+                await stalled.wait()
+
+        slow = asyncio.ensure_future(
+            shop.services.handlers()["sale_start"](Slow("till:slow", bytes(32)))
+        )
+        await asyncio.sleep(0)
+        assert await shop.register.abort("till:slow") == "aborted"
+        for number in range(40):
+            body = {r.K_AMOUNT: 1, r.K_CURRENCY: 156, r.K_OUTCOME: "cancelled", r.K_REASON: "x"}
+            names = {r.K_REFERENCE: f"till:{number}", r.K_DIGEST: bytes(32)}
+            await shop.journal.append(r.UNCHARGED, body | names, sync=False)
+        stalled.set()
+        with pytest.raises(r.JournalError, match="no longer kept"):
+            await slow
 
     run(main())
 
