@@ -97,7 +97,7 @@ class Till:
 
 @contextlib.asynccontextmanager
 async def shop(
-    folder: Path, clients: str = "127.0.0.1", head_s: float = 10.0
+    folder: Path, clients: str = "127.0.0.1", head_s: float = 30.0, body_s: float = 30.0
 ) -> AsyncIterator[tuple[RegisterTerminal, NexoServer]]:
     terminal = RegisterTerminal()
     gate = Gate(terminal.reach)
@@ -108,7 +108,7 @@ async def shop(
         Client(Speaker("Till 1", ("POS-1",)), sealed.key_of("till-1", 1, PASSPHRASE)),
         Client(Speaker("Till 2", ("POS-2",)), api_key="an-api-key-of-this-test"),
     ]
-    app = NexoApp(Station(gate, memory), known, body_s=head_s)
+    app = NexoApp(Station(gate, memory), known, body_s=body_s)
     place = place_of("nexo", "127.0.0.1:0", [clients], plain=False)
     server = NexoServer(app, place, context_of(folder / certificate.SERVER_FILE), head_s)
     await server.open()
@@ -224,43 +224,41 @@ def trust(folder: Path) -> ssl.SSLContext:
     return context
 
 
-def test_slow_and_unknown_clients_do_not_hold_the_port(tmp_path: Path) -> None:
+async def opened(folder: Path, server: NexoServer) -> Any:
+    return await asyncio.open_connection(
+        "127.0.0.1", server.port, ssl=trust(folder), server_hostname="127.0.0.1"
+    )
+
+
+def test_slow_unknown_and_too_many_clients_do_not_hold_the_port(tmp_path: Path) -> None:
+    head = b"POST /nexo/ HTTP/1.1\r\nHost: x\r\n"
+
     async def main() -> None:
         async with shop(tmp_path, head_s=0.2) as (terminal, server):
-
-            async def opened() -> Any:
-                return await asyncio.open_connection(
-                    "127.0.0.1", server.port, ssl=trust(tmp_path), server_hostname="127.0.0.1"
-                )
-
-            for began in (b"", b"POST /nexo/ HTTP/1.1\r\nHost: x\r\nX-A: "):
-                reader, writer = await opened()
+            for began in (b"", head + b"X-A: "):
+                reader, writer = await opened(tmp_path, server)
                 writer.write(began)
                 assert await reader.read() == b""
                 writer.close()
-            reader, writer = await opened()
-            writer.write(
-                b"POST /nexo/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{"
-            )
+        async with shop(tmp_path, body_s=0.2) as (_, server):
+            reader, writer = await opened(tmp_path, server)
+            writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{")
             assert (await reader.read()).startswith(b"HTTP/1.1 408")
             writer.close()
-            held = [await opened() for _ in range(MOST_CONNECTIONS)]
-            _, writer = held[-1]
+        async with shop(tmp_path) as (_, server):
+            held = [await opened(tmp_path, server) for _ in range(MOST_CONNECTIONS)]
+            reader, writer = held[-1]
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await held[-1][0].read()).startswith(b"HTTP/1.1 503")
-            for reader, writer in held[:-1]:
-                assert await reader.read() == b""
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            for _, writer in held:
                 writer.close()
-            held[-1][1].close()
-            assert terminal.asked == []
-        async with shop(tmp_path, clients="192.0.2.1") as (terminal, server):
+        async with shop(tmp_path, clients="192.0.2.1") as (_, server):
             with contextlib.suppress(ConnectionError, ssl.SSLError):
-                reader, writer = await asyncio.open_connection(
-                    "127.0.0.1", server.port, ssl=trust(tmp_path), server_hostname="127.0.0.1"
-                )
+                reader, writer = await opened(tmp_path, server)
                 writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert await reader.read() == b""
                 writer.close()
+        assert terminal.asked == []
 
     asyncio.run(main())
 
