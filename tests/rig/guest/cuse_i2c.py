@@ -46,11 +46,8 @@ class I2cDevice(Device):
 
     def _exchange(self, address: int, write: bytes, read: int) -> bytes:
         self.transactions += 1
-        # The wire counts a read in one byte; longer reads are none of these chips'.
-        if read > 255:
-            raise OSError(errno.EOPNOTSUPP, "read too long")
         try:
-            return self._bus.transfer(1, bytes((address, read)) + write)[0]
+            return self._bus.transfer(2, bytes((address,)) + read.to_bytes(2, "big") + write)[0]
         except ChipError as error:
             raise OSError(errno.EREMOTEIO, str(error)) from error
 

@@ -46,13 +46,18 @@ class Gadget:
         """Connect it to the guest's own controller."""
         self._write("UDC", os.listdir(CONTROLLERS)[0])
 
+    @property
+    def plugged(self) -> bool:
+        """Whether it is in."""
+        return bool((self.folder / "UDC").read_text().strip())
+
     def unplug(self) -> None:
         """Pull it out, whatever is under way. OSError when it is out."""
         self._write("UDC", "\n")
 
     def close(self) -> None:
         """Unplug and take it apart, so that the next test can make another."""
-        if (self.folder / "UDC").read_text().strip():
+        if self.plugged:
             self.unplug()
         for link in self._links:
             link.unlink()

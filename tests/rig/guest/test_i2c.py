@@ -1,7 +1,9 @@
-"""Panel, clock and gauge on /dev/i2c-7: our buses, smbus2 and luma as a board uses them."""
+"""Panel, clock, gauge and contactless reader on /dev/i2c-7: our buses, smbus2 and luma as a board
+uses them."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,9 +15,14 @@ from firmware.buses.wire import BusError
 from firmware.drivers.ds3231 import Ds3231
 from firmware.drivers.max17048 import Max17048
 from firmware.drivers.oled import Oled
+from firmware.drivers.pn532 import Pn532
+from firmware.drivers.pn532_port import I2cPn532
+from firmware.drivers.pn532_reader import Pn532Reader
+from firmware.hal.card_reader import ReaderMissing
 from firmware.hal.clock import ClockError
 from firmware.hal.display import DisplayError
-from host_tools.emulator.chips import ds3231, max17048
+from host_tools.emulator import deck
+from host_tools.emulator.chips import ds3231, max17048, pn532
 from host_tools.emulator.chips.ssd1306 import OledChip
 from tests.rig.guest.cuse_i2c import I2cDevice, OledOnI2c
 from tests.support import virtual_time
@@ -23,6 +30,7 @@ from tests.support.handheld import Handheld
 
 PORT = 7
 NOW = 1_795_248_000
+PPSE = bytes.fromhex("00A404000E") + b"2PAY.SYS.DDF01" + b"\x00"
 
 
 class Bus:
@@ -115,3 +123,50 @@ def test_a_bus_that_goes_away_is_named(bus: Bus) -> None:
     with pytest.raises(BusError, match="i2c bus 7"):
         LinuxI2c(PORT)
     i2c.close()
+
+
+class Antenna:
+    """A PN532 on the bus, and the driver above it."""
+
+    def __init__(self) -> None:
+        self.chip = pn532.Pn532(lambda: time.monotonic_ns() // 1000)
+        self.device = I2cDevice(PORT, [pn532.Pn532I2c(self.chip)])
+        self.i2c = LinuxI2c(PORT)
+        self.reader = Pn532Reader(Pn532(I2cPn532(self.i2c)))
+
+
+@pytest.fixture
+def antenna(need: Callable[..., None]) -> Iterator[Antenna]:
+    need("cuse")
+    antenna = Antenna()
+    yield antenna
+    antenna.i2c.close()
+    antenna.device.close()
+
+
+def test_a_tap_answers_select_ppse(antenna: Antenna) -> None:
+    async def story() -> None:
+        assert await antenna.reader.check() == "PN532 1.6"
+        antenna.chip.put(deck.load().cards["approve"].make_card())
+        channel = await antenna.reader.wait_tap(20_000)
+        data, sw, _ = await channel.transmit(PPSE)
+        assert sw == 0x9000 and b"2PAY.SYS.DDF01" in data
+        assert antenna.chip.exchanges == [PPSE] and antenna.chip.violations == []
+        await antenna.reader.close()
+
+    aio.run(aio.deadline(50_000, story(), "the tap"))
+
+
+def test_a_reader_that_is_not_there_is_named_and_found_again(antenna: Antenna) -> None:
+    async def story() -> None:
+        antenna.chip.unplugged = True
+        with pytest.raises(ReaderMissing, match=r"i2c bus 7, address 0x24: .*Remote I/O"):
+            await antenna.reader.check()
+        antenna.chip.unplugged = False
+        assert await antenna.reader.check() == "PN532 1.6"
+        antenna.device.close()
+        with pytest.raises(ReaderMissing, match="i2c bus 7"):
+            await antenna.reader.check()
+        await antenna.reader.close()
+
+    aio.run(aio.deadline(50_000, story(), "the reader"))

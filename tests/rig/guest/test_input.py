@@ -32,17 +32,20 @@ from tests.rig.guest.waiting import Story, tell, until
 evdev = pytest.importorskip("evdev")
 
 SCANNER, NUMBERS = "05e0:1200", "1a2c:0e24"
+#: What the kernel's driver gpio-keys calls its device, and where that is plugged in.
+PINS, HEADER = "0001:0001", "gpio-keys"
 CODES = {79: "1", 80: "2", 81: "3", 75: "4", 96: "enter", 1: "cancel"}
 LIMIT_MS = 100_000
 STORM, STORM_MS = 100, 1_150_000
 
 
 class Keyboard:
-    """A USB keyboard, or what poses as one, as the kernel knows it."""
+    """A USB keyboard, what poses as one, or keys on pins, as the kernel knows it."""
 
     def __init__(self, product: str = SCANNER, port: str = "usb-1.1") -> None:
         self._product = [int(part, 16) for part in product.split(":")]
         self._port = port
+        self._bus = evdev.ecodes.BUS_HOST if port == HEADER else evdev.ecodes.BUS_USB
         self.plug()
 
     def plug(self) -> None:
@@ -51,7 +54,7 @@ class Keyboard:
         self._device = evdev.UInput(
             {evdev.ecodes.EV_KEY: range(1, 128)},
             name="OpenTill test keys", vendor=vendor, product=product,
-            bustype=evdev.ecodes.BUS_USB, phys=f"{self._port}/input0",
+            bustype=self._bus, phys=f"{self._port}/input0",
         )  # fmt: skip
         until(lambda: self._device.device is not None, "the event node")
 
@@ -292,6 +295,34 @@ def test_repeats_of_a_held_digit_are_not_heard(plugs: Plugs) -> None:
         block.key(79, 0)
         block.press(80)
         assert [await keypad.read(), await keypad.read()] == ["1", "2"]
+        keypad.stop()
+        await bus.close()
+
+    run(story)
+
+
+def test_keys_on_pins_repeat_though_the_kernel_does_not(plugs: Plugs) -> None:
+    """gpio-keys is on no bus and has no EV_REP; a held "clear" clears on all the same."""
+    keys = plugs.keyboard(PINS, HEADER)
+
+    async def story() -> None:
+        device = evdev.InputDevice(keys.path)
+        assert device.info.bustype == evdev.ecodes.BUS_HOST
+        assert evdev.ecodes.EV_REP not in device.capabilities()
+        device.close()
+        bus = EvdevInput([keys.path])
+        keypad = KeyDevice(bus, {**CODES, 14: "clear"})
+        await keypad.check()
+        keypad.start()
+        keys.press(79, 80)
+        assert [await keypad.read(), await keypad.read()] == ["1", "2"]
+        keys.key(14, 1)
+        assert [await keypad.read() for _ in range(3)] == ["clear"] * 3
+        keys.key(14, 0)
+        keys.press(96)
+        while (key := await keypad.read()) == "clear":
+            pass
+        assert key == "enter" and keypad.held() == []
         keypad.stop()
         await bus.close()
 

@@ -105,7 +105,7 @@ def test_up_with_an_address_and_answers_during_the_call(usb: UsbModem) -> None:
 def test_a_modem_pulled_out_of_its_call_is_mute_and_comes_back(usb: UsbModem) -> None:
     async def story(modem: AtModem, carrier: EchoCarrier) -> None:
         await modem.start(40_000)
-        usb.gadget.unplug()
+        usb.unplug()
         until(lambda: not there(AT), "the end of the ports")
         assert (await modem.status()).cause == "mute"
         await modem.stop()

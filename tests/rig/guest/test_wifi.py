@@ -1,4 +1,5 @@
-"""Wi-Fi by NetworkManager and wpa_supplicant against hostapd, on mac80211_hwsim's two radios."""
+"""Wi-Fi by NetworkManager and wpa_supplicant against hostapd and busybox's DHCP server, on
+mac80211_hwsim's three radios."""
 
 from __future__ import annotations
 
@@ -23,6 +24,21 @@ STATION, POINT, SECOND = "wlan0", "wlan1", "wlan2"
 PASSWORD = "correct horse"
 ADDRESS = StaticIp("10.7.0.2", 24, "10.7.0.1", ["10.7.0.1"])
 CONTROL = "/run/wpa_supplicant"
+#: Of mac80211_hwsim: a domain in which stations may ask on most channels instead of listening
+#: on each for a tenth of a second, so that a scan takes one second and not four.
+CUSTOM_WORLD = 5
+#: What the DHCP server gives.
+LEASED, DNS = "10.7.0.77", "10.7.0.53"
+DHCP_CONFIG = """interface {interface}
+start {leased}
+end {leased}
+option subnet 255.255.255.0
+option router 10.7.0.1
+option dns {dns}
+option lease 600
+lease_file {folder}/leases
+pidfile {folder}/dhcp.pid
+"""
 LIMIT_MS = 110_000
 
 POINT_CONFIG = """interface={interface}
@@ -37,6 +53,7 @@ wpa_passphrase={password}
 sae_password={password}
 ieee80211w={protection}
 sae_require_mfp={protection}
+ignore_broadcast_ssid={hidden}
 """
 
 
@@ -48,14 +65,15 @@ class Air:
         self.services.start("wpa_supplicant", "-u", "-O", CONTROL)
         self.services.network_manager(f"interface-name:{STATION}")
         self._points: dict[str, subprocess.Popen[bytes]] = {}
+        self._server: subprocess.Popen[bytes] | None = None
 
-    def on(self, ssid: str, kind: str, point: str = POINT) -> None:
+    def on(self, ssid: str, kind: str, point: str = POINT, hidden: bool = False) -> None:
         """An access point in the air, until ``off``. ``kind``: as hostapd names it."""
         config = self.services.folder / f"{point}.conf"
         config.write_text(
             POINT_CONFIG.format(
                 interface=point, ssid=ssid, kind=kind, password=PASSWORD,
-                protection=2 if kind == "SAE" else 0,
+                protection=2 if kind == "SAE" else 0, hidden=int(hidden),
             )
         )  # fmt: skip
         said = self.services.log(point)
@@ -63,8 +81,25 @@ class Air:
         self._points[point] = self.services.start("hostapd", str(config), log=point)
         until(lambda: b"AP-ENABLED" in said.read_bytes(), "an access point", 40)
 
+    def serve(self) -> None:
+        """Give addresses in the first point's network, until it is off."""
+        address = ("10.7.0.1", "netmask", "255.255.255.0")
+        subprocess.run(["busybox", "ifconfig", POINT, *address], check=True)
+        folder = self.services.folder
+        config = folder / "dhcp.conf"
+        config.write_text(
+            DHCP_CONFIG.format(interface=POINT, leased=LEASED, dns=DNS, folder=folder)
+        )
+        (folder / "leases").touch()
+        command = ("busybox", "udhcpd", "-f", "-a", "200", str(config))
+        self._server = self.services.start(*command, log="udhcpd")
+
     def off(self, *points: str) -> None:
         """They are gone without a word: their power failed. All of them unless told."""
+        if self._server is not None:
+            self.services.end(self._server)
+            self._server = None
+            subprocess.run(["busybox", "ifconfig", POINT, "0.0.0.0"], check=True)
         for point in points or list(self._points):
             subprocess.run(["busybox", "ifconfig", point, "down"], check=True)
             self.services.end(self._points.pop(point))
@@ -105,7 +140,7 @@ class Air:
 @pytest.fixture(scope="module")
 def air(need: Need) -> Iterator[Air]:
     need("ccm", "cmac")
-    need("mac80211_hwsim", options=["radios=3"])
+    need("mac80211_hwsim", options=["radios=3", f"regtest={CUSTOM_WORLD}"])
     air = Air()
     yield air
     air.close()
@@ -154,6 +189,31 @@ def test_a_wpa3_network(air: Air) -> None:
         await wifi.join(b"counter", WPA3, PASSWORD, 45000, static=ADDRESS)
         status = await wifi.status()
         assert (status.state, status.operator) == (bearer.UP, "counter")
+
+    _run(air, story)
+
+
+def test_a_hidden_network_is_joined_by_its_name(air: Air) -> None:
+    air.on("back room", "WPA-PSK", hidden=True)
+
+    async def story(wifi: NmWifi) -> None:
+        assert b"back room" not in [one.ssid for one in await wifi.scan(3000)]
+        await wifi.join(b"back room", WPA2, PASSWORD, 40000, hidden=True, static=ADDRESS)
+        status = await wifi.status()
+        assert (status.state, status.operator) == (bearer.UP, "back room")
+        assert await wifi.known() == [b"back room"]
+
+    _run(air, story)
+
+
+def test_an_address_by_dhcp(air: Air) -> None:
+    air.on("shop", "WPA-PSK")
+    air.serve()
+
+    async def story(wifi: NmWifi) -> None:
+        await wifi.join(b"shop", WPA2, PASSWORD, 45000)
+        status = await wifi.status()
+        assert (status.state, status.address, status.dns) == (bearer.UP, LEASED, (DNS,))
 
     _run(air, story)
 
@@ -223,7 +283,7 @@ def test_a_lost_point_of_two_is_replaced_by_the_other(air: Air) -> None:
 def test_a_network_that_is_not_there(air: Air) -> None:
     async def story(wifi: NmWifi) -> None:
         with pytest.raises(NoService):
-            await wifi.join(b"elsewhere", WPA2, PASSWORD, 12000)
+            await wifi.join(b"elsewhere", WPA2, PASSWORD, 6000)
         assert await wifi.known() == []
 
     _run(air, story)

@@ -110,6 +110,11 @@ class UsbModem:
         self.gadget.plug()
         until(lambda: all(map(there, range(4))), "four serial ports")
 
+    def unplug(self) -> None:
+        """Pull it out, whatever is under way; harmless twice."""
+        if self.gadget.plugged:
+            self.gadget.unplug()
+
     def close(self) -> None:
         self._stopping.set()
         for thread in self._threads:
