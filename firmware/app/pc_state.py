@@ -4,6 +4,7 @@ Nothing here asks a device that a payment may be using: the idle screen asked th
 and what it found is told.
 """
 
+from firmware import aio
 from firmware.app.terminal import Terminal
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from firmware.services.link_watch import Look
 
 READY, BLOCKED, BUSY = "ready", "blocked", "busy"
+#: The same failure of a device is told again after so long.
+AGAIN_MS = 600_000
 #: (screen, node) that one PC must not read for another: the code that pairs it.
 _NOT_FOR_PCS = (("pair_code", "code"),)
 #: Bounds of the table in firmware/link/services.py.
@@ -42,6 +45,7 @@ class PcState:
             "screen": self._tree,
         }
         self.watch = LinkWatch(looks, self.ring)
+        self._failures: "dict[str, tuple[str, int]]" = {}
         self._bars: "int | None" = None
         self._percent: "int | None" = None
         self._mains: "bool | None" = None
@@ -65,7 +69,13 @@ class PcState:
     # -- listening; none of these may raise, a payment calls them
 
     def _failed(self, kind: str, error: TillError) -> None:
-        self.ring.add(kind + ": " + str(error))
+        """A device that stays dead is told anew after a while only: the idle screen asks it
+        every few seconds."""
+        text = kind + ": " + str(error)
+        before = self._failures.get(kind)
+        if before is None or before[0] != text or aio.elapsed_ms(before[1]) >= AGAIN_MS:
+            self._failures[kind] = (text, aio.ticks_ms())
+            self.ring.add(text)
 
     def _recorded(self, kind: int, body: "dict[int, Any]") -> None:
         if kind == records.NOTICE:

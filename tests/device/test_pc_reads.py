@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from firmware.app.pc_state import PcState
+from firmware.app.pc_state import AGAIN_MS, PcState
 from firmware.app.terminal import Terminal
 from firmware.hal.printer import PrinterError
 from firmware.link.services import CallRefused
@@ -123,6 +123,24 @@ def test_a_doctor_tells_what_was_found_without_asking_a_device(terminals: list[T
             assert (kinds["printer"][5].isascii()) == (language == "en")
         with pytest.raises(CallRefused, match="arguments"):
             await ask(handlers, "doctor", {1: "tlh"})
+
+    tell(story)
+
+
+def test_a_device_that_stays_dead_does_not_fill_the_log(terminals: list[Terminal]) -> None:
+    async def story(t: Handheld) -> None:
+        await t.power_on()
+        state = PcState(terminals[-1])
+        first = state.ring.last
+        for _ in range(100):
+            for kind in ("clock", "network"):
+                terminals[-1].note_failure(kind, PrinterError(kind + " is dead"))
+            await asyncio.sleep(5)
+        assert state.ring.last == first + 2
+        terminals[-1].note_failure("clock", PrinterError("another trouble"))
+        await asyncio.sleep(AGAIN_MS / 1000)
+        terminals[-1].note_failure("network", PrinterError("network is dead"))
+        assert state.ring.last == first + 4
 
     tell(story)
 
