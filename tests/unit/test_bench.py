@@ -51,7 +51,7 @@ def test_a_sync_is_timed() -> None:
 
 
 def test_a_registers_request_is_timed() -> None:
-    _sound(bench_register.rows(1))
+    _sound(bench_register.alone(1))
 
 
 def test_a_sale_needs_at_most_six_barriers() -> None:
