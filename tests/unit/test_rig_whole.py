@@ -166,6 +166,21 @@ def test_times_are_those_of_the_files(tmp_path: Path) -> None:
     assert rig.times([junit]) == {"test_a.py": {"one": 1.5, "two": 2.0}}
 
 
+def test_weights_are_kept_as_they_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "weights.json"
+    table.write_text('{"arm64": 5, "last act": 22, "test_gone.py": 3}')
+    monkeypatch.setattr(shares, "WEIGHTS", table)
+    monkeypatch.setattr(run, "OUT", tmp_path)
+    rig.keep({"test_a.py": {"one": 1.5, "two": 2.04}}, with_arm64=False)
+    assert shares.weighed() == {"arm64": 5, "last act": 22, "test_a.py": 3.5}
+    (tmp_path / "arm64").mkdir()
+    (tmp_path / "arm64/result.json").write_text('{"took_s": 31.96}')
+    rig.keep({"test_b.py": {"one": 1}}, with_arm64=True)
+    assert shares.weighed() == {"arm64": 32.0, "last act": 22, "test_b.py": 1}
+
+
 def test_where_no_guest_can_be_had_the_rig_is_skipped_if_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
