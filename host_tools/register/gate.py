@@ -263,6 +263,7 @@ class Gate:
         }
         if request.register:
             arguments[6] = request.register[:40]
+        begun = False
         try:
             terminal = await self._reach()
         except UserError as nobody:
@@ -270,6 +271,7 @@ class Gate:
         try:
             call = await terminal.open("sale_start", arguments)
             async for item in call.items():
+                begun = True
                 told(item[1])
             return answer_of(await call.result())
         except CallFailed as failed:
@@ -280,6 +282,8 @@ class Gate:
             return _refused(request.reference, error)
         answer = await self._recovered(request.reference, terminal, error.code)
         if answer.end is End.NONE and error.code == services.FAILED:
+            if begun:  # its result is kept no longer: that is no word about money
+                return Answer(End.PROGRESS, request.reference, detail=str(error))
             return _refused(request.reference, error)
         return answer
 

@@ -148,6 +148,21 @@ class Memory:
         except DatabaseError as error:
             raise UserError(f"the register's answer cannot be kept: {error.orig}") from error
 
+    def unsettled(self, kind: str, most: int = 8) -> list[Message]:
+        """The oldest messages of this kind within UNIQUE_S that are not settled."""
+        with Session(self._engine) as session:
+            rows = session.scalars(
+                select(_Message)
+                .where(
+                    _Message.kind == kind,
+                    _Message.answer == "",
+                    _Message.seen > self.now() - UNIQUE_S,
+                )
+                .order_by(_Message.id)
+                .limit(most)
+            )
+            return [_message(row) for row in rows]
+
     def close(self) -> None:
         """Give the file back."""
         self._engine.dispose()

@@ -93,6 +93,13 @@ class RegisterTerminal(Terminal):
         if sale is not None:
             self._end(sale, "reversed" if sale.sent else "cancelled", "register.power")
 
+    def forget(self) -> None:
+        """The payment at work is over, and its result made room for later ones."""
+        sale = self.sale
+        assert sale is not None
+        self._end(sale, "approved", "")
+        del self.results[sale.reference]
+
     def _alive(self) -> None:
         if not self.connected:
             raise CallFailed("the link to the terminal is lost", services.LOST)
@@ -136,6 +143,8 @@ class RegisterTerminal(Terminal):
         yield {1: sale.state}
         await sale.over.wait()
         yield {1: "final"}
+        if reference not in self.results:
+            raise CallFailed("no longer kept", services.FAILED, {1: "error.journal", 2: ""})
         yield self.results[reference][1]
 
     def _fit(self, given: dict[int, Any]) -> None:

@@ -200,6 +200,18 @@ def test_an_end_that_cannot_be_read_is_not_taken_for_a_refusal() -> None:
     told(story)
 
 
+def test_a_result_that_is_kept_no_longer_is_no_refusal() -> None:
+    async def story(terminal: RegisterTerminal, gate: Gate) -> None:
+        terminal.go.clear()
+        first = asyncio.create_task(gate.start(request()))
+        await settle()
+        assert terminal.sale is not None
+        terminal.forget()
+        assert (await first).end is End.PROGRESS
+
+    told(story)
+
+
 def test_status_is_as_much_as_the_roles_allow() -> None:
     async def story(terminal: RegisterTerminal, gate: Gate) -> None:
         assert await gate.status() == {

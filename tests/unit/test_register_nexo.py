@@ -216,6 +216,28 @@ def test_what_the_terminal_never_heard_of_may_be_sent_again_for_a_while() -> Non
     told(story)
 
 
+def test_a_payment_whose_end_was_not_heard_is_asked_for_before_the_next() -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.go.clear()
+        first, lost = desk.payment(), desk.payment()
+        paying = asyncio.create_task(desk.paid(first))
+        await settle()
+        assert condition(await desk.paid(lost)) == "Busy"
+        await desk.gate.close()  # this PC is stopped
+        await asyncio.gather(paying, return_exceptions=True)
+        desk.terminal.go.set()
+        await settle()
+        desk.clock += RETRY_S + 1
+        assert (await desk.paid(desk.payment()))["Response"]["Result"] == "Success"
+        assert desk.memory.unsettled("Payment") == []
+        desk.terminal.results.clear()  # many payments later
+        assert (await desk.paid(first))["Response"]["Result"] == "Success"
+        assert condition(await desk.paid(lost)) == "NotAllowed"  # and nothing begins
+        assert len(desk.terminal.started) == 2
+
+    told(story)
+
+
 def test_a_lost_answer_is_asked_for_by_its_reference() -> None:
     async def story(desk: Desk) -> None:
         def ask(**about: Any) -> Any:

@@ -150,6 +150,7 @@ class Station:
 
     async def _payment(self, asked: "_Asked") -> Body:
         payment = _Payment.of(asked)
+        await self._catch_up()
         reference = core.reference(ADAPTER, asked.sale_id, asked.service_id)
         known = self._memory.note(
             asked.sale_id, asked.service_id, asked.name, asked.digest, payment.context
@@ -177,25 +178,43 @@ class Station:
         if known.digest != asked.digest:
             raise Failure("NotAllowed", "this ServiceID was used before, for something else")
         if known.answer:
-            return Answer.of_plain(known.answer)
-        if self._gate.running(reference):
+            answer = Answer.of_plain(known.answer)
+        elif self._gate.running(reference):
             raise Failure("InProgress", "this payment is at work")
-        answer = await self._gate.state(reference)
+        else:
+            answer = await self._gate.state(reference)
         if answer.end is End.PROGRESS:
             raise Failure("InProgress", "this payment is at work")
         if answer.end is End.NONE:
-            if known.seen + RETRY_S < self._memory.now():
-                raise Failure("NotAllowed", "this message is old; nothing was charged for it now")
+            if known.answer or known.seen + RETRY_S < self._memory.now():
+                raise Failure("NotAllowed", "this message is old; nothing was charged for it")
             return None
         self._settle(asked.sale_id, asked.service_id, answer)
         return answer
+
+    async def _catch_up(self) -> None:
+        """Ask how earlier payments ended of which that is not noted (this PC was stopped), before
+        later ones take their place in the terminal's memory."""
+        for message in self._memory.unsettled("Payment"):
+            reference = core.reference(ADAPTER, message.register, message.request)
+            if self._gate.running(reference):
+                continue
+            answer = await self._gate.state(reference)
+            if answer.end is End.UNREACHABLE:
+                return
+            old = message.seen + RETRY_S < self._memory.now()
+            if answer.end in core.SETTLED or (answer.end is End.NONE and old):
+                self._note(message.register, message.request, answer)
 
     def _settle(self, sale_id: str, service_id: str, answer: Answer) -> None:
         """Keep a settled answer. A disk that does not take it changes nothing of the payment: the
         terminal knows it, and is asked again."""
         if answer.end in core.SETTLED:
-            with contextlib.suppress(UserError):
-                self._memory.settle(sale_id, service_id, answer.plain())
+            self._note(sale_id, service_id, answer)
+
+    def _note(self, sale_id: str, service_id: str, answer: Answer) -> None:
+        with contextlib.suppress(UserError):
+            self._memory.settle(sale_id, service_id, answer.plain())
 
     async def _reversal(self, asked: "_Asked") -> Body:
         raise Failure("UnavailableService", "voids and refunds are done on the terminal")
