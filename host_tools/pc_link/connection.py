@@ -125,6 +125,7 @@ class LinkedTerminal(Terminal):
         self._ready: asyncio.Future[None] | None = None
         self._beginning = asyncio.Lock()
         self._trouble = ""
+        self._why: TillError | None = None
         self._begun = False
         self._closed = False
         self.hello: dict[int, Any] = {}
@@ -181,7 +182,7 @@ class LinkedTerminal(Terminal):
         parameters.open_tries = OPEN_TRIES
         end = PcEnd(parameters, self._line.reliable)
         session = PcSession(end, self._static, own, secrets.token_bytes, self._trusts)
-        self._trouble = ""
+        self._trouble, self._why = "", None
         self._ready = asyncio.get_running_loop().create_future()
         self._runner = Runner(session, self._line, self._line.reopen, self._heard, once=True)
         session.connect(aio.ticks_ms())
@@ -191,6 +192,8 @@ class LinkedTerminal(Terminal):
                 await self._ready
         except TimeoutError:
             raise refusals.ended(self.place, NoAnswer("no handshake in time")) from None
+        if not session.ready:  # the terminal ended it in the same breath
+            raise refusals.ended(self.place, self._why)
         peer = session.peer
         self.serial, self.board, self.firmware = peer[SERIAL], peer[BOARD], peer[VERSION]
         self.most_message = peer[MOST_MESSAGE]
@@ -229,7 +232,9 @@ class LinkedTerminal(Terminal):
         ready = self._ready
         if what == "ready" and ready is not None and not ready.done():
             ready.set_result(None)
-        elif what == "ended" and ready is not None and not ready.done():
+        if what == "ended" and error is not None:
+            self._why = error
+        if what == "ended" and ready is not None and not ready.done():
             trouble = self._trouble
             failed = Alarm(trouble) if trouble else refusals.ended(self.place, error)
             ready.set_exception(failed)

@@ -89,6 +89,7 @@ class SerialPipe(Line):
         self._sending = asyncio.Lock()
 
     async def reopen(self) -> None:
+        self._hurry()
         await self._worker.call(self._shut)
         self._port, self.place = await self._worker.call(self._opened)
         inbox = self._inbox = _Inbox()
@@ -124,10 +125,17 @@ class SerialPipe(Line):
                 raise PipeClosed(str(error)) from None
 
     async def close(self) -> None:
+        self._hurry()
         if self._port is not None:
             with contextlib.suppress(RuntimeError):  # closed before
                 await self._worker.call(self._shut)
         self._worker.abandon()
+
+    def _hurry(self) -> None:
+        """A write that nobody takes does not hold up what comes after it."""
+        if self._port is not None:
+            with contextlib.suppress(OSError, AttributeError):
+                self._port.cancel_write()
 
     # In the worker's thread.
 

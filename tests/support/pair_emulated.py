@@ -46,8 +46,9 @@ def begun(*words: str) -> "subprocess.Popen[str]":
 
 def pair(*words: str) -> None:
     """The merchant opens the pairing and agrees; the code goes from one screen to the other."""
+    do(do="wait", screen="idle", seconds=60)
     do(do="press", keys=["menu"])
-    do(do="wait", screen="menu", seconds=30)
+    do(do="wait", screen="menu", seconds=60)
     do(do="press", keys=["up", "enter", "enter"])  # the PC's page is the last of the menu
     do(do="wait", screen="secret", seconds=30)
     do(do="press", keys=[*SUPERVISOR, "enter"])

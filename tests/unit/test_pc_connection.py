@@ -334,6 +334,25 @@ class Dumb(PcTerminal):
         self._tasks = []
 
 
+@pytest.mark.parametrize("reason", [packets.REVOKED, packets.DONE])
+def test_a_session_that_ends_as_it_begins_says_why(reason: int, tmp_path: Path) -> None:
+    async def story() -> None:
+        terminal = PcTerminal()
+        write = terminal.cable.write
+
+        async def together(end: int, data: bytes) -> None:
+            if end == 0 and len(data) > 60:  # message 2, and CLOSE in the same piece
+                data += encode(packets.close(terminal.session.end._tag, reason))
+            await write(end, data)
+
+        terminal.cable.write = together  # type: ignore[method-assign]
+        with pytest.raises(CallFailed, match=r"revoked this PC|ended the session|the link ended"):
+            async with linked(terminal, tmp_path, stranger=True):
+                pass
+
+    run(story())
+
+
 class Oversized(PcTerminal):
     """Does not keep to what the PC takes."""
 
