@@ -7,6 +7,7 @@ memory. What a service needs is imported when it is first asked for (``_ROOMS``)
 import sys
 
 from firmware import aio
+from firmware.app import quiet
 from firmware.errors import TillError
 from firmware.hal.clock import ClockError
 from firmware.hal.pc_pipe import PipeError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: A pipe that is broken is tried again after so long.
 AGAIN_MS = 500
+#: Without so much free heap a microcontroller serves no PC: a payment needs it more.
+LEAST_ROOM = 160 * 1024
 #: Kinds of devices that PCs come by.
 PIPES = ("pc_pipe", "pc_net")
 #: While a paired PC is on one pipe, those on others are told to ask again after so long.
@@ -47,13 +50,14 @@ class PcLink:
         self._pipes = pipes
         #: Of the pipes on which a PC was heard.
         self._hosts: "list[LinkHost]" = []
+        self._said: "list[str]" = []
         self._pairings: "Pairings | None" = None
         self._handlers: "dict[str, Handler]" = {}
         self._state: "PcState | None" = None
         if sys.implementation.name == "cpython":
             self.state()  # the log is kept from the start; elsewhere from its first reader on
         self._beside: "list[aio.Task]" = []
-        self._tasks = [aio.spawn("PC link " + kind, self._run(kind, pipe)) for kind, pipe in pipes]
+        self._tasks = [aio.spawn("PC link " + kind, self._keep(kind, pipe)) for kind, pipe in pipes]
 
     def state(self) -> "PcState":
         """What a PC is told of the terminal; listens from its first use on."""
@@ -156,9 +160,19 @@ class PcLink:
 
     # -- serving
 
+    async def _keep(self, kind: str, pipe: "PcPipe") -> None:
+        """Serve a pipe. What no code foresaw ends the terminal's life at the idle screen, as
+        any other defect."""
+        serving = aio.spawn("PC link serve", self._run(kind, pipe))
+        try:
+            await serving.done.wait()
+        finally:
+            serving.cancel()
+            await serving.done.wait()
+        self.t.note_end(serving)
+
     async def _run(self, kind: str, pipe: "PcPipe") -> None:
-        """Wait for a PC's first byte, then serve. What no code foresaw ends the terminal's
-        life at the idle screen, as any other defect."""
+        """Wait for a PC's first byte, then serve."""
         while True:
             try:
                 first = await pipe.read(1024)
@@ -167,23 +181,30 @@ class PcLink:
                 continue
             try:
                 host = await self._make(kind, pipe)
-            except TillError as error:  # no vault, no link: the self-test names it
-                self.t.note_failure(kind, error)
+            except TillError as error:  # no vault, no memory: no link
+                self._say(kind, error)
                 await aio.sleep_ms(AGAIN_MS)
                 continue
             break
         self._hosts.append(host)
         host.arrived(first)
-        serving = aio.spawn("PC link host", host.run())
-        try:
-            await serving.done.wait()
-        finally:
-            serving.cancel()
-            await serving.done.wait()
-        self.t.note_end(serving)
+        await host.run()
+
+    def _say(self, kind: str, error: TillError) -> None:
+        """Name on stderr what keeps a PC from being served, once in a life."""
+        if kind not in self._said:
+            self._said.append(kind)
+            print("till: " + kind + ": " + str(error), file=sys.stderr)
 
     async def _make(self, kind: str, pipe: "PcPipe") -> "LinkHost":
         """The host with the terminal's key and pairs. VaultError, FilesError."""
+        if self.t.free:
+            quiet.tidy(self.t.view)
+        room = quiet.room()
+        if room is not None and room < LEAST_ROOM:
+            raise PipeError(
+                "the link takes " + str(LEAST_ROOM) + " bytes of memory, not " + str(room)
+            )
         for name in (  # leaves first, as main does
             "firmware.crypto.x25519", "firmware.crypto.chacha_poly", "firmware.link.packets",
             "firmware.link.window", "firmware.link.noise", "firmware.link.delivery",

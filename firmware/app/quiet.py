@@ -32,6 +32,15 @@ def prepare() -> None:
         gc.collect()
 
 
+def room() -> "int | None":
+    """Bytes of heap that are free; None where the system gives as many as are wanted."""
+    if _CPYTHON:
+        return None
+    gc.collect()
+    free: int = gc.mem_free()  # type: ignore[attr-defined]  # typeshed has CPython's gc
+    return free
+
+
 def tidy(view: "View") -> None:
     """After a flow: let go of what can be made again."""
     if not _CPYTHON:

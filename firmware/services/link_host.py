@@ -190,8 +190,9 @@ class LinkHost:
             task.cancel()
             await task.done.wait()
         if task.error is not None:
-            self._error(stream, services.FAILED, {1: "error.crash"})
-            self._on_defect(task)
+            self._failed(stream, task.error)
+            if not isinstance(task.error, MemoryError):
+                self._on_defect(task)
 
     async def _serve(self, stream: "Stream") -> None:
         what, asked = await aio.first(("asked", self._request(stream)), timeout_ms=REQUEST_MS)
@@ -260,7 +261,7 @@ class LinkHost:
             self._error(stream, services.CANCELLED, {})
         elif what == "done" and (task.error is not None or not call.ended):
             self._failed(stream, task.error)
-        if task.error is not None and not isinstance(task.error, TillError):
+        if task.error is not None and not isinstance(task.error, (TillError, MemoryError)):
             self._on_defect(task)
 
     def _failed(self, stream: "Stream", error: "BaseException | None") -> None:
@@ -269,6 +270,8 @@ class LinkHost:
             self._error(stream, error.code, error.details)
         elif isinstance(error, TillError):
             self._error(stream, services.FAILED, {1: error.text_key, 2: str(error)[:80]})
+        elif isinstance(error, MemoryError):  # of a microcontroller: no payment pays for a PC
+            self._error(stream, services.FAILED, {1: "error.pc_pipe", 2: "memory"})
         else:
             self._error(stream, services.FAILED, {1: "error.crash"})
 

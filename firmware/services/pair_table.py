@@ -7,8 +7,7 @@ keys. A file that does not verify is refused by name: until a PC is paired anew 
 from firmware import aio, cbor
 from firmware.errors import TillError
 from firmware.hal.files import NoSuchFile
-from firmware.link.pairing import ROLES
-from firmware.link.services import fingerprint
+from firmware.link.services import KEY_LOAD, REGISTER, SERVICE, SYNC, UPDATE, fingerprint
 from firmware.services.fields import Fields
 
 TYPE_CHECKING = False
@@ -21,6 +20,7 @@ SLOT = "pairs"
 MOST = 16
 #: When a PC was last seen is written at most so often, in seconds.
 SEEN_S = 3600
+ROLES = (SYNC, REGISTER, SERVICE, UPDATE, KEY_LOAD)
 _VERSION = 1
 _MOST_FILE = 8192
 _LAST_SECOND = 1 << 40

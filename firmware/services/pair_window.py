@@ -1,13 +1,13 @@
 """Pairing as the terminal serves it: the window, the codes, the handlers (docs/link.md).
 
-The merchant's page (app/pc_pairing.py) opens a ``Window`` and shows what its ``attempt`` is
+The merchant's page (app/pc_menu.py) opens a ``Window`` and shows what its ``attempt`` is
 at; ``pair_ask`` moves it. Codes are counted in the journal when they are shown, before anybody
 can have typed one, so that cutting the power buys no guess.
 """
 
 from firmware import aio
 from firmware.errors import TillError
-from firmware.link import pairing, services
+from firmware.link import services
 from firmware.link.streams import END
 from firmware.payment.journal import records
 from firmware.services.pair_table import Pair
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.hal.entropy import Entropy
+    from firmware.link import pairing
     from firmware.payment.journal.journal import Journal
     from firmware.services.link_calls import Call, Handler
     from firmware.services.pair_table import PairTable
@@ -160,6 +161,8 @@ class Pairings:
             raise services.CallRefused(services.WINDOW)
         if window.attempt is not None and not window.attempt.over:
             raise services.CallRefused(services.BUSY)
+        from firmware.link import pairing  # the curve's arithmetic comes with it
+
         machine = pairing.TerminalPairing(
             call.channel, self._entropy.random(32), self._entropy.random(32)
         )
@@ -193,7 +196,7 @@ class Pairings:
             window.changed.set()
 
     async def _run(
-        self, call: "Call", window: Window, attempt: Attempt, machine: pairing.TerminalPairing
+        self, call: "Call", window: Window, attempt: Attempt, machine: "pairing.TerminalPairing"
     ) -> None:
         """The table's steps, each within the merchant's patience."""
         await attempt.answered.wait()
@@ -240,6 +243,8 @@ class Pairings:
             raise services.CallRefused(services.REFUSED)
         ended, value = got
         if ended != last:
+            from firmware.link import pairing
+
             raise pairing.PairingFailed("a message that is not due")
         message: "dict[int, Any]" = value
         return message
