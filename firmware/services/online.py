@@ -158,6 +158,7 @@ async def authorise(
         records.K_AMOUNT: sale.amount,
         records.K_CURRENCY: sale.currency,
         records.K_EXPONENT: sale.exponent,
+        records.K_TIME: calendar.unix(*sale.moment) - session.provision.terminal.utc_offset * 60,
         records.K_LOCAL_TIME: calendar.stamp(sale.moment),
         records.K_ENTRY_MODE: request.text(22),
         records.K_CONDITION: request.text(25),
