@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from host_tools.store import database
+from host_tools.store import sync as syncing
 from host_tools.store.models import Payment, Record
 from host_tools.store.rebuild import rebuild
 from host_tools.store.sync import sync
@@ -31,6 +32,8 @@ def terminal() -> JournalTerminal:
 
 def child(url: str, die_at: int, acks: str) -> None:
     """Sync until the statement number ``die_at``; each acknowledgement is a line of ``acks``."""
+    setattr(syncing, "_MOST_BYTES", 4000)  # many transactions  # noqa: B010
+    setattr(syncing, "_ACKNOWLEDGE_EVERY", 40)  # noqa: B010
     store = database.open(url)
     count = 0
 
@@ -75,7 +78,7 @@ def test_killed_at_any_statement(tmp_path: Path, seed: int) -> None:
     acks.touch()
     killed = 0
     for _ in range(8):
-        if not run(url, draw.choice((1, 3, 7, 12, 20, 30, 40, 55)), acks):
+        if not run(url, draw.choice((1, 7, 20, 40, 55, 90, 130, 200)), acks):
             break
         killed += 1
         store = database.open(url)
