@@ -19,15 +19,10 @@ import pytest
 from host_tools.errors import UserError
 from host_tools.register.gate import Gate
 from host_tools.register.guard import place_of
+from host_tools.register.http_server import MOST_CONNECTIONS, BoundedServer, context_of
 from host_tools.register.memory import Memory
 from host_tools.register.nexo import certificate, sealed
-from host_tools.register.nexo.server import (
-    MOST_CONNECTIONS,
-    Client,
-    NexoApp,
-    NexoServer,
-    context_of,
-)
+from host_tools.register.nexo.server import Client, NexoApp
 from host_tools.register.nexo.station import Speaker, Station
 from tests.support.register_terminal import RegisterTerminal
 
@@ -98,7 +93,7 @@ class Till:
 @contextlib.asynccontextmanager
 async def shop(
     folder: Path, clients: str = "127.0.0.1", head_s: float = 30.0, body_s: float = 30.0
-) -> AsyncIterator[tuple[RegisterTerminal, NexoServer]]:
+) -> AsyncIterator[tuple[RegisterTerminal, BoundedServer]]:
     terminal = RegisterTerminal()
     gate = Gate(terminal.reach)
     memory = Memory(folder / "messages.sqlite")
@@ -110,7 +105,7 @@ async def shop(
     ]
     app = NexoApp(Station(gate, memory), known, body_s=body_s)
     place = place_of("nexo", "127.0.0.1:0", [clients], plain=False)
-    server = NexoServer(app, place, context_of(folder / certificate.SERVER_FILE), head_s)
+    server = BoundedServer("nexo", app, place, context_of(folder / certificate.SERVER_FILE), head_s)
     await server.open()
     try:
         yield terminal, server
@@ -224,7 +219,7 @@ def trust(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def opened(folder: Path, server: NexoServer) -> Any:
+async def opened(folder: Path, server: BoundedServer) -> Any:
     return await asyncio.open_connection(
         "127.0.0.1", server.port, ssl=trust(folder), server_hostname="127.0.0.1"
     )
@@ -267,7 +262,9 @@ def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_named(tmp_path:
     async def main() -> None:
         async with shop(tmp_path) as (_, server):
             place = place_of("nexo", f"127.0.0.1:{server.port}", [], plain=False)
-            again = NexoServer(server._app, place, context_of(tmp_path / certificate.SERVER_FILE))
+            again = BoundedServer(
+                "nexo", server._app, place, context_of(tmp_path / certificate.SERVER_FILE)
+            )
             with pytest.raises(UserError, match=str(server.port)):
                 await again.open()
         (tmp_path / "bad.pem").write_text("x")

@@ -101,7 +101,9 @@ def test_the_key_is_made_once_and_kept_in_the_keyring(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "backend", [Nothing(), Clear(), Chain(Nothing(), Clear()), Chain()], ids=str
+    "backend",
+    [Nothing(), Clear(), Chain(Nothing(), Clear()), Chain()],
+    ids=["none", "clear", "none and clear", "empty"],
 )
 def test_without_a_real_keyring_the_key_is_in_a_file_of_its_owner(
     backend: Any, tmp_path: Path
