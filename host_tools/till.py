@@ -13,6 +13,7 @@ from host_tools.command_line import guarded, run
 #: name: (module, one line of help). Each module has ``app`` (typer.Typer).
 COMMANDS = {
     "acquirer": ("host_tools.commands.acquirer", "test bank: run, enrol terminals, read its books"),
+    "api": ("host_tools.commands.api", "let other programs start payments and read reports"),
     "backup": ("host_tools.commands.backup", "this PC's database into one sealed file"),
     "board": ("host_tools.commands.board", "check and build board files"),
     "catalogue": ("host_tools.commands.catalogue", "compile language catalogues and fonts"),

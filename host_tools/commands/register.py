@@ -29,7 +29,8 @@ Folder = Annotated[
 ]
 
 
-def _folder(folder: Path | None) -> Path:
+def folder_of(folder: Path | None) -> Path:
+    """The folder that ``--folder`` names, else the usual one."""
     from host_tools import folders
 
     return folder if folder is not None else folders.config() / "register"
@@ -60,7 +61,7 @@ def setup(
     """
     from host_tools.register import setup as register_setup
 
-    made = register_setup.make(_folder(folder), register, sale_id or [], host or [], force)
+    made = register_setup.make(folder_of(folder), register, sale_id or [], host or [], force)
     if as_json:
         typer.echo(json.dumps(made))
         return
@@ -103,7 +104,7 @@ def run(
 
     from host_tools.register import settings as own
 
-    place = _folder(folder)
+    place = folder_of(folder)
     path = place / own.FILE
     wanted = [
         name

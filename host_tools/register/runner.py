@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from host_tools.errors import UserError
 from host_tools.pc_link.calls import Terminal
 from host_tools.register.gate import Answer, Gate, Reach
+from host_tools.register.http_server import BoundedServer, context_of
 from host_tools.register.memory import Memory
-from host_tools.register.nexo.server import NexoApp, NexoServer, context_of
+from host_tools.register.nexo.server import NexoApp
 from host_tools.register.nexo.station import Station
 from host_tools.register.plain_server import caisse_server, mis_server
 from host_tools.register.serial_port import ConcertPort
@@ -110,8 +111,8 @@ class Adapters:
             nexo = settings.nexo
             self._memory = Memory(self._memory_file)
             station = Station(self.gate, self._memory, nexo.poi, self._version)
-            server = NexoServer(
-                NexoApp(station, nexo.clients), nexo.place, context_of(nexo.certificate)
+            server = BoundedServer(
+                NEXO, NexoApp(station, nexo.clients), nexo.place, context_of(nexo.certificate)
             )
             await server.open()
             self._open.append(server)
