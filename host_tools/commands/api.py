@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import datetime
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,10 +20,17 @@ from host_tools.texts import said
 
 if TYPE_CHECKING:
     from host_tools.rest.tokens import Tokens
+    from host_tools.store.database import Store
 
 app = command_app("Let other programs start payments and read reports over HTTP (docs/api.md).")
 token_app = command_app("Tokens of those programs.")
+webhook_app = command_app("Who is told of payments, as they are synced.")
 app.add_typer(token_app, name="token")
+app.add_typer(webhook_app, name="webhook")
+
+Database = Annotated[
+    str, typer.Option(metavar="URL", help="The database, where it is not the usual.")
+]
 
 
 def _tokens(folder: Path | None) -> "Tokens":
@@ -79,6 +87,105 @@ def revoke(
         typer.echo(said("{name} has no token any more.", name=name))
 
 
+@webhook_app.command("add")
+def webhook_add(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https://HOST/PATH")],
+    event: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Such as payment.approved; else all. Repeat it."),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Send there although it is refused. Repeat it."),
+    ] = None,
+    database: Database = "",
+    as_json: Json = False,
+    language: Language = "",
+) -> None:
+    """Tell this URL of payments from now on; the secret that signs is shown this once."""
+    from host_tools.rest import webhooks
+
+    with _store(database, create=True) as store:
+        number, secret = store.change(
+            lambda writing: webhooks.subscribe(
+                writing, url, event or [], allow or [], int(time.time())
+            )
+        )
+    if as_json:
+        show({"id": number, "secret": secret})
+    else:
+        typer.echo(secret)
+        typer.echo(said("Keep it like a password; it is not shown again."), err=True)
+
+
+@webhook_app.command("list")
+def webhook_list(database: Database = "", as_json: Json = False, language: Language = "") -> None:
+    """Webhooks, what waits for them, and what was given up."""
+    from host_tools.rest import webhooks
+
+    with _store(database) as store, store.read() as connection:
+        found = webhooks.listed(connection)
+    if as_json:
+        show({"webhooks": found})
+        return
+    for one in found:
+        typer.echo(
+            said("{number}: {url}, {waiting} waiting, {dead} given up", number=one["id"],
+                 url=one["url"], waiting=one["waiting"], dead=len(one["dead"]))
+        )  # fmt: skip
+        for letter in one["dead"]:
+            typer.echo(f"   {letter['id']} {letter['event']} {letter['said']}")
+    if not found:
+        typer.echo(said("No webhooks."))
+
+
+@webhook_app.command("retry")
+def webhook_retry(
+    number: Annotated[int, typer.Argument(metavar="NUMBER")],
+    database: Database = "",
+    as_json: Json = False,
+    language: Language = "",
+) -> None:
+    """Try again what was given up."""
+    from host_tools.rest import webhooks
+
+    with _store(database) as store:
+        count = store.change(lambda writing: webhooks.again(writing, number, int(time.time())))
+    if as_json:
+        show({"id": number, "again": count})
+    else:
+        typer.echo(said("{count} deliveries are tried again.", count=count))
+
+
+@webhook_app.command("remove")
+def webhook_remove(
+    number: Annotated[int, typer.Argument(metavar="NUMBER")],
+    database: Database = "",
+    as_json: Json = False,
+    language: Language = "",
+) -> None:
+    """End a webhook, with what waits for it."""
+    from host_tools.rest import webhooks
+
+    with _store(database) as store:
+        store.change(lambda writing: webhooks.remove(writing, number))
+    if as_json:
+        show({"id": number, "removed": True})
+    else:
+        typer.echo(said("Webhook {number} is told nothing any more.", number=number))
+
+
+@contextlib.contextmanager
+def _store(database: str, create: bool = False) -> "Iterator[Store]":
+    from host_tools.store import database as databases
+
+    store = databases.open(database, create)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 @app.command()
 def run(
     terminal: Annotated[
@@ -96,13 +203,14 @@ def run(
         bool, typer.Option("--tls", help="TLS on 127.0.0.1 too; always on the network.")
     ] = False,
     folder: Folder = None,
-    database: Annotated[
-        str, typer.Option(metavar="URL", help="The database, where it is not the usual.")
-    ] = "",
+    database: Database = "",
     as_json: Json = False,
     language: Language = "",
 ) -> None:
-    """Serve until Ctrl-C. On the network it has TLS, by the certificate of till register setup."""
+    """Serve, and deliver webhooks, until Ctrl-C.
+
+    On the network it has TLS, by the certificate of till register setup.
+    """
     asyncio.run(_run(terminal, listen, client or [], tls, folder_of(folder), database, as_json))
 
 
@@ -119,6 +227,7 @@ async def _run(
     from host_tools.register.nexo.certificate import SERVER_FILE
     from host_tools.register.runner import Plug
     from host_tools.rest import api as rest
+    from host_tools.rest.webhooks import Deliverer
     from host_tools.store import database as databases
 
     place = place_of("api", listen, clients, plain=False)
@@ -136,7 +245,11 @@ async def _run(
     plug = Plug(connected)
     gate = Gate(plug)
     memory = Memory(folder / "api-requests.sqlite")
-    api = rest.Api(gate, memory, tokens, lambda: databases.open(database, create=False))
+    api = rest.Api(gate, memory, tokens, lambda: databases.open(database))
+    store = databases.open(database)
+    delivering = asyncio.ensure_future(
+        Deliverer(store).run(lambda text: typer.echo(text, err=True))
+    )
     server = BoundedServer("api", rest.create(api, till_version()), place, context)
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C comes as KeyboardInterrupt
@@ -151,8 +264,11 @@ async def _run(
             typer.echo(said("Listening: {url}", url=url))
         await stop.wait()
     finally:
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
         await server.close()
         await api.close()
+        store.close()
         await gate.close()
         memory.close()
         await plug.close()

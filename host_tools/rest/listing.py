@@ -2,24 +2,18 @@
 
 import base64
 import binascii
-import re
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from host_tools.reports.amounts import letters, moment_text
+from host_tools.reports.amounts import moment_text
 from host_tools.rest.problems import Problem
 from host_tools.store.models import Payment, Terminal
+from host_tools.store.outbox import shown
 
 P: Any = Payment.__table__.c
 T: Any = Terminal.__table__.c
 MOST = 500
-_SHOWN = (
-    "type", "tender", "brand", "aid", "amount", "tip", "cashback", "exponent", "outcome",
-    "response", "local_time", "business_date", "entry_mode", "rrn", "auth_code", "stan", "batch",
-    "settlement_date", "merchant_id", "terminal_no", "cashier", "register_reference", "test",
-)  # fmt: skip
-_CARD = re.compile(r"[0-9]{4,6}\*+[0-9]{4}")
 
 
 def terminals(connection: Connection) -> list[dict[str, Any]]:
@@ -56,24 +50,10 @@ def payments(
     rows = connection.execute(statement.order_by(P.id).limit(limit + 1)).all()
     kept = rows[:limit]
     return {
-        "payments": [_payment(row) for row in kept],
+        "payments": [shown(row.serial, row._asdict()) for row in kept],
         "cursor": _cursor(kept[-1]) if kept else after,
         "more": len(rows) > limit,
     }
-
-
-def _payment(row: Any) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "id": f"{row.serial}-{row.epoch}-{row.request_sequence}",
-        "terminal": row.serial,
-        "currency": letters(row.currency),
-    }
-    value |= {name: getattr(row, name) for name in _SHOWN}
-    value |= {name: moment_text(getattr(row, name)) or None
-              for name in ("requested_at", "reversed_at")}  # fmt: skip
-    card = row.pan_masked or ""
-    value["pan_masked"] = card if _CARD.fullmatch(card) else None
-    return value
 
 
 def _cursor(row: Any) -> str:

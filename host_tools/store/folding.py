@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, tuple_, update
 
 from firmware.payment.journal import records as r
+from host_tools.store import outbox
 from host_tools.store.frames import Frame, content
 from host_tools.store.models import Batch, Payment, Record
 
@@ -68,6 +69,9 @@ class Fold:
         self._by_stan: dict[int, dict[str, Any]] = {}
         self._new: list[dict[str, Any]] = []
         self._changed: dict[int, dict[str, Any]] = {}
+        #: How the store has the outcome of payments that this fold changes.
+        self._before: dict[int, str] = {}
+        self._now = 0
         #: The open batch by its number, and rows of before that a rebuild uses again.
         self._open: dict[int, dict[str, Any]] = {}
         self._used: set[int] = set()
@@ -90,6 +94,7 @@ class Fold:
 
     def add(self, epoch: int, frame: Frame, received_at: int) -> None:
         """One record, in the order of the journal."""
+        self._now = received_at
         if frame.kind not in _FOLDED:
             return
         body = content(frame.raw)
@@ -124,8 +129,12 @@ class Fold:
                 for row in self._changed.values()
             ]
             self._connection.execute(change, rows)
+        if not self._again:  # a rebuild says nothing new
+            told = [row for number, row in self._changed.items()
+                    if row["outcome"] != self._before.get(number)]  # fmt: skip
+            outbox.put(self._connection, self._terminal, self._new + told, self._now)
         # Without their numbers the new rows cannot be changed later: ask for them anew.
-        self._new, self._changed, self._by_stan = [], {}, {}
+        self._new, self._changed, self._by_stan, self._before = [], {}, {}, {}
 
     # -- payments
 
@@ -230,6 +239,7 @@ class Fold:
         if row is None:
             return None
         self._by_stan[stan] = kept = self._changed.get(row["id"], dict(row))
+        self._before.setdefault(row["id"], row["outcome"])
         return kept
 
     def _answered(self, row: dict[str, Any], body: dict[Any, Any]) -> None:

@@ -16,11 +16,11 @@ from sqlalchemy.exc import OperationalError
 
 import host_tools.store
 from host_tools.errors import UserError
-from host_tools.store import books, database
+from host_tools.store import books, database, outbox
 from host_tools.store.models import Base, Setting
 from tests.support import postgres
 
-assert books  # its tables belong to the same database
+assert books and outbox  # their tables belong to the same database
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
