@@ -37,6 +37,7 @@ class Front:
     def __init__(self, keys):
         self.devices = Devices(keys)
         self.view = View(PaperDisplay(), Texts("en"))
+        self.order, self.free = None, False
 
     async def sound(self, name):
         pass
