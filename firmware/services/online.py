@@ -174,6 +174,8 @@ async def authorise(
     if csn is not None:
         body[records.K_CSN] = calendar.digits(csn, 3)
 
+    if session.provision.test:
+        body[records.K_TEST] = True
     if sale.order is not None:
         body.update(sale.order.keys)
 

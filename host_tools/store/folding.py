@@ -191,7 +191,7 @@ class Fold:
             "original_id": None,
             "tip": 0,
             "cashback": 0,
-            "test": False,
+            "test": body.get(r.K_TEST) is True,
         }
         self._opened(batch, moment or received_at)
         number = self._numbers.get((epoch, frame.sequence))
@@ -266,7 +266,7 @@ class Fold:
             row["brand"] = _text(slip, "label", 24)
         row["aid"] = row["aid"] or _text(slip, "aid", 32)
         row["cashier"] = row["cashier"] or _text(slip, "operator", 32)
-        row["test"] = slip.get("test") is True
+        row["test"] = row["test"] or slip.get("test") is True
 
     def _amount(self, row: dict[str, Any], body: dict[Any, Any]) -> None:
         """A partial approval's amount is the one that counts."""

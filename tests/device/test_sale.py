@@ -21,7 +21,7 @@ def test_an_online_pin_sale_is_approved_booked_and_printed() -> None:
         assert t.paper.count("CNY 12.34") == 2
         (request,) = [body for name, body in t.journal() if name == "REQUEST"]
         told = calendar.stamp(calendar.civil(request[records.K_TIME] + 8 * 3600))
-        assert told == request[records.K_LOCAL_TIME]
+        assert told == request[records.K_LOCAL_TIME] and request[records.K_TEST] is True
         await t.power_off()
 
     virtual_time.run(story())

@@ -117,6 +117,15 @@ def test_a_payment_s_outcome(store: Store, outcome: str) -> None:
     assert payment["outcome"] == outcome
 
 
+def test_a_payment_under_test_keys_is_one_however_it_ended(store: Store) -> None:
+    terminal = JournalTerminal()
+    terminal.add(r.REQUEST, {**journal_script.request(1), r.K_TEST: True})
+    synced(store, terminal)
+    terminal.add(r.UNSENT, {r.K_STAN: 1})
+    synced(store, terminal)
+    assert [row["test"] for row in payments(store)] == [True]
+
+
 def test_a_request_proved_unsent_is_cancelled_and_one_without_an_end_is_unknown(
     store: Store,
 ) -> None:

@@ -102,6 +102,7 @@ K_SEQUENCE = 50  # of the record whose slip was printed
 K_COUNTS = 51  # {C_...: total}
 K_REFERENCE = 52  # a register's own name for its payment, printable ASCII
 K_DIGEST = 53  # SHA-256 of the register's whole request
+K_TEST = 54  # under test keys: no real money; absent otherwise
 
 # Counters of wear and of starts; each is a total that never goes back.
 C_PAPER = 1  # millimetres of paper fed
@@ -247,6 +248,7 @@ _RULES: "dict[int, tuple[str, int, int]]" = {
     K_COUNTS: ("counts", 0, 32),
     K_REFERENCE: ("ascii", 1, 80),
     K_DIGEST: ("bytes", 32, 32),
+    K_TEST: _BOOL,
 }
 
 #: kind: (critical, keys that must be there, keys that may be)
@@ -267,7 +269,7 @@ _KINDS: "dict[int, tuple[bool, tuple[int, ...], tuple[int, ...]]]" = {
         (K_STAN, K_BATCH, K_TYPE, K_PROCESSING_CODE, K_AMOUNT, K_CURRENCY, K_EXPONENT)
         + (K_LOCAL_TIME, K_ENTRY_MODE, K_CONDITION, K_MESSAGE_TYPE),
         (K_CSN, K_PIN_PRESENT, K_F60, K_PAN_MASKED, K_PAN_TOKEN, K_PAN_SEALED, K_EMV, K_TIME)
-        + (K_TERMINAL_ID, K_MERCHANT_ID, K_REFERENCE, K_DIGEST),
+        + (K_TERMINAL_ID, K_MERCHANT_ID, K_REFERENCE, K_DIGEST, K_TEST),
     ),
     UNSENT: (True, (K_STAN,), (K_REASON,)),
     ANSWER: (
