@@ -27,6 +27,9 @@ from host_tools.texts import said
 WHAT = "opentill store"
 _ROWS = 500
 _VERSIONS = "alembic_version"
+#: The longest value, and how many times its file's size a backup may become, and some more for
+#: one that is nearly empty: rows of real terminals become some 10 times smaller.
+_MOST_VALUE, _MOST_RATIO, _MOST_OVER = 1 << 23, 100, 1 << 24
 #: Tables that must be empty for a restore: the others hold nothing without them.
 _GUARDED = ("terminal", "record", "payment")
 
@@ -202,24 +205,36 @@ def _read(
             heard = None if progress is None else lambda done: progress(done, size)
             opener = Opener(file, passphrase, heard)
             summary.made = opener.made
-            pressed = _Pressed(opener)
-            yield from _values(cbor2.CBORDecoder(cast(BinaryIO, pressed), max_depth=8), summary)
+            pressed = _Pressed(opener, size * _MOST_RATIO + _MOST_OVER)
+            yield from _values(pressed, summary)
             pressed.end()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
-    except (cbor2.CBORDecodeError, zlib.error, ValueError, TypeError, LookupError) as error:
+    except (
+        cbor2.CBORDecodeError, zlib.error, ArithmeticError, ValueError, TypeError, LookupError,
+    ) as error:  # fmt: skip
+        if isinstance(error.__cause__, Damaged):  # in the middle of a string
+            raise error.__cause__ from None
         raise Damaged(
             said("the backup reads to nonsense ({cause}); report this", cause=str(error)[:80])
         ) from None
 
 
-def _values(decoder: Any, summary: Summary) -> Iterator[tuple[str, list[str], list[list[Any]]]]:
-    what, version, summary.revision, made = decoder.decode()
+def _values(
+    pressed: "_Pressed", summary: Summary
+) -> Iterator[tuple[str, list[str], list[list[Any]]]]:
+    decoder = cbor2.CBORDecoder(cast(BinaryIO, pressed), max_depth=8)
+
+    def decoded() -> Any:
+        pressed.left = _MOST_VALUE
+        return decoder.decode()
+
+    what, version, summary.revision, made = decoded()
     if what != WHAT or version != 1 or made != summary.made:
         raise ValueError("another kind of file")
     name, columns, count = "", [], 0
     while True:
-        value = decoder.decode()
+        value = decoded()
         if value[0] == "table":
             _, name, columns = value
             count = 0
@@ -239,27 +254,43 @@ def _values(decoder: Any, summary: Summary) -> Iterator[tuple[str, list[str], li
             return
 
 
-class _Pressed(io.RawIOBase):
-    """What was compressed, a bounded piece at a time."""
+def _too_long() -> Damaged:
+    return Damaged(said("the backup becomes longer than a backup can be; use another copy"))
 
-    def __init__(self, inner: Opener) -> None:
+
+class _Pressed(io.RawIOBase):
+    """What was compressed, a bounded piece at a time. ``most``: bytes of all of it; ``left``:
+    bytes that may still be read."""
+
+    def __init__(self, inner: Opener, most: int) -> None:
         self._inner = inner
+        self._most = most
         self._press = zlib.decompressobj()
-        self._data = b""
+        self._data = bytearray()
+        self.left = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
+        self.left -= size
+        if self.left < 0:
+            raise _too_long()
         while len(self._data) < size and not self._press.eof:
             source = self._press.unconsumed_tail or self._inner.read()
             if not source:
                 break
-            self._data += self._press.decompress(source, 1 << 20)
-        given, self._data = self._data[:size], self._data[size:]
+            piece = self._press.decompress(source, 1 << 20)
+            self._most -= len(piece)
+            if self._most < 0:
+                raise _too_long()
+            self._data += piece
+        given = bytes(self._data[:size])
+        del self._data[:size]
         return given
 
     def end(self) -> None:
         """Read on to the file's last byte; ValueError when something stands there."""
+        self.left = 1
         if self.read(1) or self._press.unused_data or self._inner.read():
             raise ValueError("more than the whole")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import cbor2
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from firmware.crypto.x25519 import KeyPair
 from firmware.errors import TillError
@@ -23,12 +22,13 @@ from firmware.link import archive
 from host_tools.errors import UserError
 from host_tools.pc_link.calls import Call, Terminal
 from host_tools.pc_link.discovery import printable
+from host_tools.store import sealed
 from host_tools.texts import said
 
 MAGIC = b"OTLEDGER"
 VERSION = 1
-#: scrypt's cost, and what a header may ask of this PC.
-COST, _MOST_COST = 17, 20
+#: scrypt's cost, and what a header may ask of this PC before the passphrase counts: 256 MiB.
+COST, _MOST_COST = 17, 18
 _HEAD = struct.Struct(">8sHH")
 _SUM = 32
 _MOST_HEADER, _CHUNK = 1024, 1 << 16
@@ -267,8 +267,7 @@ class _Tally:
 
 
 def _recipient(passphrase: str, salt: bytes, cost: int) -> KeyPair:
-    secret = Scrypt(salt=salt, length=32, n=1 << cost, r=8, p=1).derive(passphrase.encode())
-    return KeyPair(secret)
+    return KeyPair(sealed.derived(passphrase, salt, cost, 32))
 
 
 def _spoilt(path: str, why: str) -> UserError:

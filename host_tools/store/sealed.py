@@ -35,8 +35,8 @@ _NONCE = struct.Struct(">7sIB")
 _TAG, _OVER = 32, 16
 #: scrypt's cost: 128 MiB of memory and about half a second.
 COST = 17
-#: What a header may ask of this PC.
-_MOST_COST, _MOST_HEADER, _MOST_CHUNK = 20, 1024, 1 << 20
+#: What a header may ask of this PC before the passphrase counts: 256 MiB.
+_MOST_COST, _MOST_HEADER, _MOST_CHUNK = 18, 1024, 1 << 20
 _SALT, _COST, _CHUNK, _PREFIX, _MADE = 1, 2, 3, 4, 5
 
 
@@ -44,9 +44,21 @@ class Damaged(UserError):
     """The file is not what was written, or the passphrase is another."""
 
 
+def derived(passphrase: str, salt: bytes, cost: int, length: int) -> bytes:
+    """scrypt's ``length`` bytes of the passphrase; ``cost``: log2 of its n. UserError: this PC
+    has not got the memory, 2^(cost + 10) bytes."""
+    try:
+        return Scrypt(salt=salt, length=length, n=1 << cost, r=8, p=1).derive(passphrase.encode())
+    except MemoryError:
+        raise UserError(
+            said("this PC has too little memory free for the passphrase: {size} MiB are needed",
+                 size=1 << cost >> 10)
+        ) from None  # fmt: skip
+
+
 def _keys(passphrase: str, salt: bytes, cost: int) -> tuple[bytes, bytes]:
-    derived = Scrypt(salt=salt, length=64, n=1 << cost, r=8, p=1).derive(passphrase.encode())
-    return derived[:32], derived[32:]
+    both = derived(passphrase, salt, cost, 64)
+    return both[:32], both[32:]
 
 
 class Sealer(io.RawIOBase):

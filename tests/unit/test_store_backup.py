@@ -205,8 +205,8 @@ GOOD = {1: bytes(16), 2: 10, 3: 65536, 4: bytes(7), 5: NOW}
 @pytest.mark.parametrize(
     "header",
     [
-        GOOD | {2: 40}, GOOD | {2: 0}, GOOD | {2: 1 << 70}, GOOD | {1: b""}, GOOD | {3: 1 << 40},
-        GOOD | {3: 0}, GOOD | {4: "1234567"}, GOOD | {5: None}, {}, [], 7, {1: [[[[]]]]},
+        GOOD | {2: 40}, GOOD | {2: 19}, GOOD | {2: 0}, GOOD | {2: 1 << 70}, GOOD | {1: b""},
+        GOOD | {3: 1 << 40}, GOOD | {3: 0}, GOOD | {4: "1234567"}, GOOD | {5: None}, {}, [], 7, {1: [[[[]]]]},
     ],
 )  # fmt: skip
 def test_a_header_that_asks_for_too_much_is_refused(header: Any) -> None:
@@ -236,6 +236,37 @@ def sealed_values(path: Path, *values: Any) -> str:
         sealer.write(zlib.compress(b"".join(map(cbor2.dumps, values))))
         sealer.seal()
     return str(path)
+
+
+@pytest.mark.parametrize(
+    "long", [bytes(archive._MOST_VALUE), [bytes(archive._MOST_VALUE // 2)] * 3, None]
+)
+def test_a_backup_does_not_become_much_more_than_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: Any
+) -> None:
+    values: list[Any] = [HEAD, ["table", "setting", ["name", "value"]]]
+    if long is None:
+        monkeypatch.setattr(archive, "_MOST_OVER", 0)
+        values += [["rows", [["a", "b" * 4_000_000]]]] * 3
+    else:
+        values += [["rows", [["a", long]]]]
+    path = sealed_values(tmp_path / "b.till", *values)
+    with pytest.raises(Damaged, match="longer than a backup can be"):
+        archive.examine(path, WORD)
+
+
+def test_too_little_memory_for_the_passphrase_is_told(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(store, tmp_path / "b.till")
+
+    class Hungry:
+        def __init__(self, **_: Any) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(sealed, "Scrypt", Hungry)
+    with pytest.raises(UserError, match="1 MiB are needed"):
+        archive.examine(path, WORD)
 
 
 HEAD = ["opentill store", 1, "0001", NOW]

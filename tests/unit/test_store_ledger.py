@@ -152,11 +152,12 @@ def test_a_header_may_not_ask_for_all_memory(tmp_path: Path) -> None:
     path = tmp_path / "old.ledger"
     asyncio.run(_backed_up(path))
     good = path.read_bytes()
-    header = ledger.cbor2.dumps({1: bytes(16), 2: 40, 3: bytes(32)}, canonical=True)
-    head = ledger._HEAD.pack(ledger.MAGIC, 1, len(header))
-    path.write_bytes(head + header + good[-5000:])
-    with pytest.raises(UserError, match="does not read"):
-        ledger.read(str(path), WORD, _quiet)
+    for cost in (19, 20, 40):
+        header = ledger.cbor2.dumps({1: bytes(16), 2: cost, 3: bytes(32)}, canonical=True)
+        head = ledger._HEAD.pack(ledger.MAGIC, 1, len(header))
+        path.write_bytes(head + header + good[-5000:])
+        with pytest.raises(UserError, match="does not read"):
+            ledger.read(str(path), WORD, _quiet)
 
 
 def test_a_terminal_that_lies_leaves_no_file(tmp_path: Path) -> None:
