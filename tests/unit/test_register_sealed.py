@@ -158,6 +158,10 @@ def test_bodies_are_bounded_in_size_and_time_and_are_json() -> None:
             b'{"SaleToPOIRequest":{}, "x":1}',
             b'{"a":' + b"9" * 30 + b"}",
             b'{"a":1e99}',
+            b'{"a":1e9999999999999999999}',
+            b'{"a":"\\ud800"}',
+            b'{"\\udc00":1}',
+            b'{"a":["\\udc00\\ud800"]}',
             b'{"SaleToPOIRequest":' + b'{"a":' * 30 + b"1" + b"}" * 31,
         ):
             assert (await desk.raw(bad))[0] in (400, 401), bad

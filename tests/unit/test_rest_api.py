@@ -168,7 +168,8 @@ WRONG = (
     b'{"amount": 1, "amount": 2, "currency": "EUR"}', b'{"amount": NaN, "currency": "EUR"}',
     b'{"amount": 1000, "currency": "EU"}', b'{"amount": 1000, "currency": "QQQ"}',
     b'{"amount": 1000, "currency": "EUR", "tip": 1}', b'{"amount": 1000}', b"[]", b"\xff",
-    b"", b"[" * 3000,
+    b"", b"[" * 3000, b'{"amount": 1e9999999999999999999, "currency": "EUR"}',
+    b'{"amount": 1000, "currency": "EU\\ud800"}', b'{"\\ud800": 1}',
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ class NotJson(UserError):
 
 def read(text: str) -> Any:
     """Numbers with a point or an exponent are Decimal, others int. NotJson: broken, a key
-    twice, NaN, a number over MOST_DIGITS, deeper than DEPTH."""
+    twice, NaN, a number over MOST_DIGITS, text without a UTF-8 form, deeper than DEPTH."""
     try:
         value = json.loads(
             text,
@@ -25,9 +25,9 @@ def read(text: str) -> Any:
             parse_constant=_constant,
             object_pairs_hook=_object,
         )
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise NotJson(f"no JSON: {error}") from None
-    _shallow(value, DEPTH)
+    _bounded(value, DEPTH)
     return value
 
 
@@ -74,9 +74,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _shallow(value: Any, depth: int) -> None:
+def _bounded(value: Any, depth: int) -> None:
     if depth == 0:
         raise NotJson("no JSON: too deep")
-    if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            _shallow(part, depth - 1)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half of an escaped pair
+            raise NotJson("no JSON: text without a UTF-8 form") from None
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _bounded(part, depth - 1)
