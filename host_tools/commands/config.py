@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from firmware.link import config_set
+from firmware.link import config_set, services
 from host_tools.command_line import Language, Misuse, command_app
 from host_tools.errors import UserError
 from host_tools.pc_link import at_command, keys
+from host_tools.pc_link.calls import CallFailed
 from host_tools.pc_link.connection import LinkedTerminal, pc_name
 from host_tools.pc_link.discovery import printable
 from host_tools.texts import said
@@ -133,9 +134,19 @@ async def _read(
         arguments[2] = True
     call = await there.open("config_get", arguments, 30_000)
     values: dict[str, Any] = {}
-    async for item in at_command.items(call, _MOST_SETTINGS):
-        values[printable(item[1], 64)] = at_command.clean(item[2])
-    return values, (await call.result())[1]
+    try:
+        async for item in at_command.items(call, _MOST_SETTINGS):
+            values[printable(item[1], 64)] = at_command.clean(item[2])
+        return values, (await call.result())[1]
+    except CallFailed as error:
+        if error.code != services.BAD_ARGUMENTS or not names:
+            raise
+        raise UserError(
+            said(
+                "{name}: no such setting; `till config get` lists them, -t names the terminal",
+                name=printable(str(error.details.get(1, names[0])), 64),
+            )
+        ) from None
 
 
 async def _send(there: LinkedTerminal, values: dict[str, Any], version: int) -> int:

@@ -80,13 +80,20 @@ async def _others(terminal: LinkedTerminal, pc: str) -> list[dict[str, Any]]:
 async def _unpair(which: str, here: bool) -> dict[str, Any]:
     known = KnownTerminals()
     entry = _known(known, which)
-    problem = ""
+    problem = there = ""
     revoked = False
     if not here:
         try:
             target = await targets.resolve(entry.serial if entry is not None else which, known)
             async with connect(target, Settings(known), stranger=True) as terminal:
                 entry = entry or known.get(terminal.serial)
+                there = terminal.serial
+                if entry is None and not terminal.roles:
+                    raise UserError(
+                        said(
+                            "terminal {serial} and this PC are not paired", serial=printable(there)
+                        )
+                    )
                 await _revoke(terminal)
                 revoked = True
         except (CallFailed, UserError) as error:
@@ -95,7 +102,7 @@ async def _unpair(which: str, here: bool) -> dict[str, Any]:
                 raise
     if entry is None:
         if revoked:
-            return {"terminal": "", "here": False, "there": True, "problem": ""}
+            return {"terminal": there, "here": False, "there": True, "problem": ""}
         raise UserError(said("this PC knows no terminal {which}", which=which or "?"))
     known.remove(entry.serial)
     return {"terminal": entry.serial, "here": True, "there": revoked, "problem": problem}

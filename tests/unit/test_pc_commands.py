@@ -249,7 +249,8 @@ def test_settings_are_read_changed_and_taken_back(bench: Bench, home: Path) -> N
     ):  # fmt: skip
         file.write_text(bad)
         assert words in bench.run("config", "push", str(file), code=1)[1]
-    assert "does not take this request" in bench.run("config", "set", "nothing=1", code=1)[1]
+    said = bench.run("config", "set", "nothing=1", code=1)[1]
+    assert "nothing: no such setting; `till config get` lists them" in said
     for words in ("x", "=1", "a=1 a=2"):
         bench.run("config", "set", *words.split(), code=2)
 
@@ -361,6 +362,8 @@ def test_unpairing_at_both_ends_and_when_it_is_away(bench: Bench) -> None:
     assert "are not paired any more" in bench.till("unpair", "T1")
     assert bench.terminal.pairs == {} and KnownTerminals().all() == []
     assert "knows no terminal" in bench.run("unpair", "T1", "--here", code=1)[1]
+    said = bench.run("unpair", bench.served.target, code=1)[1]
+    assert "terminal T1 and this PC are not paired" in said
     KnownTerminals().put(Known("T7", bytes(32), place="/dev/nothing-there"))
     said = bench.till("unpair", "T7")
     assert "forgot terminal T7" in said and "still knows this PC: revoke it" in said
