@@ -206,7 +206,8 @@ GOOD = {1: bytes(16), 2: 10, 3: 65536, 4: bytes(7), 5: NOW}
     "header",
     [
         GOOD | {2: 40}, GOOD | {2: 19}, GOOD | {2: 0}, GOOD | {2: 1 << 70}, GOOD | {1: b""},
-        GOOD | {3: 1 << 40}, GOOD | {3: 0}, GOOD | {4: "1234567"}, GOOD | {5: None}, {}, [], 7, {1: [[[[]]]]},
+        GOOD | {3: 1 << 40}, GOOD | {3: 0}, GOOD | {4: "1234567"}, GOOD | {5: None}, {}, [], 7,
+        {1: [[[[]]]]},
     ],
 )  # fmt: skip
 def test_a_header_that_asks_for_too_much_is_refused(header: Any) -> None:
