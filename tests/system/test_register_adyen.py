@@ -241,10 +241,13 @@ def test_slow_unknown_and_too_many_clients_do_not_hold_the_port(tmp_path: Path) 
             assert (await reader.read()).startswith(b"HTTP/1.1 408")
             writer.close()
         async with shop(tmp_path) as (_, server):
-            held = [await opened(tmp_path, server) for _ in range(MOST_CONNECTIONS)]
+            held = [await opened(tmp_path, server) for _ in range(MOST_CONNECTIONS // 2)]
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await opened(tmp_path, server)
+                raise AssertionError("one address has half of the places")
             reader, writer = held[-1]
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            assert (await reader.read()).startswith(b"HTTP/1.1 404")
             for _, writer in held:
                 writer.close()
         async with shop(tmp_path, clients="192.0.2.1") as (_, server):
@@ -262,9 +265,8 @@ def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_named(tmp_path:
     async def main() -> None:
         async with shop(tmp_path) as (_, server):
             place = place_of("nexo", f"127.0.0.1:{server.port}", [], plain=False)
-            again = BoundedServer(
-                "nexo", server._app, place, context_of(tmp_path / certificate.SERVER_FILE)
-            )
+            context = context_of(tmp_path / certificate.SERVER_FILE)
+            again = BoundedServer("nexo", NexoApp(None, []), place, context)  # type: ignore[arg-type]
             with pytest.raises(UserError, match=str(server.port)):
                 await again.open()
         (tmp_path / "bad.pem").write_text("x")

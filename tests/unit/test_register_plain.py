@@ -1,6 +1,7 @@
 """Caisse-AP and MIS: fields and records, and the small servers around them."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -173,6 +174,16 @@ def test_slow_and_unknown_clients_are_hung_up_on() -> None:
         assert terminal.asked == []
 
     served(caisse_server, slow, request_s=0.05)
+
+    async def silent(server: PlainServer, terminal: RegisterTerminal) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+        assert terminal.asked == []
+
+    for make in (caisse_server, mis_server):
+        served(make, silent, request_s=600, first_s=0.05)
 
     async def stranger(server: PlainServer, terminal: RegisterTerminal) -> None:
         assert await ask(server.port, GOLDEN) in (b"", b"reset")

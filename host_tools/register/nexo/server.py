@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from host_tools.register.door import complain
 from host_tools.register.nexo import number_json, sealed
 from host_tools.register.nexo.messages import BadMessage
 from host_tools.register.nexo.number_json import NotJson
@@ -47,7 +48,11 @@ class NexoApp:
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status, text = await self._answered(scope, receive)
+        try:
+            status, text = await self._answered(scope, receive)
+        except Exception as error:  # noqa: BLE001 - told in one line, whatever it is
+            complain("nexo", error)
+            status, text = 500, _error("the server failed; look at its messages")
         body = text.encode()
         headers = [
             (b"content-type", b"application/json"),
