@@ -237,7 +237,8 @@ SERVICES: "dict[str, tuple[tuple[str, ...], Schema, Schema | None, Schema]]" = {
     ),
     "sale_state": (
         (REGISTER,),
-        {1: _text("reference", 0, 80)},  # "": the last one
+        # "": the last one. ERROR "conflict": this reference stands for another digest
+        {1: _text("reference", 0, 80), 2: _raw("digest", 32, 32, must=False)},
         None,
         {1: _text("state", 1, 16), 2: _map("result", must=False)},  # none, progress, final
     ),

@@ -257,8 +257,9 @@ class Register:
             self._t.asked.clear()
         return "aborted"
 
-    async def state(self, reference: str) -> "dict[int, Any]":
-        """The answer of sale_state; "" is the last payment."""
+    async def state(self, reference: str, digest: bytes = b"") -> "dict[int, Any]":
+        """The answer of sale_state; "" is the last payment. CallRefused: ``digest`` is given,
+        and the reference stands for another."""
         kept = self._t.journal.state.registered.kept
         live = self.next or self.order
         if not reference and live is not None and not live.training:
@@ -266,11 +267,15 @@ class Register:
         elif not reference and kept:
             reference = kept[-1].reference
         order = self.find(reference)
+        if order is not None and digest and order.digest != digest:
+            raise CallRefused("conflict")
         if order is not None and not order.final:
             return {1: "progress"}
         known = self._t.journal.state.registered.find(reference)
         if known is None:
             return {1: "none"}
+        if digest and known.digest != digest[:DIGEST]:
+            raise CallRefused("conflict")
         return {1: "final", 2: await self.result(known)}
 
     async def result(self, one: "Payment") -> "dict[int, Any]":
@@ -354,7 +359,8 @@ class RegisterCalls:
         await call.end(await self.register.result(kept))
 
     async def _state(self, call: "Call") -> None:
-        await call.end(await self.register.state(call.arguments[1]))
+        given = call.arguments
+        await call.end(await self.register.state(given[1], given.get(2, b"")))
 
     async def _abort(self, call: "Call") -> None:
         await call.end({1: await self.register.abort(call.arguments[1])})

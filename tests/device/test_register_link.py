@@ -38,6 +38,10 @@ def test_a_register_is_paid_over_the_cable() -> None:
         assert await pc.ask("sale_state", {1: ""}) == {1: "final", 2: result}
         assert await pc.ask("sale_start", SALE) == result
         assert await pc.ask("sale_start", dict(SALE) | {2: b"\1" * 32}) == ("conflict", {})
+        mine = {1: SALE[1], 2: SALE[2]}
+        assert await pc.ask("sale_state", mine) == {1: "final", 2: result}
+        assert await pc.ask("sale_state", mine | {2: b"\1" * 32}) == ("conflict", {})
+        assert await pc.ask("sale_state", {1: "another", 2: b"\1" * 32}) == {1: "none"}
         assert await pc.ask("sale_abort", {1: "till-1:1"}) == {1: "final"}
         await h.back_to_idle()
         assert h.acquirer.approved_total() == 1234
@@ -106,6 +110,8 @@ def test_giving_the_request_up_is_no_abort_and_a_training_sale_ends_with_it() ->
         pc.cancel(stream)
         await aio.sleep_ms(1_000)
         assert await pc.ask("sale_state", {1: "till-1:1"}) == {1: "progress"}
+        other = {1: "till-1:1", 2: b"\1" * 32}
+        assert await pc.ask("sale_state", other) == ("conflict", {})
         assert await pc.ask("sale_start", dict(SALE) | {1: "b"}) == (
             "busy",
             {1: "till-1:1", 2: 1234},

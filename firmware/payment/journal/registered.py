@@ -55,6 +55,14 @@ class Payment:
         """Whether a later record will still say how it ended."""
         return self.outcome == UNKNOWN and self.reason != RELEASED
 
+    @property
+    def weight(self) -> int:
+        """Of little weight goes first: what charged nobody; then what did or may have; last
+        the one that a debt stands for, whose end is yet to be told."""
+        if self.pending:
+            return 2
+        return 1 if self.outcome in (r.OUTCOME_APPROVED, UNKNOWN, REVERSED) else 0
+
 
 class Payments:
     """The last of them, the newest behind."""
@@ -103,9 +111,7 @@ class Payments:
             one = Payment(reference, digest)
             self.kept.append(one)
             if len(self.kept) > MAX_PAYMENTS:
-                # The one that a debt stands for goes last: its end is yet to be told.
-                settled = [old for old in self.kept[:-1] if not old.pending]
-                self.kept.remove((settled or self.kept)[0])
+                self.kept.remove(min(self.kept[:-1], key=lambda old: old.weight))
         return one
 
     def _begin(self, one: Payment, sequence: int, kind: int, body: "dict[int, Any]") -> None:
