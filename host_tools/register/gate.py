@@ -132,9 +132,11 @@ def reference(adapter: str, register: str, request: str) -> str:
     return ":".join((adapter, _part(register), _part(request)))
 
 
-def fresh(adapter: str, register: str) -> str:
-    """A reference for protocols whose requests have no id of their own."""
-    return reference(adapter, register, f"{time.time_ns():x}.{secrets.token_hex(4)}")
+def fresh(adapter: str, register: str, request: str = "") -> str:
+    """A reference that no other payment has, on no other PC either: ids of requests may begin
+    anew. ``request``: such an id, for people to know it by."""
+    name = request or f"{time.time_ns():x}"
+    return reference(adapter, register, f"{name}.{secrets.token_hex(8)}")
 
 
 def digest(adapter: str, request: bytes) -> bytes:
@@ -158,8 +160,13 @@ class Reach(Protocol):
 
 @dataclass
 class _Running:
+    """``asked``: the terminal has been asked to begin it; ``aborted``: it was taken back
+    before that."""
+
     digest: bytes
     task: asyncio.Task[Answer]
+    asked: bool = False
+    aborted: bool = False
 
 
 class Gate:
@@ -183,24 +190,31 @@ class Gate:
         """Whether this request is being followed here."""
         return reference in self._running
 
-    async def start(self, request: Request, told: Callable[[str], None] | None = None) -> Answer:
-        """Begin the payment, or go on following it, to its end; ``told`` hears its states.
+    async def start(
+        self,
+        request: Request,
+        told: Callable[[str], None] | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> Answer:
+        """Begin the payment, or go on following it, to its end; ``told`` hears its states,
+        ``before`` is done first.
 
         Goes on by itself when the register hangs up: its result is asked for later.
         """
         at_work = self._running.get(request.reference)
         if at_work is None:
-            task = asyncio.create_task(self._followed(request, told or _silent))
+            task = asyncio.create_task(self._followed(request, told or _silent, before))
             at_work = self._running[request.reference] = _Running(request.digest, task)
             task.add_done_callback(lambda _: self._running.pop(request.reference, None))
         elif at_work.digest != request.digest:
             return Answer(End.CONFLICT, request.reference)
         return await asyncio.shield(at_work.task)
 
-    async def state(self, reference: str) -> Answer:
-        """How a payment stands; "" for the last one of the terminal."""
+    async def state(self, reference: str, digest: bytes = b"", begun: bool = False) -> Answer:
+        """How a payment stands; "" (without a digest) for the last one of the terminal.
+        ``begun``: the terminal was heard to begin it, so that it is never NONE."""
         try:
-            return await self._state(reference)
+            return _doubted(await self._state(reference, digest), begun)
         except CallFailed as error:
             if error.code in REFUSALS:
                 return _refused(reference, error)
@@ -211,12 +225,16 @@ class Gate:
     async def abort(self, reference: str) -> str:
         """Take a payment back: aborted, late, none or final; "unreachable" when the terminal
         cannot be asked."""
+        running = self._running.get(reference)
+        waits = running is not None and not running.asked
+        if running is not None and waits:
+            running.aborted = True
         try:
             terminal = await self._reach()
             answer: str = (await terminal.ask("sale_abort", {1: reference}))[1]
         except UserError:
             return "unreachable"
-        return answer
+        return "aborted" if waits and answer == "none" else answer
 
     async def totals(self) -> tuple[int, list[list[Any]]]:
         """The open batch and its rows ``[type, currency, count, amount]``. UserError."""
@@ -247,7 +265,14 @@ class Gate:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _followed(self, request: Request, told: Callable[[str], None]) -> Answer:
+    async def _followed(
+        self,
+        request: Request,
+        told: Callable[[str], None],
+        before: Callable[[], Awaitable[None]] | None,
+    ) -> Answer:
+        if before is not None:
+            await before()
         answer = await self._start(request, told)
         if self.heard is not None:
             self.heard(answer)
@@ -263,12 +288,22 @@ class Gate:
         }
         if request.register:
             arguments[6] = request.register[:40]
+        running = self._running[request.reference]
         begun = False
         try:
             terminal = await self._reach()
+            if running.aborted and await self._never_begun(terminal, request.reference):
+                return Answer(
+                    End.CANCELLED,
+                    request.reference,
+                    request.amount,
+                    request.currency,
+                    reason=ABORTED,
+                )
         except UserError as nobody:
             return Answer(End.UNREACHABLE, request.reference, detail=str(nobody))
         try:
+            running.asked = True
             call = await terminal.open("sale_start", arguments)
             async for item in call.items():
                 begun = True
@@ -280,20 +315,25 @@ class Gate:
             return Answer(End.PROGRESS, request.reference, detail=str(unread))
         if error.code in REFUSALS:
             return _refused(request.reference, error)
-        answer = await self._recovered(request.reference, terminal, error.code)
+        answer = _doubted(await self._recovered(request, terminal, error.code), begun)
         if answer.end is End.NONE and error.code == services.FAILED:
-            if begun:  # its result is kept no longer: that is no word about money
-                return Answer(End.PROGRESS, request.reference, detail=str(error))
             return _refused(request.reference, error)
         return answer
 
-    async def _recovered(self, reference: str, lost: Terminal | None, code: str) -> Answer:
+    @staticmethod
+    async def _never_begun(terminal: Terminal, reference: str) -> bool:
+        """Take back what an earlier message may have begun; whether none did. UserError."""
+        answer: str = (await terminal.ask("sale_abort", {1: reference}))[1]
+        return answer == "none"
+
+    async def _recovered(self, request: Request, lost: Terminal | None, code: str) -> Answer:
         """What became of a payment whose call broke off."""
+        reference = request.reference
         pause, waited = FIRST_PAUSE_S, 0.0
         gone = lost if code == services.LOST else None
         while True:
             try:
-                answer = await self._state(reference, gone)
+                answer = await self._state(reference, request.digest, gone)
                 if answer.end is not End.PROGRESS:
                     return answer
                 pause = FIRST_PAUSE_S
@@ -306,16 +346,21 @@ class Gate:
             waited += pause
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _state(self, reference: str, lost: Terminal | None = None) -> Answer:
+    async def _state(self, reference: str, digest: bytes, lost: Terminal | None = None) -> Answer:
+        arguments: dict[int, Any] = {1: reference} | ({2: digest} if digest else {})
         terminal = await self._reach(lost)
         try:
-            answer = await terminal.ask("sale_state", {1: reference})
+            try:
+                answer = await terminal.ask("sale_state", arguments)
+            except CallFailed as error:
+                if error.code != services.LOST:
+                    raise
+                terminal = await self._reach(terminal)  # once more, over a new link
+                answer = await terminal.ask("sale_state", arguments)
         except CallFailed as error:
-            if error.code == services.LOST:  # once more, over a new link
-                terminal = await self._reach(terminal)
-                answer = await terminal.ask("sale_state", {1: reference})
-            else:
-                raise
+            if error.code == "conflict":
+                return _refused(reference, error)
+            raise
         if answer[1] == "final" and 2 in answer:
             try:
                 return answer_of(services.check(services.RESULT, answer[2]))
@@ -332,6 +377,14 @@ def _refused(reference: str, error: CallFailed) -> Answer:
         return Answer(End.CONFLICT, reference)
     detail = str(error.details.get(1, ""))
     return Answer(End.REFUSED, reference, reason=error.code, detail=detail)
+
+
+def _doubted(answer: Answer, begun: bool) -> Answer:
+    """``answer``; of a payment that had ``begun`` the result is kept no longer when another or
+    none stands in its place: that is no word about money."""
+    if begun and answer.end in (End.NONE, End.CONFLICT):
+        return Answer(End.PROGRESS, answer.reference, detail="the result is no longer kept")
+    return answer
 
 
 def _silent(_state: str) -> None:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, create_engine, delete, event, select
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    LargeBinary,
+    create_engine,
+    delete,
+    event,
+    select,
+    update,
+)
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -23,7 +32,15 @@ from host_tools.errors import UserError
 UNIQUE_S = 48 * 3600
 #: A message is known again, word for word, for so long.
 KEPT_S = 400 * 24 * 3600
-VERSION = 1
+VERSION = 2
+#: From version 1, whose references the ids of registers made: the terminal is not asked by them
+#: again, and nobody noted whether it had begun.
+_FROM_1 = (
+    "ALTER TABLE message ADD COLUMN reference VARCHAR NOT NULL DEFAULT ''",
+    "ALTER TABLE message ADD COLUMN begun BOOLEAN NOT NULL DEFAULT 1",
+    "UPDATE message SET reference = 'version-1:' || id",
+    "CREATE INDEX ix_message_reference ON message (reference)",
+)
 
 
 class _Base(DeclarativeBase):
@@ -32,7 +49,11 @@ class _Base(DeclarativeBase):
 
 class _Message(_Base):
     __tablename__ = "message"
-    __table_args__ = (Index(None, "register", "request", "seen"), Index(None, "digest"))
+    __table_args__ = (
+        Index(None, "register", "request", "seen"),
+        Index(None, "digest"),
+        Index(None, "reference"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     register: Mapped[str]
@@ -42,12 +63,15 @@ class _Message(_Base):
     seen: Mapped[int]
     context: Mapped[str]
     answer: Mapped[str]
+    reference: Mapped[str]
+    begun: Mapped[bool]
 
 
 @dataclass(frozen=True)
 class Message:
     """``kind``: the message's category; ``seen``: Unix seconds; ``context``: what its answer
-    repeats of it; ``answer``: empty until it is settled."""
+    repeats of it; ``answer``: empty until it is settled; ``reference``: what the terminal knows
+    a payment by; ``begun``: the terminal was heard to begin it."""
 
     register: str
     request: str
@@ -56,6 +80,8 @@ class Message:
     seen: int
     context: Mapping[str, Any] = field(default_factory=dict)
     answer: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
+    begun: bool = False
 
 
 def _now() -> int:
@@ -87,8 +113,11 @@ class Memory:
         try:
             with self._engine.begin() as connection:
                 found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if found not in (0, VERSION):
+                if found not in (0, 1, VERSION):
                     raise UserError(f"{path}: of version {found}, this till knows {VERSION}")
+                if found == 1:
+                    for change in _FROM_1:
+                        connection.exec_driver_sql(change)
                 connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
             _Base.metadata.create_all(self._engine)
             with Session(self._engine) as session, session.begin():
@@ -101,7 +130,13 @@ class Memory:
             raise
 
     def note(
-        self, register: str, request: str, kind: str, digest: bytes, context: Mapping[str, Any]
+        self,
+        register: str,
+        request: str,
+        kind: str,
+        digest: bytes,
+        context: Mapping[str, Any],
+        reference: str = "",
     ) -> Message | None:
         """Keep a message; the one that stands against it when there is one: the same id
         within UNIQUE_S, or the same words within KEPT_S. UserError: the disk does not keep it."""
@@ -126,6 +161,8 @@ class Memory:
                         seen=now,
                         context=json.dumps(dict(context)),
                         answer="",
+                        reference=reference,
+                        begun=False,
                     )
                 )
         except DatabaseError as error:
@@ -138,13 +175,28 @@ class Memory:
             row = self._latest(session, register, request, 0)
             return None if row is None else _message(row)
 
-    def settle(self, register: str, request: str, answer: Mapping[str, Any]) -> None:
-        """Keep how the last message of that id was answered, for ever. UserError."""
+    def of_reference(self, reference: str) -> Message | None:
+        """The message that the terminal knows by that reference."""
+        with Session(self._engine) as session:
+            row = session.scalars(
+                select(_Message).where(_Message.reference == reference)
+            ).one_or_none()
+            return None if row is None else _message(row)
+
+    def began(self, reference: str) -> None:
+        """Keep that the terminal was heard to begin this payment. UserError."""
+        self._change(reference, _Message.begun.is_(False), begun=True)
+
+    def settle(self, reference: str, answer: Mapping[str, Any]) -> None:
+        """Keep how this payment's message was answered, for ever. UserError."""
+        self._change(reference, _Message.answer == "", answer=json.dumps(dict(answer)))
+
+    def _change(self, reference: str, when: ColumnElement[bool], **values: Any) -> None:
         try:
             with Session(self._engine) as session, session.begin():
-                row = self._latest(session, register, request, 0)
-                if row is not None and not row.answer:
-                    row.answer = json.dumps(dict(answer))
+                session.execute(
+                    update(_Message).where(_Message.reference == reference, when).values(**values)
+                )
         except DatabaseError as error:
             raise UserError(f"the register's answer cannot be kept: {error.orig}") from error
 
@@ -189,4 +241,6 @@ def _message(row: _Message) -> Message:
         row.seen,
         json.loads(row.context),
         json.loads(row.answer) if row.answer else {},
+        row.reference,
+        row.begun,
     )

@@ -1,6 +1,7 @@
 """Payments of the REST API: a key is one payment, on the terminal and in this PC's file."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from host_tools.errors import UserError
@@ -35,19 +36,21 @@ class Payments:
     async def start(self, client: str, key: str, amount: int, currency: int, wait_s: int) -> Answer:
         """Begin the payment ``key``, once; its end when it is known within ``wait_s`` seconds,
         else PROGRESS. Problem, UserError."""
-        reference = gates.reference(ADAPTER, client, key)
-        words = {"key": reference, "amount": amount, "currency": currency}
+        named = gates.reference(ADAPTER, client, key)
+        words = {"key": named, "amount": amount, "currency": currency}
         digest = gates.digest(ADAPTER, number_json.write(words, canonical=True).encode())
-        known = self._memory.note(client, key, KIND, digest, {})
+        reference = gates.fresh(ADAPTER, client, key)
+        known = self._memory.note(client, key, KIND, digest, {}, reference)
         if known is not None:
-            answered = await self._again(known, reference, digest)
+            reference = known.reference
+            answered = await self._again(known, digest)
             if answered is not None:
                 return answered
         request = gates.Request(reference, digest, amount, currency, client)
         begun = asyncio.Event()
         if self._gate.running(reference):
             begun.set()
-        task = asyncio.create_task(self._kept(client, key, request, begun))
+        task = asyncio.create_task(self._kept(request, begun))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         first = asyncio.ensure_future(begun.wait())
@@ -64,20 +67,20 @@ class Payments:
         known = self._memory.find(client, key)
         if known is None:
             raise Problem("no_payment")
-        return await self._state(known, gates.reference(ADAPTER, client, key))
+        return await self._state(known)
 
     async def cancel(self, client: str, key: str) -> None:
         """Take the payment back. Problem: too late, or there is none."""
-        if self._memory.find(client, key) is None:
+        known = self._memory.find(client, key)
+        if known is None:
             raise Problem("no_payment")
-        reference = gates.reference(ADAPTER, client, key)
-        word = await self._gate.abort(reference)
+        word = await self._gate.abort(known.reference)
         if word == "aborted":
             return
         if word == "unreachable":
             raise Problem("unreachable")
         if word == "none":
-            raise Problem("not_begun" if self._gate.running(reference) else "no_payment")
+            raise Problem("not_begun" if self._gate.running(known.reference) else "no_payment")
         raise Problem("too_late")
 
     async def close(self) -> None:
@@ -86,41 +89,46 @@ class Payments:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _again(self, known: Message, reference: str, digest: bytes) -> Answer | None:
+    async def _again(self, known: Message, digest: bytes) -> Answer | None:
         """What a key that was used before is answered; None: it may be sent once more."""
         if known.digest != digest:
             raise Problem("conflict")
         if known.answer:
             return Answer.of_plain(known.answer)
-        if self._memory.now() - known.seen < FRESH_S or self._gate.running(reference):
+        recent = not known.begun and self._memory.now() - known.seen < FRESH_S
+        if recent or self._gate.running(known.reference):
             return None
         try:
-            return await self._state(known, reference)
+            return await self._state(known)
         except Problem as problem:
             raise Problem("key_expired") if problem.code == "no_payment" else problem from None
 
-    async def _state(self, known: Message, reference: str) -> Answer:
+    async def _state(self, known: Message) -> Answer:
         if known.answer:
             return Answer.of_plain(known.answer)
-        answer = await self._gate.state(reference)
-        if answer.end in (End.NONE, End.UNREACHABLE) and self._gate.running(reference):
-            return Answer(End.PROGRESS, reference)
-        self._settle(known.register, known.request, answer)
+        answer = await self._gate.state(known.reference, known.digest, known.begun)
+        running = self._gate.running(known.reference)
+        if answer.end in (End.NONE, End.UNREACHABLE) and running:
+            return Answer(End.PROGRESS, known.reference)
+        self._settle(answer)
         return told(answer)
 
-    async def _kept(
-        self, client: str, key: str, request: gates.Request, begun: asyncio.Event
-    ) -> Answer:
+    async def _kept(self, request: gates.Request, begun: asyncio.Event) -> Answer:
+        def told(_state: str) -> None:
+            begun.set()
+            with contextlib.suppress(UserError):  # the gate knows it too, as long as this runs
+                self._memory.began(request.reference)
+
         try:
-            answer = await self._gate.start(request, lambda _state: begun.set())
+            answer = await self._gate.start(request, told)
         except UserError as error:
             return Answer(End.PROGRESS, request.reference, detail=str(error))
-        self._settle(client, key, answer)
+        self._settle(answer)
         return answer
 
-    def _settle(self, client: str, key: str, answer: Answer) -> None:
+    def _settle(self, answer: Answer) -> None:
         if answer.end in SETTLED:
-            self._memory.settle(client, key, answer.plain())
+            self._memory.settle(answer.reference, answer.plain())
 
 
 def told(answer: Answer) -> Answer:

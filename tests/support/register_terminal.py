@@ -97,6 +97,8 @@ class RegisterTerminal(Terminal):
         """The payment at work is over, and its result made room for later ones."""
         sale = self.sale
         assert sale is not None
+        for task in self._tasks:
+            task.cancel()
         self._end(sale, "approved", "")
         del self.results[sale.reference]
 
@@ -188,6 +190,11 @@ class RegisterTerminal(Terminal):
 
     async def _sale_state(self, given: dict[int, Any]) -> AsyncIterator[dict[int, Any]]:
         reference = given[1] or self.last
+        digest = self.results.get(reference, (None,))[0]
+        if self.sale is not None and self.sale.reference == reference:
+            digest = self.sale.digest
+        if digest is not None and given.get(2, digest) != digest:
+            raise CallFailed("conflict", "conflict")
         if self.sale is not None and self.sale.reference == reference:
             yield {1: "progress"}
         elif reference in self.results:

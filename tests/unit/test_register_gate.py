@@ -1,11 +1,14 @@
 """The gate: whatever happens to link, terminal or register, each request has one outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
+from firmware.link import services
 from host_tools.errors import UserError
+from host_tools.pc_link.calls import CallFailed, Terminal
 from host_tools.register.gate import (
     ABORTED,
     Answer,
@@ -233,8 +236,81 @@ def test_references_are_short_ascii_and_never_alike() -> None:
     for one in [*made, fresh("concert", "99")]:
         assert len(one) <= 80 and one.isascii() and one.isprintable()
     assert fresh("mis", "1") != fresh("mis", "1")
+    named = fresh("nexo", "POS-1", "0000000001")
+    assert named.startswith("nexo:POS-1:0000000001.")
+    assert named != fresh("nexo", "POS-1", "0000000001")
 
 
 def test_an_outcome_of_a_later_version_is_named() -> None:
     with pytest.raises(UserError, match="'partly'"):
         answer_of({1: "x", 2: "partly", 3: 0, 4: 0, 5: ""})
+
+
+def test_another_requests_result_is_never_told_as_this_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(terminal: RegisterTerminal, gate: Gate) -> None:
+        await gate.start(request())
+        other = request(amount=2000)  # of another PC, under the same reference
+        assert (await gate.state(other.reference, other.digest)).end is End.CONFLICT
+        assert (await gate.state(other.reference, request().digest)).end is End.APPROVED
+
+        async def lost(asked: dict[int, Any]) -> AsyncIterator[dict[int, Any]]:
+            if asked:
+                raise CallFailed("the link is lost", services.LOST)
+            yield asked
+
+        monkeypatch.setattr(terminal, "_sale_start", lost)
+        assert (await gate.start(other)).end is End.CONFLICT
+        assert (await gate.start(request())).end is End.APPROVED
+        assert len(terminal.started) == 1
+
+    told(story)
+
+
+def test_a_begun_payment_that_is_kept_no_longer_is_not_known_after_a_lost_link() -> None:
+    async def story(terminal: RegisterTerminal, gate: Gate) -> None:
+        terminal.go.clear()
+        first = asyncio.create_task(gate.start(request()))
+        await settle()
+        terminal.cut()
+        terminal.forget()  # approved, and pushed out before anybody asks
+        terminal.mend()
+        assert (await first).end is End.PROGRESS
+        asked = request()
+        assert (await gate.state(asked.reference, asked.digest, True)).end is End.PROGRESS
+        assert (await gate.state(asked.reference, asked.digest)).end is End.NONE
+
+    told(story)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_is_taken_back_before_the_terminal_is_asked_never_begins(earlier: bool) -> None:
+    async def main() -> None:
+        terminal = RegisterTerminal()
+        if earlier:  # begun by a message whose answer was lost
+            await Gate(terminal.reach).start(request())
+        reached = asyncio.Event()
+        asks: list[Terminal | None] = []
+
+        async def reach(lost: Terminal | None = None) -> Terminal:
+            asks.append(lost)
+            if len(asks) == 1:
+                await reached.wait()
+            return terminal
+
+        gate = Gate(reach)
+        first = asyncio.create_task(gate.start(request()))
+        await settle()
+        word = await gate.abort(request().reference)
+        reached.set()
+        answer = await first
+        if earlier:  # the terminal's word stands
+            assert (word, answer.end) == ("final", End.APPROVED)
+            assert len(terminal.started) == 1
+        else:
+            assert (word, answer.end, answer.reason) == ("aborted", End.CANCELLED, ABORTED)
+            assert terminal.started == []
+        await gate.close()
+
+    run(main())

@@ -71,7 +71,7 @@ def test_a_payment_is_answered_with_all_that_a_register_keeps() -> None:
             },
         }  # fmt: skip
         assert desk.terminal.started[0][3] == 1234
-        assert desk.terminal.started[0][1] == "nexo:POS-1:1"
+        assert desk.terminal.started[0][1].startswith("nexo:POS-1:1.")
 
     told(story)
 
@@ -525,15 +525,17 @@ def test_messages_are_kept_on_the_disk(tmp_path: Path) -> None:
     clock = [1000]
     path = tmp_path / "messages.sqlite"
     memory = Memory(path, lambda: clock[0])
-    assert memory.note("POS", "1", "Payment", b"d", {"a": 1}) is None
+    assert memory.note("POS", "1", "Payment", b"d", {"a": 1}, "nexo:POS:1.a") is None
     memory.close()
     memory = Memory(path, lambda: clock[0])
     known = memory.note("POS", "1", "Payment", b"e", {})
     assert known is not None and known.digest == b"d" and known.context == {"a": 1}
-    memory.settle("POS", "1", {"end": "approved"})
-    memory.settle("POS", "1", {"end": "declined"})  # what is settled stays
+    assert (known.reference, known.begun) == ("nexo:POS:1.a", False)
+    memory.began("nexo:POS:1.a")
+    memory.settle("nexo:POS:1.a", {"end": "approved"})
+    memory.settle("nexo:POS:1.a", {"end": "declined"})  # what is settled stays
     found = memory.find("POS", "1")
-    assert found is not None and found.answer == {"end": "approved"}
+    assert found is not None and found.answer == {"end": "approved"} and found.begun
     assert memory.find("POS", "2") is None
     clock[0] += KEPT_S + 1
     memory.close()

@@ -61,7 +61,8 @@ def test_a_golden_message_of_the_npm_client_is_paid() -> None:
         result = inner["SaleToPOIResponse"]["PaymentResponse"]["PaymentResult"]
         assert result["AmountsResp"]["AuthorizedAmount"] == Decimal("10.99")
         (started,) = desk.terminal.started
-        assert (started[1], started[3], started[4]) == ("nexo:POS-1:0207111104", 1099, 978)
+        assert started[1].startswith("nexo:POS-1:0207111104.")
+        assert (started[3], started[4]) == (1099, 978)
         # Replayed by whoever recorded it: the same answer, and no second payment.
         again = number_json.read((await desk.raw(golden))[1].decode())["SaleToPOIResponse"]
         assert sealed.opened([KEY], again)[2] == inner

@@ -15,7 +15,7 @@ from host_tools.register.http_server import BoundedServer, context_of
 from host_tools.register.memory import Memory
 from host_tools.register.nexo import certificate
 from host_tools.rest import api as rest
-from host_tools.rest.payments import FRESH_S
+from host_tools.rest.payments import FRESH_S, Payments
 from host_tools.rest.problems import PROBLEMS
 from host_tools.rest.tokens import FILE, Tokens
 from tests.support import filled_store
@@ -91,6 +91,30 @@ def told(folder: Path, story: Callable[[Desk], Awaitable[None]]) -> None:
             desk.memory.close()
 
     asyncio.run(main())
+
+
+def test_a_payment_that_began_and_is_kept_no_longer_is_never_begun_again(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        desk.terminal.go.clear()
+        status, begun = await desk.pay("order-1", wait=0)
+        assert status == 202 and begun["state"] == "progress"
+        desk.terminal.cut()
+        desk.terminal.forget()  # approved; later results took its place
+        desk.terminal.mend()
+        desk.terminal.go.set()
+        for _ in range(2):
+            status, again = await desk.pay("order-1")
+            assert status == 202 and again["state"] == "progress" and not again["final"]
+            desk.clock += FRESH_S
+        assert len(desk.terminal.started) == 1
+        # What another PC asks under the same client and key is another payment.
+        other = Memory(now=lambda: desk.clock)
+        desk.api.payments = Payments(desk.gate, other)
+        assert (await desk.pay("order-1"))[0] == 201
+        assert len(desk.terminal.started) == 2
+        other.close()
+
+    told(tmp_path, story)
 
 
 def test_a_key_is_charged_once(tmp_path: Path) -> None:

@@ -116,9 +116,9 @@ class Station:
 
     async def _done(self, asked: "_Asked") -> Body:
         if asked.name == "Abort":
-            reference = self._referred(asked)[2]
-            if reference:
-                await self._gate.abort(reference)
+            known = self._referred(asked)[2]
+            if known is not None:
+                await self._gate.abort(known.reference)
             return {}
         does = self._does.get(asked.name)
         if does is None:
@@ -150,15 +150,16 @@ class Station:
 
     async def _payment(self, asked: "_Asked") -> Body:
         payment = _Payment.of(asked)
-        await self._catch_up()
-        reference = core.reference(ADAPTER, asked.sale_id, asked.service_id)
+        reference = core.fresh(ADAPTER, asked.sale_id, asked.service_id)
         known = self._memory.note(
-            asked.sale_id, asked.service_id, asked.name, asked.digest, payment.context
+            asked.sale_id, asked.service_id, asked.name, asked.digest, payment.context, reference
         )
         if known is not None:
-            answer = await self._again(asked, reference, known)
+            reference = known.reference
+            answer = await self._again(asked, known)
             if answer is not None:
                 return _payment_body(answer, payment.context)
+        # From the note on an Abort finds it: nothing is waited for before it is the gate's.
         answer = await self._gate.start(
             core.Request(
                 reference,
@@ -167,70 +168,86 @@ class Station:
                 payment.currency.number,
                 asked.speaker.name or asked.sale_id,
                 payment.kind,
-            )
+            ),
+            lambda _state: self._begun(reference),
+            self._catch_up,
         )
-        self._settle(asked.sale_id, asked.service_id, answer)
+        if known is not None and answer.end is End.UNREACHABLE:
+            raise Failure("InProgress", "the terminal is not connected: not known, ask again")
+        self._settle(answer)
         return _payment_body(answer, payment.context)
 
-    async def _again(self, asked: "_Asked", reference: str, known: Message) -> Answer | None:
-        """The answer to a payment that was sent before; None: the terminal never heard of it,
-        so that it may begin. Failure: another message under this id, or still at work."""
+    def _begun(self, reference: str) -> None:
+        with contextlib.suppress(UserError):  # the gate knows it too, as long as this runs
+            self._memory.began(reference)
+
+    async def _again(self, asked: "_Asked", known: Message) -> Answer | None:
+        """The answer to a payment that was sent before; None: the terminal may be asked for it
+        once more, as it was not heard to begin it. Failure: another message under this id, or
+        not known."""
         if known.digest != asked.digest:
             raise Failure("NotAllowed", "this ServiceID was used before, for something else")
         if known.answer:
             answer = Answer.of_plain(known.answer)
-        elif self._gate.running(reference):
+        elif self._gate.running(known.reference):
             raise Failure("InProgress", "this payment is at work")
+        elif known.begun or self._old(known):
+            answer = await self._stands(known)
         else:
-            answer = await self._gate.state(reference)
-        if answer.end is End.PROGRESS:
-            raise Failure("InProgress", "this payment is at work")
-        if answer.end is End.NONE:
-            if known.answer or known.seen + RETRY_S < self._memory.now():
-                raise Failure("NotAllowed", "this message is old; nothing was charged for it")
             return None
-        self._settle(asked.sale_id, asked.service_id, answer)
+        if answer.end in (End.PROGRESS, End.UNREACHABLE):
+            raise Failure("InProgress", "not known yet: do not hand over the goods, ask again")
+        if answer.end is End.NONE:
+            raise Failure("NotAllowed", "this message is old; nothing was charged for it")
+        self._settle(answer)
         return answer
+
+    def _old(self, known: Message) -> bool:
+        return known.seen + RETRY_S < self._memory.now()
+
+    async def _stands(self, known: Message) -> Answer:
+        return await self._gate.state(known.reference, known.digest, known.begun)
 
     async def _catch_up(self) -> None:
         """Ask how earlier payments ended of which that is not noted (this PC was stopped), before
         later ones take their place in the terminal's memory."""
         for message in self._memory.unsettled("Payment"):
-            reference = core.reference(ADAPTER, message.register, message.request)
-            if self._gate.running(reference):
+            if self._gate.running(message.reference):
                 continue
-            answer = await self._gate.state(reference)
+            answer = await self._stands(message)
             if answer.end is End.UNREACHABLE:
                 return
-            old = message.seen + RETRY_S < self._memory.now()
-            if answer.end in core.SETTLED or (answer.end is End.NONE and old):
-                self._note(message.register, message.request, answer)
+            if answer.end is End.NONE and self._old(message):
+                self._note(answer)
+            self._settle(answer)
 
-    def _settle(self, sale_id: str, service_id: str, answer: Answer) -> None:
+    def _settle(self, answer: Answer) -> None:
         """Keep a settled answer. A disk that does not take it changes nothing of the payment: the
         terminal knows it, and is asked again."""
-        if answer.end in core.SETTLED:
-            self._note(sale_id, service_id, answer)
+        if answer.end in (*core.SETTLED, End.CONFLICT):
+            self._note(answer)
 
-    def _note(self, sale_id: str, service_id: str, answer: Answer) -> None:
+    def _note(self, answer: Answer) -> None:
         with contextlib.suppress(UserError):
-            self._memory.settle(sale_id, service_id, answer.plain())
+            self._memory.settle(answer.reference, answer.plain())
 
     async def _reversal(self, asked: "_Asked") -> Body:
         raise Failure("UnavailableService", "voids and refunds are done on the terminal")
 
     async def _transaction_status(self, asked: "_Asked") -> Body:
-        sale_id, service_id, reference = self._referred(asked)
-        known = self._memory.find(sale_id, service_id) if service_id else None
-        if known is not None and known.answer:
+        sale_id, service_id, known = self._referred(asked)
+        mine = core.reference(ADAPTER, sale_id, "x")[:-1]
+        if known is None:  # of one that this PC does not know the terminal tells the last
+            answer = await self._gate.state("")
+            unknown = answer.end in (End.UNREACHABLE, End.PROGRESS, End.REFUSED)
+            if not unknown and not answer.reference.startswith(mine):
+                raise Failure("NotFound", "the terminal's last payment was not this register's")
+        elif known.answer:
             answer = Answer.of_plain(known.answer)
-        elif self._gate.running(reference):
+        elif self._gate.running(known.reference):
             raise Failure("InProgress", "this payment is at work")
         else:
-            answer = await self._gate.state(reference)
-        mine = core.reference(ADAPTER, sale_id, "x")[:-1]
-        if not reference and not answer.reference.startswith(mine):
-            raise Failure("NotFound", "the terminal's last payment was not this register's")
+            answer = await self._stands(known)
         if answer.end is End.PROGRESS or (
             answer.end is End.UNKNOWN and answer.reason != core.RELEASED
         ):
@@ -241,10 +258,12 @@ class Station:
             raise Failure("DeviceOut", "the terminal is not connected: ask again")
         if answer.end is End.REFUSED:
             raise Failure("NotAllowed", f"the terminal does not tell this PC: {answer.reason}")
-        if not service_id:
-            service_id = answer.reference[len(mine) :]
-            known = self._memory.find(sale_id, service_id)
-        self._settle(sale_id, service_id, answer)
+        if known is None:
+            wanted, service_id = service_id, answer.reference[len(mine) :].rpartition(".")[0]
+            if wanted and wanted != service_id:
+                raise Failure("NotFound", "neither this PC nor the terminal knows that payment")
+            known = self._memory.of_reference(answer.reference)
+        self._settle(answer)
         original = {
             "ProtocolVersion": "3.0",
             "MessageClass": messages.SERVICE,
@@ -274,9 +293,10 @@ class Station:
             },
         }
 
-    def _referred(self, asked: "_Asked") -> tuple[str, str, str]:
-        """SaleID, ServiceID and reference of the payment that a message is about; "" for
-        ServiceID and reference: the last one. Failure: another register's."""
+    def _referred(self, asked: "_Asked") -> tuple[str, str, Message | None]:
+        """SaleID and ServiceID of the payment that a message is about, and that payment's
+        message if it is known here; "" for ServiceID: the last one. Failure: another
+        register's."""
         about = asked.body.get("MessageReference", {})
         sale_id = about.get("SaleID", asked.sale_id)
         if not asked.speaker.speaks_for(sale_id):
@@ -284,9 +304,10 @@ class Station:
         if about.get("MessageCategory", "Payment") != "Payment":
             raise Failure("NotFound", "only payments are kept")
         service_id = about.get("ServiceID", "")
-        if not service_id:
-            return sale_id, "", ""
-        return sale_id, service_id, core.reference(ADAPTER, sale_id, service_id)
+        known = self._memory.find(sale_id, service_id) if service_id else None
+        if known is not None and not known.reference:  # no payment
+            known = None
+        return sale_id, service_id, known
 
     async def _diagnosis(self, asked: "_Asked") -> Body:
         status = await self._status()
