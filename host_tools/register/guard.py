@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from host_tools.errors import UserError
 from host_tools.texts import said
 
-#: Connections that wait to be let in.
-_BACKLOG = 16
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -82,7 +79,7 @@ def listening(name: str, place: Place) -> socket.socket:
     """A socket that listens there. UserError: the address is taken, or not this computer's."""
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:
-        return socket.create_server((place.host, place.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((place.host, place.port), family=family)
     except OSError as error:
         raise UserError(
             said(
