@@ -108,7 +108,7 @@ def test_one_slow_reader_stops_no_other() -> None:
 
 def test_a_request_that_has_not_left_never_does_once_it_is_given_up() -> None:
     pc, terminal = _pair(streams=2)
-    for number in range(5):
+    for _ in range(5):
         gone = pc.open("status", 0, {})
         gone.cancel()
         assert gone.over and gone.read() == (ERROR, ["cancelled", {}]) and gone.read() is None
