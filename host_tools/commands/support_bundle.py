@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from host_tools import whole_file
 from host_tools.command_line import Language, command_app
 from host_tools.errors import UserError
 from host_tools.pc_doctor import checks
@@ -57,9 +58,7 @@ def support_bundle(
         raise UserError(said("{path} is there already; --force replaces it", path=path))
     parts = {"about.json": _about(incident), **asyncio.run(_gathered(terminal, not as_json))}
     try:
-        made = path.with_name(path.name + ".new")
-        made.write_bytes(_zipped(parts))
-        made.replace(path)
+        whole_file.write(path, _zipped(parts))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     if as_json:

@@ -1,10 +1,7 @@
 """An export as a file: whole and durable under its name, or not there."""
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,7 @@ from host_tools.exports.postings import Accounts
 from host_tools.reports.chosen import Chosen
 from host_tools.reports.sums import left_out
 from host_tools.texts import said
+from host_tools.whole_file import whole
 
 _STREAMS: dict[str, Callable[[Data], Iterator[bytes]]] = {
     "jsonl": plain_text.json_bytes,
@@ -48,9 +46,8 @@ def write(
     data = Data(connection, which, chart)
     if not force and out.exists():
         raise _is_there(out)
-    new = out.with_name(f".{out.name}.{secrets.token_hex(4)}.new")
-    try:
-        with new.open("xb") as file:
+    with whole(out) as new:
+        with new.open("wb") as file:
             if format == "xlsx":
                 workbook.write_workbook(data, file)
             else:
@@ -58,18 +55,12 @@ def write(
                 for piece in plain_text.csv_bytes(data, bom) if csv else _STREAMS[format](data):
                     file.write(piece)
         digest, size = hashlib.sha256(), 0
-        with new.open("rb+") as file:
+        with new.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
                 size += len(piece)
-            os.fsync(file.fileno())
         if not force and out.exists():
             raise _is_there(out)
-        os.replace(new, out)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
     return Written(out, size, digest.hexdigest(), which, left_out(connection, which))
 
 

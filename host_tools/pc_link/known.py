@@ -6,9 +6,7 @@ has not come yet (docs/link.md, Pairing, steps 7 and 8).
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from firmware.link import services
 from host_tools import folders
 from host_tools.errors import UserError
 from host_tools.texts import said
+from host_tools.whole_file import settle, write
 
 _FOLDER = "terminals"
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -71,18 +70,9 @@ class KnownTerminals:
         path = self._path(known.serial)
         entry = asdict(known)
         entry["key"] = known.key.hex()
-        made = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.new")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                with open(made, "x", encoding="utf-8") as file:
-                    json.dump(entry, file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(made, path)
-            finally:
-                made.unlink(missing_ok=True)
-            _settle(self._folder)
+            write(path, json.dumps(entry, indent=1).encode())
         except OSError as error:
             raise UserError(
                 said("the terminal cannot be kept in {folder}: {cause}", folder=self._folder,
@@ -100,7 +90,7 @@ class KnownTerminals:
         path = self._path(serial)
         try:
             path.unlink()
-            _settle(self._folder)
+            settle(self._folder)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -112,16 +102,6 @@ class KnownTerminals:
         plain = re.sub(r"[^A-Za-z0-9-]", "_", serial)[:24]
         mark = hashlib.sha256(serial.encode()).hexdigest()[:12]
         return self._folder / f"{plain}-{mark}.json"
-
-
-def _settle(folder: Path) -> None:
-    """A new name in a folder is durable once the folder is (POSIX)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _damaged(path: Path) -> UserError:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from host_tools import whole_file
 from host_tools.errors import UserError
 from host_tools.register import settings
 from host_tools.register.nexo import certificate, sealed
@@ -58,7 +59,7 @@ def make(
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = certificate.make(folder, register, ["localhost", "127.0.0.1", *hosts])
-        certificate.write_private(path, text.encode())
+        whole_file.write(path, text.encode(), private=True)
     except OSError as error:
         raise UserError(
             said("{path} cannot be made: {error}", path=folder, error=error.strerror)

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from host_tools import whole_file
 from host_tools.errors import UserError
-from host_tools.register.nexo.certificate import write_private
 from host_tools.texts import said
 
 FILE = "api-tokens.json"
@@ -135,7 +135,7 @@ class Tokens:
         value = {"version": VERSION, "tokens": [asdict(token) for token in tokens]}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(self._path, json.dumps(value, indent=1).encode())
+            whole_file.write(self._path, json.dumps(value, indent=1).encode(), private=True)
         except OSError as error:
             raise self._unusable(error.strerror or "") from None
         self._read_at = None

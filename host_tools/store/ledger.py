@@ -24,6 +24,7 @@ from host_tools.pc_link.calls import Call, Terminal
 from host_tools.pc_link.discovery import printable
 from host_tools.store import sealed
 from host_tools.texts import said
+from host_tools.whole_file import whole
 
 MAGIC = b"OTLEDGER"
 VERSION = 1
@@ -84,20 +85,15 @@ async def back_up(
     whole or not there; read it back to its end. CallFailed, UserError."""
     salt = secrets.token_bytes(16)
     recipient = _recipient(passphrase, salt, cost)
-    new = f"{path}.{secrets.token_hex(4)}.new"
     try:
-        with open(new, "xb") as file:
-            await _write(there, file, recipient, salt, cost, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        found = read(new, passphrase, progress)
-        if found.terminal_key != key:
-            raise UserError(said("the ledger is not this terminal's own"))
-        os.replace(new, path)
+        with whole(Path(path)) as new:
+            with new.open("wb") as file:
+                await _write(there, file, recipient, salt, cost, progress)
+            found = read(str(new), passphrase, progress)
+            if found.terminal_key != key:
+                raise UserError(said("the ledger is not this terminal's own"))
     except OSError as error:
         raise _unwritten(path, error) from None
-    finally:
-        Path(new).unlink(missing_ok=True)
     return found._replace(path=path)
 
 

@@ -11,11 +11,11 @@ authenticates the header's tag. So nothing can be cut off, moved or taken from a
 import hashlib
 import hmac
 import io
-import os
 import secrets
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import cbor2
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from host_tools.errors import UserError
 from host_tools.texts import said
+from host_tools.whole_file import whole
 
 MAGIC = b"OTSEALED"
 VERSION = 1
@@ -194,17 +195,10 @@ def _header(data: bytes) -> dict[int, Any]:
 
 def written(path: str, write: Callable[[BinaryIO], None]) -> None:
     """A file that appears whole or not at all, for its owner's eyes; UserError."""
-    part = path + ".part"
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with whole(Path(path), private=True) as new, new.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
         raise UserError(
             said("{path} cannot be written: {cause}", path=path, cause=error.strerror or error)
         ) from None
-    finally:
-        if os.path.exists(part):
-            os.remove(part)

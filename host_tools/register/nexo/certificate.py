@@ -5,7 +5,6 @@ whatever its address is. The root signs this one certificate; its key is thrown 
 """
 
 import ipaddress
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from host_tools import whole_file
 
 DOMAIN = "test.terminal.adyen.com"
 VALID_DAYS = 3650
@@ -43,20 +44,9 @@ def make(folder: Path, serial: str, names: list[str]) -> str:
         serialization.NoEncryption(),
     )
     chain = [one.public_bytes(serialization.Encoding.PEM) for one in (leaf, root)]
-    write_private(folder / SERVER_FILE, pem + b"".join(chain))
+    whole_file.write(folder / SERVER_FILE, pem + b"".join(chain), private=True)
     (folder / ROOT_FILE).write_bytes(chain[1])
     return name
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A file that only its owner reads, whole or not at all. OSError."""
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(new, path)
 
 
 def _certificate(
